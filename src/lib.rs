@@ -1,1 +1,13 @@
 //! Rollcall keeps the members of Amazon Chime SDK messaging channels as `ChannelMembership` resources declare them.
+//!
+//! The house, from the top down; a room knows only rooms below it, and `tests/house.rs` reads the imports to see to it:
+//!
+//! | room | the question it answers |
+//! |---|---|
+//! | [`chime`] | how does one talk to Amazon Chime SDK messaging? The port, the SDK behind it, pace |
+//! | [`membership`] | who should be in a channel, who is, and what follows? Pure |
+//! | [`api`] | what does a `ChannelMembership` look like? Nothing but data |
+
+pub mod api;
+pub mod chime;
+pub mod membership;

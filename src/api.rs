@@ -1,0 +1,5 @@
+//! What does a `ChannelMembership` look like? Types, schema and conditions; nothing but data.
+
+mod membership_type;
+
+pub use membership_type::MembershipType;

@@ -1,0 +1,3 @@
+//! How does one talk to Amazon Chime SDK messaging? The port, the SDK behind it, and the pace that protects the live chat.
+
+pub mod port;

@@ -1,0 +1,149 @@
+//! Which calls of the service are made, and what can come back?
+//!
+//! [`Service`] is the port: one method is one HTTP attempt, never retried inside, so that every attempt is paced and
+//! seen. Paging, batching and retrying belong to the caller.
+
+use std::future::Future;
+
+use crate::api::MembershipType;
+use crate::membership::arn::{ChannelArn, MemberArn};
+
+/// The most members that BatchCreateChannelMembership takes (service model, `MemberArns`).
+pub const MAX_BATCH: usize = 100;
+
+/// The most members that a page of ListChannelMemberships holds (service model, `MaxResults`). Always asked for, because
+/// the default page size is undocumented.
+pub const PAGE_SIZE: usize = 50;
+
+/// Whose memberships are meant, and in whose name the calls are made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The channel. Its region is where calls go.
+    pub channel: ChannelArn,
+    /// The type of the memberships.
+    pub membership_type: MembershipType,
+    /// The user or bot in whose name calls are made (`x-amz-chime-bearer`).
+    pub bearer: MemberArn,
+}
+
+/// The operations that Rollcall calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// One page of `ListChannelMemberships`.
+    ListChannelMemberships,
+    /// `BatchCreateChannelMembership`.
+    BatchCreateChannelMembership,
+    /// `DescribeChannelMembership`.
+    DescribeChannelMembership,
+}
+
+impl Operation {
+    /// The operation's name in the service's API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ListChannelMemberships => "ListChannelMemberships",
+            Self::BatchCreateChannelMembership => "BatchCreateChannelMembership",
+            Self::DescribeChannelMembership => "DescribeChannelMembership",
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One page of a channel's members, as ARNs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Members of this page, as the service spells them.
+    pub members: Vec<String>,
+    /// What to ask the next page with; `None` when this was the last. An empty token counts as none.
+    pub next: Option<String>,
+}
+
+/// What a batch did, member by member. A member in neither list is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchAnswer {
+    /// Members whom the service says it added.
+    pub added: Vec<String>,
+    /// Members whom it did not add.
+    pub errors: Vec<MemberError>,
+}
+
+/// Why one member of a batch was not added. Every field of it is optional in the service's model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberError {
+    /// Whom the error is about.
+    pub member: Option<String>,
+    /// The service's `ErrorCode`, an open set.
+    pub code: Option<String>,
+    /// The service's text.
+    pub message: Option<String>,
+}
+
+/// One membership, described.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The type that the member has, where it is one we know.
+    pub membership_type: Option<MembershipType>,
+    /// The ARN of who added the member.
+    pub invited_by: Option<String>,
+}
+
+/// What a failed call means for whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallErrorClass {
+    /// Over a rate: 429, or a throttling code.
+    Throttled,
+    /// Might pass by itself: 5xx, a timeout, a cut or refused connection, an answer that cannot be read. The call may have
+    /// had its effect.
+    Transient,
+    /// The channel is gone or closed to this bearer: 403 Forbidden or 404 NotFound. A vanished channel probably looks like
+    /// Forbidden, because ListChannelMemberships does not model NotFound.
+    ChannelNotAccessible,
+    /// The bearer is unknown or malformed: 401 Unauthorized.
+    BearerRejected,
+    /// AWS credentials are missing, wrong or expired, or IAM does not allow the action.
+    AccessDenied,
+    /// The request itself was refused: any other 4xx, ResourceLimitExceeded (400) among them.
+    Refused,
+}
+
+/// A call that was refused or failed as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} answered {code}: {message}")]
+pub struct CallError {
+    /// What it means.
+    pub class: CallErrorClass,
+    /// The call.
+    pub operation: Operation,
+    /// The service's code (`Forbidden`, `Throttled`, …, without `Exception` or `ClientException` at its end), or ours for
+    /// faults of transport (`Timeout`, `ConnectionFailed`, `UnreadableAnswer`).
+    pub code: String,
+    /// The service's text, or the fault of transport with its causes.
+    pub message: String,
+    /// The service's request id, for AWS support.
+    pub request_id: Option<String>,
+}
+
+/// The service, one attempt a method. Implementations do not retry and do not pace.
+pub trait Service: Send + Sync + 'static {
+    /// One page of the channel's members of the target's type; `token` is the last page's [`Page::next`].
+    fn list_page(&self, target: &Target, token: Option<&str>) -> impl Future<Output = Result<Page, CallError>> + Send;
+
+    /// Adds up to [`MAX_BATCH`] members.
+    fn batch_create(
+        &self,
+        target: &Target,
+        members: &[MemberArn],
+    ) -> impl Future<Output = Result<BatchAnswer, CallError>> + Send;
+
+    /// One member's membership, of whichever type; `None` when there is none.
+    fn describe(
+        &self,
+        target: &Target,
+        member: &MemberArn,
+    ) -> impl Future<Output = Result<Option<Membership>, CallError>> + Send;
+}
