@@ -7,9 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest ARN that the schema lets through, in bytes. The service takes 1,600, but a CEL rule over 10,000 members
-/// fits the API server's cost budget only below that.
-pub const MAX_ARN_BYTES: usize = 1024;
+use crate::api::MAX_ARN_BYTES;
 
 /// The longest user, bot or channel id in bytes (`chime-sdk-messaging` service model, `ChannelId`).
 pub const MAX_ID_BYTES: usize = 64;
@@ -96,6 +94,16 @@ impl ChannelArn {
             return Err(ArnError::NotAMember(shown(written)));
         }
         Ok(MemberArn(format!("{app_instance}/{kind}/{id}").into()))
+    }
+
+    /// A member's name within this channel: what follows the app instance in its ARN. `None` for other app instances.
+    pub fn name_of<'a>(&self, member_arn: &'a str) -> Option<&'a str> {
+        member_arn.strip_prefix(self.app_instance())?.strip_prefix('/')
+    }
+
+    /// The member of a name that [`ChannelArn::name_of`] gave.
+    pub fn member_named(&self, name: &str) -> MemberArn {
+        MemberArn(format!("{}/{name}", self.app_instance()).into())
     }
 }
 

@@ -1,0 +1,91 @@
+//! Which of a channel's members are in a set, at a few bytes a member?
+//!
+//! Within one channel a member's name is what follows the app instance in its ARN, `user/alice` or `bot/helper`: the
+//! long part of 10,000 ARNs is the same and is kept once, in the channel.
+
+use crate::api::MemberList;
+
+/// A sorted set of names, in one block of text. Finding is a binary search, adding rebuilds: sets change by the hundred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameSet(MemberList);
+
+impl NameSet {
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where in the order of the set a name is.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.get(middle)?.cmp(name) {
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// Whether a name is in the set.
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// The name at a place of the order.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.0.get(index)
+    }
+
+    /// The names, sorted.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
+        self.0.iter()
+    }
+
+    /// Puts more names in.
+    pub fn extend<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        let new: Vec<&str> = names.into_iter().filter(|name| !self.contains(name)).collect();
+        if !new.is_empty() {
+            let all: Self = self.iter().chain(new).collect();
+            *self = all;
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a str> for NameSet {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_the_set_of_what_was_put_in(first in prop::collection::vec("[a-c]{0,3}", 0..20), more in prop::collection::vec("[a-c]{0,3}", 0..20)) {
+            let mut set: NameSet = first.iter().map(String::as_str).collect();
+            set.extend(more.iter().map(String::as_str));
+            let model: BTreeSet<&str> = first.iter().chain(&more).map(String::as_str).collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            for name in ["", "a", "ab", "zzz"] {
+                prop_assert_eq!(set.contains(name), model.contains(name));
+            }
+        }
+    }
+}

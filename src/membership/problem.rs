@@ -1,0 +1,140 @@
+//! Who could not be added, why, and when is it tried again?
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::{Answer, UNKNOWN_TRIES};
+
+/// A refused member is tried again at a resync, but never sooner than after this, unless somebody asks for it.
+pub const REFUSED_REST: Duration = Duration::from_secs(3600);
+
+/// Why one member is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether it may pass by itself soon. Such a member is pending, any other has failed.
+    pub transient: bool,
+    /// The service's code, or ours.
+    pub code: String,
+    /// The service's text.
+    pub message: String,
+    /// How often adding was tried since the member was first refused.
+    pub attempts: u32,
+    /// When it was first refused.
+    pub first_seen: Timestamp,
+    /// When it is tried again at the earliest.
+    pub next_attempt: Timestamp,
+}
+
+/// The members of one resource who could not be added, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(BTreeMap<Box<str>, Problem>);
+
+impl Problems {
+    /// Records that adding a member failed. `backoff` says how long to rest after so many attempts (1 for the first).
+    pub fn record(
+        &mut self,
+        name: &str,
+        code: Option<&str>,
+        message: &str,
+        now: Timestamp,
+        backoff: impl FnOnce(u32) -> Duration,
+    ) {
+        let before = self.0.get(name);
+        let attempts = before.map_or(1, |problem| problem.attempts.saturating_add(1));
+        let transient = match Answer::of(code) {
+            // A conflict gets here only when nobody can find the member there.
+            Answer::Transient | Answer::Conflict => true,
+            Answer::Unknown => attempts < UNKNOWN_TRIES,
+            Answer::Refused => false,
+        };
+        let rest = if transient { backoff(attempts) } else { REFUSED_REST };
+        let problem = Problem {
+            transient,
+            code: code.unwrap_or("Unknown").to_owned(),
+            message: message.to_owned(),
+            attempts,
+            first_seen: before.map_or(now, |problem| problem.first_seen),
+            next_attempt: now.checked_add(rest).unwrap_or(Timestamp::MAX),
+        };
+        self.0.insert(name.into(), problem);
+    }
+
+    /// Takes over what an earlier process wrote down.
+    pub fn restore(&mut self, name: &str, problem: Problem) {
+        self.0.insert(name.into(), problem);
+    }
+
+    /// The member is there, or nobody wants it any more.
+    pub fn clear(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Keeps only problems of members for whom `wanted` holds.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&str) -> bool) {
+        self.0.retain(|name, _| wanted(name));
+    }
+
+    /// Somebody changed the declaration or asked for a reconcile: everybody is due at once, and counted anew.
+    pub fn forget_all(&mut self) {
+        self.0.clear();
+    }
+
+    /// What stands in a member's way.
+    pub fn get(&self, name: &str) -> Option<&Problem> {
+        self.0.get(name)
+    }
+
+    /// All, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Problem)> {
+        self.0.iter().map(|(name, problem)| (&**name, problem))
+    }
+
+    /// When the first member is due that may pass by itself.
+    pub fn next_retry(&self) -> Option<Timestamp> {
+        self.0.values().filter(|problem| problem.transient).map(|problem| problem.next_attempt).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(codes: &[Option<&str>]) -> Problems {
+        let mut problems = Problems::default();
+        for code in codes {
+            problems.record("user/a", *code, "", Timestamp::UNIX_EPOCH, |_| Duration::from_secs(2));
+        }
+        problems
+    }
+
+    #[test]
+    fn a_throttled_member_is_due_after_its_backoff() {
+        let problems = problems(&[Some("Throttled")]);
+        assert_eq!(problems.next_retry(), Some(Timestamp::from_second(2).unwrap()));
+    }
+
+    #[test]
+    fn a_refused_member_rests_for_an_hour_and_wakes_nobody() {
+        let problems = problems(&[Some("Forbidden")]);
+        assert_eq!(problems.next_retry(), None);
+        assert_eq!(problems.get("user/a").unwrap().next_attempt, Timestamp::from_second(3600).unwrap());
+    }
+
+    #[test]
+    fn a_code_nobody_knows_is_transient_four_times_and_then_refused() {
+        for code in [None, Some("Surprise")] {
+            assert!(problems(&[code; 4]).get("user/a").unwrap().transient);
+            assert!(!problems(&[code; 5]).get("user/a").unwrap().transient);
+        }
+    }
+
+    #[test]
+    fn attempts_add_up_until_somebody_asks_anew() {
+        let mut problems = problems(&[Some("Throttled"), Some("Throttled"), Some("Forbidden")]);
+        assert_eq!(problems.get("user/a").unwrap().attempts, 3);
+        problems.forget_all();
+        assert_eq!(problems.iter().count(), 0);
+    }
+}
