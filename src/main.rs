@@ -1,2 +1,7 @@
-//! The `rollcall` binary.
-fn main() {}
+//! The `rollcall` binary: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rollcall::cli::main(std::env::args_os())
+}

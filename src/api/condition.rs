@@ -57,6 +57,28 @@ pub enum State {
 }
 
 impl Reason {
+    /// Every reason there is.
+    pub const ALL: [Self; 13] = [
+        Self::AllPresent,
+        Self::RefusedWithinLimit,
+        Self::Suspended,
+        Self::Observed,
+        Self::Adding,
+        Self::Retrying,
+        Self::Paced,
+        Self::MembersRefused,
+        Self::ChannelNotAccessible,
+        Self::BearerRejected,
+        Self::AccessDenied,
+        Self::NotGranted,
+        Self::InvalidMember,
+    ];
+
+    /// The reason of a word in a condition.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// The word in the condition.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,7 +141,11 @@ pub fn conditions(
             status: status.to_owned(),
             reason: reason.as_str().to_owned(),
             message: message.chars().take(MAX_MESSAGE_CHARS).collect(),
-            observed_generation: generation,
+            observed_generation: match before(kind) {
+                // Suspended judges nothing, so it speaks of what was judged before.
+                Some(ready) if state == State::Suspended && kind == "Ready" => ready.observed_generation,
+                _ => generation,
+            },
             last_transition_time: before(kind)
                 .filter(|condition| condition.status == status)
                 .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),

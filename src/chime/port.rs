@@ -111,6 +111,13 @@ pub enum CallErrorClass {
     Refused,
 }
 
+impl CallErrorClass {
+    /// Whether the same call may well succeed a little later.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+}
+
 /// A call that was refused or failed as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} answered {code}: {message}")]

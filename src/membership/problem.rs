@@ -10,6 +10,9 @@ use super::answer::{Answer, UNKNOWN_TRIES};
 /// A refused member is tried again at a resync, but never sooner than after this, unless somebody asks for it.
 pub const REFUSED_REST: Duration = Duration::from_secs(3600);
 
+/// What a problem without a code is called.
+const NO_CODE: &str = "Unknown";
+
 /// Why one member is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -25,6 +28,39 @@ pub struct Problem {
     pub first_seen: Timestamp,
     /// When it is tried again at the earliest.
     pub next_attempt: Timestamp,
+}
+
+impl Problem {
+    /// The problem of a member who failed `attempts` times; `rest` says how long to wait after so many (1 for the first)
+    /// where it may pass by itself.
+    fn new(
+        code: Option<&str>,
+        message: &str,
+        attempts: u32,
+        first_seen: Timestamp,
+        now: Timestamp,
+        rest: impl FnOnce(u32) -> Duration,
+    ) -> Self {
+        let transient = is_transient(code, attempts);
+        let rest = if transient { rest(attempts) } else { REFUSED_REST };
+        Self {
+            transient,
+            code: code.unwrap_or(NO_CODE).to_owned(),
+            message: message.to_owned(),
+            attempts,
+            first_seen,
+            next_attempt: now.checked_add(rest).unwrap_or(Timestamp::MAX),
+        }
+    }
+}
+
+fn is_transient(code: Option<&str>, attempts: u32) -> bool {
+    match Answer::of(code) {
+        // A conflict gets here only when nobody can find the member there.
+        Answer::Transient | Answer::Conflict => true,
+        Answer::Unknown => attempts < UNKNOWN_TRIES,
+        Answer::Refused => false,
+    }
 }
 
 /// The members of one resource who could not be added, by name.
@@ -43,27 +79,15 @@ impl Problems {
     ) {
         let before = self.0.get(name);
         let attempts = before.map_or(1, |problem| problem.attempts.saturating_add(1));
-        let transient = match Answer::of(code) {
-            // A conflict gets here only when nobody can find the member there.
-            Answer::Transient | Answer::Conflict => true,
-            Answer::Unknown => attempts < UNKNOWN_TRIES,
-            Answer::Refused => false,
-        };
-        let rest = if transient { backoff(attempts) } else { REFUSED_REST };
-        let problem = Problem {
-            transient,
-            code: code.unwrap_or("Unknown").to_owned(),
-            message: message.to_owned(),
-            attempts,
-            first_seen: before.map_or(now, |problem| problem.first_seen),
-            next_attempt: now.checked_add(rest).unwrap_or(Timestamp::MAX),
-        };
+        let first_seen = before.map_or(now, |problem| problem.first_seen);
+        let problem = Problem::new(code, message, attempts, first_seen, now, backoff);
         self.0.insert(name.into(), problem);
     }
 
     /// Takes over what an earlier process wrote down.
-    pub fn restore(&mut self, name: &str, problem: Problem) {
-        self.0.insert(name.into(), problem);
+    pub fn restore(&mut self, name: &str, code: &str, message: &str, attempts: u32, seen: Timestamp, next: Timestamp) {
+        let problem = Problem::new(Some(code), message, attempts, seen, seen, |_| Duration::ZERO);
+        self.0.insert(name.into(), Problem { next_attempt: next, ..problem });
     }
 
     /// The member is there, or nobody wants it any more.

@@ -1,0 +1,101 @@
+//! What is remembered of each resource, and who tells a pass that it is out of date?
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::runtime::watcher;
+use tokio_util::sync::CancellationToken;
+
+use super::watched::{Trigger, Watched};
+use crate::api::ChannelMembershipStatus;
+use crate::engine::memory::Memory;
+
+/// Memory of all resources of one watch, by UID: one that is created anew under an old name begins with none.
+#[derive(Debug, Default)]
+pub(super) struct Slots(Mutex<HashMap<String, Arc<Slot>>>);
+
+/// Memory of one resource.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// Held by the pass under way; there is one at a time.
+    pub memory: tokio::sync::Mutex<Memory>,
+    running: Mutex<Option<(Trigger, CancellationToken)>>,
+    written: Mutex<Option<(u64, ChannelMembershipStatus)>>,
+}
+
+impl Slots {
+    /// The slot of a resource, made if it is new.
+    pub fn of(&self, object: &Watched) -> Arc<Slot> {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        Arc::clone(lock(&self.0).entry(uid).or_default())
+    }
+
+    /// Takes in what the watch saw: passes over what has changed since end early, and memory of what is gone goes.
+    pub fn notice(&self, event: &watcher::Event<Watched>, listed: &mut Vec<String>) {
+        match event {
+            watcher::Event::Apply(object) => self.applied(object),
+            watcher::Event::Delete(object) => self.gone(object.metadata.uid.as_deref().unwrap_or_default()),
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(object) => {
+                self.applied(object);
+                listed.extend(object.metadata.uid.clone());
+            }
+            watcher::Event::InitDone => {
+                listed.sort_unstable();
+                let gone: Vec<String> =
+                    lock(&self.0).keys().filter(|uid| listed.binary_search(uid).is_err()).cloned().collect();
+                gone.iter().for_each(|uid| self.gone(uid));
+                *listed = Vec::new();
+            }
+        }
+    }
+
+    fn applied(&self, object: &Watched) {
+        let Some(slot) = lock(&self.0).get(object.metadata.uid.as_deref().unwrap_or_default()).cloned() else { return };
+        if let Some((trigger, cancel)) = &*lock(&slot.running)
+            && *trigger != object.trigger()
+        {
+            cancel.cancel();
+        }
+        lock(&slot.written).take_if(|(version, _)| *version <= object.version());
+    }
+
+    fn gone(&self, uid: &str) {
+        if let Some(slot) = lock(&self.0).remove(uid)
+            && let Some((_, cancel)) = &*lock(&slot.running)
+        {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Slot {
+    /// A pass begins; the token tells it when it is out of date.
+    pub fn begin(&self, object: &Watched, cancel: CancellationToken) {
+        *lock(&self.running) = Some((object.trigger(), cancel));
+    }
+
+    /// The pass is over.
+    pub fn end(&self) {
+        *lock(&self.running) = None;
+    }
+
+    /// Remembers a status until the watch has shown it.
+    pub fn wrote(&self, version: u64, status: ChannelMembershipStatus) {
+        *lock(&self.written) = Some((version, status));
+    }
+
+    /// The status that stands in the cluster: the watch's, or ours where the watch lags behind.
+    pub fn status(&self, object: &Watched) -> Option<ChannelMembershipStatus> {
+        let written = lock(&self.written);
+        match &*written {
+            Some((version, status)) if *version > object.version() => Some(status.clone()),
+            _ => object.status().cloned(),
+        }
+    }
+}
+
+/// A poisoned lock is taken all the same: each change under it is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,24 @@
+//! What does one pass over one channel do? **Observe** (the live channel, by a listing that all resources of the channel
+//! share) → **validate** (raw strings to types) → **plan** (pure) → **apply** (paced; an outcome a batch) → **report**.
+//!
+//! [`Engine::pass`] reads as that list. It knows the service by [`crate::chime::port::Service`] and the resource by
+//! [`store::Store`], so the same engine serves a cluster, a command line and tests in memory.
+
+pub mod clock;
+pub mod declaration;
+pub mod memory;
+pub mod settings;
+pub mod store;
+
+mod apply;
+mod confirm;
+mod intent;
+mod listing;
+mod message;
+mod observe;
+mod pass;
+mod report;
+mod view;
+
+pub use pass::{Engine, Next};
+pub use view::Views;

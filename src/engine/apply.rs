@@ -1,0 +1,155 @@
+//! How are missing members added, batch by batch?
+
+use std::collections::VecDeque;
+
+use super::pass::{Halt, Pass};
+use super::report::Waiting;
+use super::store::Store;
+use crate::chime::backoff::{self, Backoff};
+use crate::chime::pace::{Level, Permit};
+use crate::chime::port::{BatchAnswer, CallError, CallErrorClass, MAX_BATCH, Operation, Service};
+use crate::membership::answer::Answer;
+use crate::membership::arn::MemberArn;
+use crate::membership::plan::Plan;
+
+/// So many whole-batch refusals in a row, without a success, are taken for one bad member at most: halving a batch of 100
+/// finds one in 8.
+const MAX_REFUSALS: u32 = 8;
+
+impl<S: Service, T: Store> Pass<'_, S, T> {
+    /// Adds whom the plan names. Gives those for whom the service's answer leaves open whether they are there.
+    pub(super) async fn apply(&mut self, plan: Plan) -> Result<Vec<String>, Halt> {
+        let mut batches: VecDeque<Vec<String>> = plan
+            .add
+            .iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .chunks(MAX_BATCH)
+            .map(<[String]>::to_vec)
+            .collect();
+        drop(plan);
+        let mut doubtful = Vec::new();
+        let mut refusals = 0;
+        while let Some(batch) = batches.pop_front() {
+            match self.add(batch, &mut doubtful).await? {
+                Added::Answered => refusals = 0,
+                Added::Refused(batch, error) => {
+                    refusals += 1;
+                    self.split(batch, error, refusals, &mut batches)?;
+                }
+            }
+        }
+        Ok(doubtful)
+    }
+
+    /// One batch, made again as it was until it is answered or refused.
+    async fn add(&mut self, batch: Vec<String>, doubtful: &mut Vec<String>) -> Result<Added, Halt> {
+        let mut backoff = Backoff::default();
+        loop {
+            let permit = self.turn(Operation::BatchCreateChannelMembership).await?;
+            // Another resource of the channel may have added some in the meantime.
+            let names = self.cell.missing(batch.clone());
+            if names.is_empty() {
+                return Ok(Added::Answered);
+            }
+            let members: Vec<MemberArn> = names.iter().map(|name| self.intent.roster.arn(name)).collect();
+            match self.engine.client.batch_create(permit, &self.intent.target, &members).await {
+                Ok(answer) => {
+                    self.take_in(&names, &answer, doubtful);
+                    return Ok(Added::Answered);
+                }
+                Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                Err(error) => return Ok(Added::Refused(names, error)),
+            }
+        }
+    }
+
+    /// Records what the service said of each member of a batch.
+    fn take_in(&mut self, names: &[String], answer: &BatchAnswer, doubtful: &mut Vec<String>) {
+        let channel = &self.intent.target.channel;
+        self.cell.seen(answer.added.iter().filter_map(|arn| channel.name_of(arn)));
+        let added = |name: &str| answer.added.iter().any(|arn| channel.name_of(arn) == Some(name));
+        let now = self.engine.clock.now();
+        for name in names {
+            let error = answer
+                .errors
+                .iter()
+                .find(|error| error.member.as_deref().and_then(|arn| channel.name_of(arn)) == Some(name.as_str()));
+            match error {
+                _ if added(name) => self.memory.problems.clear(name),
+                // In neither list of the answer: unknown, so look again.
+                None => doubtful.push(name.clone()),
+                Some(error) if Answer::of(error.code.as_deref()) == Answer::Conflict => doubtful.push(name.clone()),
+                Some(error) => {
+                    let message = error.message.as_deref().unwrap_or_default();
+                    self.memory.problems.record(name, error.code.as_deref(), message, now, rest_of_member);
+                }
+            }
+        }
+    }
+
+    /// A batch was refused whole though the channel could just be listed: perhaps one member spoils it for the others.
+    fn split(
+        &mut self,
+        batch: Vec<String>,
+        error: CallError,
+        refusals: u32,
+        batches: &mut VecDeque<Vec<String>>,
+    ) -> Result<(), Halt> {
+        let whole_channel = matches!(error.class, CallErrorClass::BearerRejected | CallErrorClass::AccessDenied);
+        let enough = refusals > MAX_REFUSALS || refusals == MAX_REFUSALS && batch.len() > 1;
+        if !whole_channel && !enough {
+            if batch.len() == 1 {
+                self.refuse(&batch, &error);
+            } else {
+                let mut first = batch;
+                let second = first.split_off(first.len() / 2);
+                batches.push_front(second);
+                batches.push_front(first);
+            }
+            return Ok(());
+        }
+        if error.class == CallErrorClass::Refused {
+            // Not the channel and not the bearer: it is full, or none of these people can be added.
+            self.refuse(&batch, &error);
+            while let Some(batch) = batches.pop_front() {
+                self.refuse(&batch, &error);
+            }
+            return Ok(());
+        }
+        Err(Halt::Refused(error))
+    }
+
+    fn refuse(&mut self, names: &[String], error: &CallError) {
+        let now = self.engine.clock.now();
+        for name in names {
+            self.memory.problems.record(name, Some(&error.code), &error.message, now, rest_of_member);
+        }
+    }
+
+    /// Waits for a turn to call.
+    pub(super) async fn turn(&mut self, operation: Operation) -> Result<Permit, Halt> {
+        let (client, target, urgency) =
+            (self.engine.client.clone(), self.intent.target.clone(), self.urgency.clone());
+        self.wait(&Waiting::Turn, async move { client.permit(&target, operation, &urgency).await }).await
+    }
+
+    /// Rests after a call that failed and may pass the next time. From here on the pass is a retry.
+    pub(super) async fn rest(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), Halt> {
+        self.urgency = crate::chime::pace::Urgency::new(self.urgency.level().max(Level::Retry));
+        let rest = backoff.rest(fastrand::f64());
+        self.wait(&Waiting::Again(error), tokio::time::sleep(rest)).await
+    }
+}
+
+/// How long a member rests whom the service may take the next time.
+pub(super) fn rest_of_member(attempts: u32) -> std::time::Duration {
+    backoff::rest(attempts, fastrand::f64())
+}
+
+enum Added {
+    /// Each member of the batch was answered for.
+    Answered,
+    /// The batch was refused as a whole.
+    Refused(Vec<String>, CallError),
+}

@@ -1,0 +1,168 @@
+//! How is a channel listed, once for everybody who wants to know?
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::view::{Cell, Views};
+use crate::chime::backoff::Backoff;
+use crate::chime::pace::{Level, Urgency};
+use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service};
+use crate::membership::names::NameSet;
+
+/// A listing is begun anew at most so often because its token was refused or came twice.
+const MAX_RESTARTS: u32 = 3;
+
+/// No channel has more pages: an elastic one holds 1,000,000 members (Chime SDK Developer Guide, elastic channels).
+const MAX_PAGES: usize = 20_000;
+
+/// How a listing goes.
+#[derive(Clone, Debug)]
+pub(super) enum Listing {
+    /// Pages come in, or wait for their turn.
+    Running,
+    /// A call failed and is made again after a rest.
+    Retrying(CallError),
+    /// The cell's view is that of this listing.
+    Done,
+    /// It was refused.
+    Refused(CallError),
+}
+
+/// A listing under way. It goes on by itself, so that whoever waits may leave.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) urgency: Urgency,
+    pub(super) news: watch::Receiver<Listing>,
+}
+
+impl Flight {
+    /// Starts to list in the background.
+    pub(super) fn begin<S: Service>(views: Arc<Views<S>>, cell: Arc<Cell>, level: Level) -> Self {
+        let (tell, news) = watch::channel(Listing::Running);
+        let urgency = Urgency::new(level);
+        let flight = Self { urgency: urgency.clone(), news };
+        tokio::spawn(async move {
+            let shutdown = views.shutdown.clone();
+            let list = List { views: &views, cell: &cell, urgency, tell: &tell };
+            let over = Over(&cell);
+            let end = shutdown.run_until_cancelled(list.run()).await.flatten();
+            drop(over);
+            if let Some(end) = end {
+                tell.send_replace(end);
+            }
+        });
+        flight
+    }
+}
+
+/// Whatever ends a listing, a panic too, the next may begin.
+struct Over<'a>(&'a Cell);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.flight_over();
+    }
+}
+
+struct List<'a, S> {
+    views: &'a Arc<Views<S>>,
+    cell: &'a Cell,
+    urgency: Urgency,
+    tell: &'a watch::Sender<Listing>,
+}
+
+impl<S: Service> List<'_, S> {
+    /// Lists all pages; `None` when it was given up because it failed and nobody waited any more.
+    async fn run(self) -> Option<Listing> {
+        let mut restarts = 0;
+        loop {
+            let began = Instant::now();
+            let fault = match self.all_pages().await? {
+                Ok((names, foreign)) => {
+                    self.cell.landed(&names, foreign, began, self.views.clock.now());
+                    return Some(Listing::Done);
+                }
+                Err(Fault::Refused(error)) => return Some(Listing::Refused(error)),
+                Err(Fault::Token(error)) => error,
+            };
+            restarts += 1;
+            if restarts > MAX_RESTARTS {
+                return Some(Listing::Refused(fault));
+            }
+        }
+    }
+
+    async fn all_pages(&self) -> Option<Result<(NameSet, usize), Fault>> {
+        let channel = &self.cell.target.channel;
+        let (mut names, mut foreign) = (Vec::<Box<str>>::new(), 0);
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let page = match self.page(token.as_deref()).await? {
+                Ok(page) => page,
+                Err(error) if token.is_some() && error.class == CallErrorClass::Refused => {
+                    return Some(Err(Fault::Token(error)));
+                }
+                Err(error) => return Some(Err(Fault::Refused(error))),
+            };
+            for member in &page.members {
+                match channel.name_of(member) {
+                    Some(name) => names.push(name.into()),
+                    None => foreign += 1,
+                }
+            }
+            match page.next {
+                None => return Some(Ok((names.iter().map(|name| &**name).collect(), foreign))),
+                next if next == token => return Some(Err(Fault::Token(odd("the same page token came twice")))),
+                next => token = next,
+            }
+        }
+        Some(Err(Fault::Refused(odd("the listing does not end"))))
+    }
+
+    /// One page, made again until it is answered.
+    async fn page(&self, token: Option<&str>) -> Option<Result<Page, CallError>> {
+        let mut backoff = Backoff::default();
+        loop {
+            let target = &self.cell.target;
+            let client = &self.views.client;
+            let permit = client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
+            match client.list_page(permit, target, token).await {
+                Ok(page) => {
+                    if backoff.attempts() > 0 {
+                        self.tell.send_replace(Listing::Running);
+                    }
+                    return Some(Ok(page));
+                }
+                Err(error) if error.class.is_passing() => {
+                    // The cell holds one receiver itself.
+                    if self.tell.receiver_count() <= 1 {
+                        return None;
+                    }
+                    self.tell.send_replace(Listing::Retrying(error));
+                    tokio::time::sleep(backoff.rest(fastrand::f64())).await;
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+enum Fault {
+    /// The listing was refused.
+    Refused(CallError),
+    /// The token of a page was not good any more; the listing may be begun anew.
+    Token(CallError),
+}
+
+/// An answer that the service's model does not allow for.
+fn odd(message: &str) -> CallError {
+    CallError {
+        class: CallErrorClass::Refused,
+        operation: Operation::ListChannelMemberships,
+        code: "UnreadableAnswer".to_owned(),
+        message: message.to_owned(),
+        request_id: None,
+    }
+}

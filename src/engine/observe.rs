@@ -1,0 +1,97 @@
+//! Who is in the channel, recently enough for this pass?
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::listing::Listing;
+use super::pass::{Engine, Halt, Pass};
+use super::report::Waiting;
+use super::store::Store;
+use super::view::{Cell, Look};
+use crate::chime::pace::Level;
+use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
+
+/// Listings may take this part of a bearer's rate; beyond it, resync intervals stretch.
+const LISTING_SHARE: f64 = 0.5;
+
+impl<S: Service, T: Store> Pass<'_, S, T> {
+    /// Waits for a view that is recent enough; begins a listing, or joins one, where there is none.
+    pub(super) async fn observe(&mut self) -> Result<(), Halt> {
+        self.look(self.not_before()).await
+    }
+
+    /// Waits for a view of a listing that began at `not_before` or later.
+    pub(super) async fn look(&mut self, not_before: Instant) -> Result<(), Halt> {
+        loop {
+            let level = self.urgency.level();
+            let mut news = match self.engine.views.look(&self.cell, not_before, level) {
+                Look::Ready => return Ok(()),
+                Look::Wait(news) => news,
+            };
+            loop {
+                let listing = news.borrow_and_update().clone();
+                let waiting = match listing {
+                    Listing::Running => Waiting::Listing,
+                    Listing::Retrying(error) => Waiting::Again(error),
+                    Listing::Done => break,
+                    Listing::Refused(error) => return Err(Halt::Refused(error)),
+                };
+                self.wait(&waiting, news.changed()).await?.map_err(|_| self.listing_lost())?;
+            }
+        }
+    }
+
+    /// A listing that ended without a word was stopped with the process, or panicked.
+    fn listing_lost(&self) -> Halt {
+        if self.cancel.is_cancelled() {
+            return Halt::Interrupted;
+        }
+        Halt::Refused(CallError {
+            class: CallErrorClass::Transient,
+            operation: Operation::ListChannelMemberships,
+            code: "Lost".to_owned(),
+            message: "the listing ended without an answer".to_owned(),
+            request_id: None,
+        })
+    }
+
+    /// From when on a listing is recent enough: a request wants one of its own, an edit takes what the last resync saw, and
+    /// at a resync the one that another resource of the channel has just made will do.
+    fn not_before(&self) -> Instant {
+        let now = Instant::now();
+        if let Some(asked) = self.memory.open_request() {
+            return asked;
+        }
+        let age = match self.urgency.level() {
+            Level::Edit | Level::Retry if !self.engine.until_resync(&self.cell, self.interval()).is_zero() => {
+                self.interval()
+            }
+            _ => self.interval() / 2,
+        };
+        now.checked_sub(age).unwrap_or(now)
+    }
+
+    /// The resync interval in force: what the resource wants, or more where listing all the bearer's channels so often
+    /// would take too much of its rate.
+    pub(super) fn interval(&self) -> Duration {
+        let wanted = self.intent.interval;
+        let Some(rate) = self.engine.client.bearer_rate(&self.intent.target) else { return wanted };
+        #[expect(clippy::cast_precision_loss, reason = "pages are far below 2^52")]
+        let pages = self.cell.pages_of_bearer() as f64;
+        wanted.max(Duration::try_from_secs_f64((pages / (rate * LISTING_SHARE)).ceil()).unwrap_or(wanted))
+    }
+}
+
+impl<S> Engine<S> {
+    /// How long until a channel should be listed again: the interval less up to a tenth, different for each channel but
+    /// the same for all its resources, so that one listing serves them all.
+    pub(super) fn until_resync(&self, cell: &Cell, interval: Duration) -> Duration {
+        let Some((began, _)) = cell.listed() else { return Duration::ZERO };
+        let mut hasher = DefaultHasher::new();
+        cell.target.hash(&mut hasher);
+        let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
+        (interval - jitter).saturating_sub(began.elapsed())
+    }
+}

@@ -1,0 +1,206 @@
+//! How does one pass go from a declaration to a status?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::declaration::Declaration;
+use super::intent::{Intent, Objection};
+use super::memory::Memory;
+use super::report::Report;
+use super::settings::Settings;
+use super::store::Store;
+use super::view::{Cell, Views};
+use crate::api::Mode;
+use crate::chime::client::Client;
+use crate::chime::pace::{Level, Urgency};
+use crate::chime::port::{CallError, Service};
+use crate::membership::names::NameSet;
+use crate::membership::plan::Plan;
+
+/// After a call was refused as a whole, the next look rests this long, then twice as long each time, up to the resync
+/// interval: a channel made a minute late is found in a minute.
+const FIRST_REFUSAL_REST: Duration = Duration::from_secs(60);
+
+/// What carries out declarations.
+pub struct Engine<S> {
+    pub(super) client: Client<S>,
+    pub(super) views: Arc<Views<S>>,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    shutdown: CancellationToken,
+}
+
+/// When the resource is to be looked at again, unless it changes before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// After so long.
+    After(Duration),
+    /// Only when it changes.
+    OnChange,
+    /// At once: the pass was cut short because something newer came.
+    AtOnce,
+}
+
+/// Why a pass did not come to its end.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// Something newer came, or the process stops.
+    Interrupted,
+    /// A call was refused as a whole.
+    Refused(CallError),
+}
+
+/// One pass under way.
+pub(super) struct Pass<'a, S, T> {
+    pub(super) engine: &'a Engine<S>,
+    pub(super) intent: Arc<Intent>,
+    pub(super) cell: Arc<Cell>,
+    pub(super) memory: &'a mut Memory,
+    pub(super) report: Report<'a, T>,
+    pub(super) urgency: Urgency,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl<S: Service> Engine<S> {
+    /// An engine that calls by `client`. When `shutdown` is cancelled, background listings stop.
+    pub fn new(client: Client<S>, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Self {
+        let views = Arc::new(Views::new(client.clone(), clock, shutdown.clone()));
+        Self { client, views, settings, clock, shutdown }
+    }
+
+    /// How urgent a pass over this declaration is.
+    pub fn level(&self, declaration: &Declaration<'_>, memory: &mut Memory) -> Level {
+        // What a spec cannot tell is found out by the pass itself.
+        let _ = memory.recall(declaration, &self.settings, Instant::now());
+        if memory.is_edit(declaration) {
+            Level::Edit
+        } else if memory.problems.next_retry().is_some_and(|due| due <= self.clock.now()) {
+            Level::Retry
+        } else {
+            Level::Resync
+        }
+    }
+
+    /// Carries out one declaration as far as that is possible now, and writes what came of it.
+    ///
+    /// When `cancel` is cancelled, a call in flight ends (12 seconds at most) and is remembered, and the pass is over.
+    pub async fn pass<T: Store>(
+        &self,
+        declaration: &Declaration<'_>,
+        memory: &mut Memory,
+        store: &mut T,
+        cancel: &CancellationToken,
+    ) -> Next {
+        let report = Report::new(declaration, store, self.clock, self.settings.custom_endpoint.as_deref());
+        let level = self.level(declaration, memory);
+        let intent = memory.recall(declaration, &self.settings, Instant::now());
+        if declaration.spec.is_ok_and(|spec| spec.suspend) {
+            return self.suspended(intent.ok().as_deref(), declaration, memory, report).await;
+        }
+        let intent = match intent {
+            Ok(intent) => intent,
+            Err(objection) => return self.objected(&objection, declaration, memory, report).await,
+        };
+        let cell = self.views.cell(&intent.target);
+        cell.keep_for(&intent.roster);
+        memory.cell = Some(Arc::clone(&cell));
+        let urgency = Urgency::new(level);
+        let mut pass = Pass { engine: self, intent, cell, memory, report, urgency, cancel };
+        let end = pass.walk().await;
+        pass.conclude(end, declaration).await
+    }
+
+    async fn objected<T: Store>(
+        &self,
+        objection: &Objection,
+        declaration: &Declaration<'_>,
+        memory: &mut Memory,
+        mut report: Report<'_, T>,
+    ) -> Next {
+        memory.carried_through(declaration);
+        match report.objection(objection).await {
+            Ok(()) => Next::OnChange,
+            Err(rest) => Next::After(rest),
+        }
+    }
+
+    async fn suspended<T: Store>(
+        &self,
+        intent: Option<&Intent>,
+        declaration: &Declaration<'_>,
+        memory: &mut Memory,
+        mut report: Report<'_, T>,
+    ) -> Next {
+        memory.carried_through(declaration);
+        match report.suspended(intent).await {
+            Ok(()) => Next::OnChange,
+            Err(rest) => Next::After(rest),
+        }
+    }
+}
+
+impl<S: Service, T: Store> Pass<'_, S, T> {
+    /// Observe, plan, apply; what came of it is in memory, the view and the end.
+    async fn walk(&mut self) -> Result<(), Halt> {
+        self.observe().await?;
+        if self.intent.mode == Mode::Observe {
+            return Ok(());
+        }
+        let plan = self.plan();
+        let doubtful = self.apply(plan).await?;
+        self.confirm(doubtful).await
+    }
+
+    fn plan(&mut self) -> Plan {
+        let there = self.there();
+        Plan::new(&self.intent.roster, &there, &self.memory.problems, self.engine.clock.now())
+    }
+
+    /// Who is known to be there; their problems are over.
+    pub(super) fn there(&mut self) -> NameSet {
+        let there = self.cell.there();
+        self.memory.problems.retain(|name| !there.contains(name));
+        there
+    }
+
+    /// Writes what came of the pass and says when the next is due.
+    async fn conclude(mut self, end: Result<(), Halt>, declaration: &Declaration<'_>) -> Next {
+        let there = self.there();
+        let written = match &end {
+            Ok(()) => {
+                self.memory.carried_through(declaration);
+                self.report.outcome(&self.intent, &there, &self.memory.problems, &self.cell, self.interval()).await
+            }
+            Err(Halt::Refused(error)) => {
+                let refusals = self.memory.refusals + 1;
+                self.memory.carried_through(declaration);
+                self.memory.refusals = refusals;
+                self.report.refused(&self.intent, error, &there, &self.memory.problems, &self.cell, self.interval()).await
+            }
+            // What was done is not lost: the next process reads it off the channel, the next pass off the view.
+            Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
+            Err(Halt::Interrupted) => self.report.stopped(&self.intent, &there, &self.memory.problems).await,
+        };
+        match written {
+            Err(rest) => Next::After(rest),
+            Ok(()) => Next::After(self.rest(end.is_err())),
+        }
+    }
+
+    /// How long until something is due.
+    fn rest(&self, refused: bool) -> Duration {
+        let resync = self.engine.until_resync(&self.cell, self.interval());
+        if refused {
+            let doublings = self.memory.refusals.saturating_sub(1).min(16);
+            return (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST));
+        }
+        let now = self.engine.clock.now();
+        let retry = self.memory.problems.next_retry().filter(|_| self.intent.mode == Mode::Enforce);
+        let retry = retry.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
+        retry.map_or(resync, |retry| retry.min(resync))
+    }
+}

@@ -1,0 +1,217 @@
+//! Who is in a channel, as far as this process knows?
+//!
+//! One [`Cell`] is shared by all resources of a channel, type and bearer: what one bearer may not see says nothing about
+//! another's view. It keeps who of the declared is there and how many others are, so memory follows what is declared.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::listing::{Flight, Listing};
+use crate::chime::client::Client;
+use crate::chime::pace::Level;
+use crate::chime::port::{PAGE_SIZE, Service, Target};
+use crate::membership::arn::MemberArn;
+use crate::membership::names::NameSet;
+use crate::membership::roster::Roster;
+
+/// Reads right after a write miss it now and then (seen for up to 2.5 s), so what a listing does not show of people added this
+/// short a time before it began is doubted, and not the people.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// The live views of all channels in use.
+pub struct Views<S> {
+    pub(super) client: Client<S>,
+    pub(super) clock: Clock,
+    pub(super) shutdown: CancellationToken,
+    cells: Mutex<Cells>,
+}
+
+#[derive(Default)]
+struct Cells {
+    by_target: HashMap<Target, Weak<Cell>>,
+    pages_of: HashMap<(String, MemberArn), Arc<AtomicUsize>>,
+    sweep_at: usize,
+}
+
+/// The live view of one target.
+pub struct Cell {
+    /// Whose view it is.
+    pub(super) target: Target,
+    state: Mutex<State>,
+    /// The pages that all listings of the bearer have, this cell's among them.
+    pages_of_bearer: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct State {
+    view: Option<View>,
+    flight: Option<Flight>,
+    /// The rosters of the resources that use the view.
+    wanted_by: Vec<Weak<Roster>>,
+}
+
+/// What is known since a listing.
+#[derive(Clone, Debug)]
+struct View {
+    there: NameSet,
+    pages: usize,
+    began: Instant,
+    listed_at: Timestamp,
+    /// Whom we added since shortly before the listing began.
+    added: Vec<(Box<str>, Instant)>,
+}
+
+/// How a view can be had that is recent enough.
+pub(super) enum Look {
+    /// It is there.
+    Ready,
+    /// A listing is under way; it tells how it goes.
+    Wait(watch::Receiver<Listing>),
+}
+
+impl<S: Service> Views<S> {
+    /// No view yet. Listings stop when `shutdown` is cancelled.
+    pub fn new(client: Client<S>, clock: Clock, shutdown: CancellationToken) -> Self {
+        Self { client, clock, shutdown, cells: Mutex::default() }
+    }
+
+    /// The cell of a target, made if it is new; it goes when nobody holds it.
+    pub(super) fn cell(&self, target: &Target) -> Arc<Cell> {
+        let mut cells = lock(&self.cells);
+        if let Some(cell) = cells.by_target.get(target).and_then(Weak::upgrade) {
+            return cell;
+        }
+        if cells.by_target.len() >= cells.sweep_at {
+            cells.by_target.retain(|_, cell| cell.strong_count() > 0);
+            cells.pages_of.retain(|_, pages| Arc::strong_count(pages) > 1);
+            cells.sweep_at = 2 * cells.by_target.len().max(32);
+        }
+        let bearer = (target.channel.region().to_owned(), target.bearer.clone());
+        let cell = Arc::new(Cell {
+            target: target.clone(),
+            state: Mutex::default(),
+            pages_of_bearer: Arc::clone(cells.pages_of.entry(bearer).or_default()),
+        });
+        cells.by_target.insert(target.clone(), Arc::downgrade(&cell));
+        cell
+    }
+
+    /// A view of a listing that began at `not_before` or later; one is begun where none is under way.
+    pub(super) fn look(self: &Arc<Self>, cell: &Arc<Cell>, not_before: Instant, level: Level) -> Look {
+        let mut state = lock(&cell.state);
+        if let Some(flight) = &state.flight {
+            // One that began too early is waited for all the same: there is one listing at a time.
+            flight.urgency.raise(level);
+            return Look::Wait(flight.news.clone());
+        }
+        if state.view.as_ref().is_some_and(|view| view.began >= not_before) {
+            return Look::Ready;
+        }
+        let flight = Flight::begin(Arc::clone(self), Arc::clone(cell), level);
+        let news = flight.news.clone();
+        state.flight = Some(flight);
+        Look::Wait(news)
+    }
+}
+
+impl<S> fmt::Debug for Views<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Views").field("targets", &lock(&self.cells).by_target.len()).finish_non_exhaustive()
+    }
+}
+
+impl Cell {
+    /// A resource uses the view; listings keep whom it declares for as long as it holds its roster.
+    pub(super) fn keep_for(&self, roster: &Arc<Roster>) {
+        let wanted_by = &mut lock(&self.state).wanted_by;
+        wanted_by.retain(|other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(roster)));
+        wanted_by.push(Arc::downgrade(roster));
+    }
+
+    /// Who of the declared is there.
+    pub(super) fn there(&self) -> NameSet {
+        lock(&self.state).view.as_ref().map(|view| view.there.clone()).unwrap_or_default()
+    }
+
+    /// Those of `names` who are not known to be there.
+    pub(super) fn missing(&self, names: Vec<String>) -> Vec<String> {
+        match &lock(&self.state).view {
+            None => names,
+            Some(view) => names.into_iter().filter(|name| !view.there.contains(name)).collect(),
+        }
+    }
+
+    /// The service named these people as there.
+    pub(super) fn seen<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let now = Instant::now();
+        if let Some(view) = &mut lock(&self.state).view {
+            let names: Vec<&str> = names.into_iter().collect();
+            view.there.extend(names.iter().copied());
+            view.added.retain(|(_, at)| now - *at < SETTLING);
+            view.added.extend(names.iter().map(|name| (Box::from(*name), now)));
+        }
+    }
+
+    /// When the listing began and when it ended, if there was one.
+    pub(super) fn listed(&self) -> Option<(Instant, Timestamp)> {
+        lock(&self.state).view.as_ref().map(|view| (view.began, view.listed_at))
+    }
+
+    /// How many pages the last listing had, at least 1.
+    pub(super) fn pages(&self) -> usize {
+        lock(&self.state).view.as_ref().map_or(1, |view| view.pages)
+    }
+
+    /// How many pages all channels of this bearer have together: what listing each of them once costs, in calls.
+    pub(super) fn pages_of_bearer(&self) -> usize {
+        self.pages_of_bearer.load(Ordering::Relaxed)
+    }
+
+    /// A listing ended: what it showed takes the place of what was known.
+    pub(super) fn landed(&self, names: &NameSet, foreign: usize, began: Instant, listed_at: Timestamp) {
+        let mut state = lock(&self.state);
+        let rosters: Vec<Arc<Roster>> = state.wanted_by.iter().filter_map(Weak::upgrade).collect();
+        let wanted = |name: &str| rosters.iter().any(|roster| roster.names().contains(name));
+        let mut there: NameSet = names.iter().filter(|name| wanted(name)).collect();
+        let before = state.view.take();
+        let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
+        added.retain(|(_, at)| *at + SETTLING > began);
+        there.extend(added.iter().map(|(name, _)| &**name));
+        let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
+        self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
+        self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
+        state.view = Some(View { there, pages, began, listed_at, added });
+    }
+
+    /// No listing is under way any more. Where it failed, what was known before it is as good as it was.
+    pub(super) fn flight_over(&self) {
+        lock(&self.state).flight = None;
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let pages = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).view.as_ref().map_or(0, |v| v.pages);
+        self.pages_of_bearer.fetch_sub(pages, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// A poisoned lock is taken all the same: each change under it is made in one step, after whatever can fail.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

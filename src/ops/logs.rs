@@ -1,0 +1,55 @@
+//! Where do log lines go, and how do they look?
+
+use std::io::{IsTerminal as _, stderr};
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// What is logged where `RUST_LOG` does not say.
+const DEFAULT_FILTER: &str = "info";
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// `RUST_LOG` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("RUST_LOG={value:?} is no filter ({source}): write a level such as info, or target=level, comma-separated")]
+pub struct FilterError {
+    value: String,
+    source: ParseError,
+}
+
+/// Sends log lines to stderr from here on, panics among them.
+pub fn init(format: Format) -> Result<(), FilterError> {
+    let value = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
+    let value = value.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+    let filter = EnvFilter::try_new(&value).map_err(|source| FilterError { value, source })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let text = match format {
+        Format::Auto => stderr().is_terminal(),
+        Format::Text => true,
+        Format::Json => false,
+    };
+    // Only a second call fails here, and then the first one's settings are in force.
+    let _ = if text {
+        lines.with_ansi(stderr().is_terminal()).with_target(false).try_init()
+    } else {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let what = panic.payload_as_str().unwrap_or("a panic without words");
+        tracing::error!(place, "panicked: {what}");
+    }));
+    Ok(())
+}

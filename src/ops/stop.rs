@@ -1,0 +1,22 @@
+//! When is the process asked to end?
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// A token that is cancelled by SIGTERM (as a kubelet sends it) or SIGINT (Ctrl-C).
+pub fn on_signal() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("stopping on {name}: calls in flight end, and what they did is recorded");
+        asked.cancel();
+    });
+    Ok(stop)
+}
