@@ -20,5 +20,8 @@ mod pass;
 mod report;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use pass::{Engine, Next};
 pub use view::Views;

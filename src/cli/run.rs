@@ -98,7 +98,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         channel_batch: args.channel_batch_rate,
         channel_list: args.channel_list_rate,
     };
-    let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates, args.concurrency)));
+    let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates)));
     let clock = Clock::starting_at(Timestamp::now());
     let engine = Arc::new(Engine::new(client, settings, clock, stop.clone()));
     let scope = match args.watch_namespace.as_slice() {
@@ -124,10 +124,14 @@ async fn operate(args: &Args) -> Result<(), Failure> {
 async fn cluster() -> Result<Cluster, Failure> {
     let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
     let config = kube::Config::infer().await.map_err(|error| {
-        let place = named.map_or_else(|| "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(), |path| format!("KUBECONFIG={path}"));
+        let place = named.map_or_else(
+            || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
+            |path| format!("KUBECONFIG={path}"),
+        );
         Failure::wrong_use(format!("failed to find the cluster by {place}: {}", one_line(&error)))
     })?;
-    Cluster::try_from(config).map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
+    Cluster::try_from(config)
+        .map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
 }
 
 /// An error with its causes.
@@ -154,7 +158,8 @@ fn bearer(text: &str) -> Result<MemberArn, String> {
 fn namespace(text: &str) -> Result<String, String> {
     let name = text.trim();
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let good = (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-');
+    let good =
+        (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-');
     if good { Ok(name.to_owned()) } else { Err("no namespace: write a DNS label such as team-a".to_owned()) }
 }
 

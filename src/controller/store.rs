@@ -45,10 +45,7 @@ struct AnswerMetadata {
 
 impl ClusterStore<'_> {
     fn reference(&self) -> ObjectReference {
-        ObjectReference {
-            resource_version: None,
-            ..self.object.object_ref(&())
-        }
+        ObjectReference { resource_version: None, ..self.object.object_ref(&()) }
     }
 
     /// A JSON patch that replaces the status as a whole, of this very object and of no other of its name.

@@ -54,7 +54,8 @@ pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>
 
 async fn carry_out<S: Service>(api: Api<Watched>, context: Arc<Context<S>>) {
     let (reader, writer) = reflector::store();
-    let changes = changes(api, writer, Arc::clone(&context.slots)).take_until(context.shutdown.clone().cancelled_owned());
+    let changes =
+        changes(api, writer, Arc::clone(&context.slots)).take_until(context.shutdown.clone().cancelled_owned());
     let reconcile = |object, context| reconcile(object, context).map(Ok::<_, Infallible>).boxed();
     // Passes wait for the pacer, which knows their urgency, and not for each other: hence no limit here.
     let passes = applier(

@@ -10,9 +10,7 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::api::{
-    ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT,
-};
+use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT};
 
 /// A `ChannelMembership`, as it is watched.
 #[derive(Resource, Clone, Debug, Deserialize)]

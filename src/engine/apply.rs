@@ -19,14 +19,8 @@ const MAX_REFUSALS: u32 = 8;
 impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Adds whom the plan names. Gives those for whom the service's answer leaves open whether they are there.
     pub(super) async fn apply(&mut self, plan: Plan) -> Result<Vec<String>, Halt> {
-        let mut batches: VecDeque<Vec<String>> = plan
-            .add
-            .iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .chunks(MAX_BATCH)
-            .map(<[String]>::to_vec)
-            .collect();
+        let mut batches: VecDeque<Vec<String>> =
+            plan.add.iter().map(str::to_owned).collect::<Vec<_>>().chunks(MAX_BATCH).map(<[String]>::to_vec).collect();
         drop(plan);
         let mut doubtful = Vec::new();
         let mut refusals = 0;
@@ -129,22 +123,21 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Waits for a turn to call.
     pub(super) async fn turn(&mut self, operation: Operation) -> Result<Permit, Halt> {
-        let (client, target, urgency) =
-            (self.engine.client.clone(), self.intent.target.clone(), self.urgency.clone());
+        let (client, target, urgency) = (self.engine.client.clone(), self.intent.target.clone(), self.urgency.clone());
         self.wait(&Waiting::Turn, async move { client.permit(&target, operation, &urgency).await }).await
     }
 
     /// Rests after a call that failed and may pass the next time. From here on the pass is a retry.
     pub(super) async fn rest(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), Halt> {
         self.urgency = crate::chime::pace::Urgency::new(self.urgency.level().max(Level::Retry));
-        let rest = backoff.rest(fastrand::f64());
+        let rest = backoff.failed(fastrand::f64());
         self.wait(&Waiting::Again(error), tokio::time::sleep(rest)).await
     }
 }
 
 /// How long a member rests whom the service may take the next time.
 pub(super) fn rest_of_member(attempts: u32) -> std::time::Duration {
-    backoff::rest(attempts, fastrand::f64())
+    backoff::wait(attempts, fastrand::f64())
 }
 
 enum Added {

@@ -130,7 +130,7 @@ impl<S: Service> List<'_, S> {
             let permit = client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
             match client.list_page(permit, target, token).await {
                 Ok(page) => {
-                    if backoff.attempts() > 0 {
+                    if backoff.failures() > 0 {
                         self.tell.send_replace(Listing::Running);
                     }
                     return Some(Ok(page));
@@ -141,7 +141,7 @@ impl<S: Service> List<'_, S> {
                         return None;
                     }
                     self.tell.send_replace(Listing::Retrying(error));
-                    tokio::time::sleep(backoff.rest(fastrand::f64())).await;
+                    tokio::time::sleep(backoff.failed(fastrand::f64())).await;
                 }
                 Err(error) => return Some(Err(error)),
             }

@@ -102,7 +102,8 @@ pub(super) fn reason_of(error: &CallError) -> Reason {
 /// `Forbidden ×2, NotFound ×1`: the most frequent first.
 fn codes(problems: &Problems, transient: bool) -> String {
     let counted = count_codes(problems, transient);
-    let mut text = counted.iter().take(MAX_CODES).map(|(code, n)| format!("{code} ×{n}")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        counted.iter().take(MAX_CODES).map(|(code, n)| format!("{code} ×{n}")).collect::<Vec<_>>().join(", ");
     if counted.len() > MAX_CODES {
         text.push_str(", …");
     }

@@ -77,7 +77,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// would take too much of its rate.
     pub(super) fn interval(&self) -> Duration {
         let wanted = self.intent.interval;
-        let Some(rate) = self.engine.client.bearer_rate(&self.intent.target) else { return wanted };
+        let Some(rate) = self.engine.client.pacer().bearer_rate(&self.intent.target) else { return wanted };
         #[expect(clippy::cast_precision_loss, reason = "pages are far below 2^52")]
         let pages = self.cell.pages_of_bearer() as f64;
         wanted.max(Duration::try_from_secs_f64((pages / (rate * LISTING_SHARE)).ceil()).unwrap_or(wanted))

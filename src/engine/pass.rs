@@ -179,7 +179,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 let refusals = self.memory.refusals + 1;
                 self.memory.carried_through(declaration);
                 self.memory.refusals = refusals;
-                self.report.refused(&self.intent, error, &there, &self.memory.problems, &self.cell, self.interval()).await
+                self.report
+                    .refused(&self.intent, error, &there, &self.memory.problems, &self.cell, self.interval())
+                    .await
             }
             // What was done is not lost: the next process reads it off the channel, the next pass off the view.
             Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
@@ -187,12 +189,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         };
         match written {
             Err(rest) => Next::After(rest),
-            Ok(()) => Next::After(self.rest(end.is_err())),
+            Ok(()) => Next::After(self.due_in(end.is_err())),
         }
     }
 
     /// How long until something is due.
-    fn rest(&self, refused: bool) -> Duration {
+    fn due_in(&self, refused: bool) -> Duration {
         let resync = self.engine.until_resync(&self.cell, self.interval());
         if refused {
             let doublings = self.memory.refusals.saturating_sub(1).min(16);

@@ -19,7 +19,8 @@ use super::pass::{Halt, Pass};
 use super::store::{Event, Store, StoreError};
 use super::view::Cell;
 use crate::api::{
-    ChannelMembershipStatus, Interval, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Reason, State, conditions,
+    ChannelMembershipStatus, Interval, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Reason, State,
+    conditions,
 };
 use crate::chime::port::{CallError, Service};
 use crate::membership::names::NameSet;
@@ -72,7 +73,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             let there = self.there();
             let counts = Counts::of(&self.intent, &there, &self.memory.problems);
-            let rate = self.engine.client.batch_rate(&self.intent.target);
+            let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
             let (reason, message) = match waiting {
                 Waiting::Again(error) => (Reason::Retrying, message::retrying(counts, error)),
                 Waiting::Turn if counts.present > 0 => (Reason::Adding, message::adding(counts, rate)),
@@ -305,7 +306,8 @@ impl<'a, T: Store> Report<'a, T> {
 /// What is worth telling of the way from one end of a pass to another: that help is needed, or no longer.
 fn event(before: &ChannelMembershipStatus, after: &ChannelMembershipStatus) -> Option<Event> {
     let told = |status: &ChannelMembershipStatus, kind: &str| {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+        let condition =
+            status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
         condition.map(|condition| condition.reason.clone())
     };
     let note = after.conditions.first()?.message.clone();

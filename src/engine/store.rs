@@ -32,10 +32,8 @@ pub enum StoreError {
 /// One resource, to write to.
 pub trait Store: Send {
     /// Puts `status` in the place of the resource's status.
-    fn write_status(
-        &mut self,
-        status: &ChannelMembershipStatus,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn write_status(&mut self, status: &ChannelMembershipStatus)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Tells people. What cannot be told fails nothing.
     fn publish(&mut self, event: Event) -> impl Future<Output = ()> + Send;

@@ -1,0 +1,7 @@
+//! stub
+/// Stub.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+pub(super) fn run(_: &Args) -> Result<(), super::Failure> {
+    Ok(())
+}

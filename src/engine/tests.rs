@@ -1,0 +1,6 @@
+//! Does a pass do what its resource's owner expects? On a service and a store in memory, and a clock that stands still.
+
+mod answers;
+mod calls;
+mod fake;
+mod life;
