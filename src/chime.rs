@@ -1,3 +1,4 @@
 //! How does one talk to Amazon Chime SDK messaging? The port, the SDK behind it, and the pace that protects the live chat.
 
+pub mod pace;
 pub mod port;
