@@ -40,6 +40,11 @@ impl Permit {
         Self { call, unspent: true }
     }
 
+    /// The kind of call it is for.
+    pub fn operation(&self) -> Operation {
+        self.call.operation
+    }
+
     /// Makes the call: from here on it counts, whatever becomes of it.
     pub fn spend(mut self) -> Call {
         self.unspent = false;
