@@ -106,7 +106,7 @@ impl Bucket {
     /// Whether a new bucket in this one's place would let no more go.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         // A rate that was slowed is remembered for a minute of silence.
-        let memory = if self.slowed_at.is_some() { Duration::from_secs(60) } else { Duration::ZERO };
+        let memory = if self.slowed_at.is_some() { Duration::from_mins(1) } else { Duration::ZERO };
         self.full_at + memory <= now
     }
 }

@@ -147,8 +147,8 @@ impl Rates {
 mod tests {
     use super::*;
 
-    fn fixed(text: &str) -> Option<FixedRate> {
-        Some(text.parse().unwrap())
+    fn fixed(text: &str) -> FixedRate {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_given_rate_takes_the_place_of_the_share() {
-        let rates = Rates { bearer: fixed("40"), channel_batch: fixed("0"), ..Rates::default() };
+        let rates = Rates { bearer: Some(fixed("40")), channel_batch: Some(fixed("0")), ..Rates::default() };
         assert_eq!(rates.per_second("eu-central-1", Limit::Bearer), Some(40.0));
         assert_eq!(rates.per_second("eu-central-1", Limit::ChannelBatch), None);
         assert_eq!(rates.per_second("eu-central-1", Limit::ChannelList), Some(12.0));
