@@ -1,3 +1,7 @@
 //! How does one talk to Amazon Chime SDK messaging? The port, the SDK behind it, and the pace that protects the live chat.
 
+pub mod backoff;
+pub mod client;
+pub mod pace;
 pub mod port;
+pub mod sdk;

@@ -1,0 +1,38 @@
+//! How long to wait before a failed call is made again?
+
+use std::time::Duration;
+
+/// The longest wait after a first failure.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// The longest wait of all.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// The wait after `failures` failures in a row (one or more), doubling from two seconds to five minutes, with full jitter:
+/// `random`, in `0.0..1.0`, picks a moment between now and then, so that what failed together does not come back together.
+pub fn wait(failures: u32, random: f64) -> Duration {
+    let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    doubled.min(LONGEST).mul_f64(if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_five_minutes() {
+        let most: Vec<u64> = (1..=10).map(|failures| wait(failures, 1.0).as_secs()).collect();
+        assert_eq!(most, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        for failures in [31, 32, 33, 64, u32::MAX] {
+            assert_eq!(wait(failures, 1.0), LONGEST);
+        }
+        assert_eq!(wait(0, 1.0), FIRST);
+    }
+
+    #[test]
+    fn jitter_spreads_over_the_whole_wait() {
+        assert_eq!(wait(3, 0.0), Duration::ZERO);
+        assert_eq!(wait(3, 0.5), Duration::from_secs(4));
+        assert_eq!(wait(3, f64::NAN), Duration::from_secs(8));
+    }
+}

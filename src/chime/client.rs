@@ -1,0 +1,188 @@
+//! How does the engine make a call?
+//!
+//! A [`Client`] is a service and the pace of its calls. Each call takes a [`Permit`], so that none can be written that does
+//! not wait for its turn.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pace::{Pacer, Permit, Urgency};
+use super::port::{BatchAnswer, CallError, CallErrorClass, Membership, Operation, Page, Service, Target};
+use crate::membership::arn::MemberArn;
+
+/// The longest that a call may take, whatever the service behind the port does about it.
+pub const DEADLINE: Duration = Duration::from_secs(12);
+
+/// A service, and the pace of its calls. Clones share both.
+#[derive(Debug)]
+pub struct Client<S> {
+    service: Arc<S>,
+    pacer: Arc<Pacer>,
+}
+
+impl<S> Clone for Client<S> {
+    fn clone(&self) -> Self {
+        Self { service: Arc::clone(&self.service), pacer: Arc::clone(&self.pacer) }
+    }
+}
+
+impl<S: Service> Client<S> {
+    /// A client of this service. The pacer is one for each process.
+    pub fn new(service: Arc<S>, pacer: Arc<Pacer>) -> Self {
+        Self { service, pacer }
+    }
+
+    /// The service behind it.
+    pub fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The pace of its calls.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
+    /// Waits until a call of this kind may be made. Dropping the future leaves the queue.
+    pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
+        self.pacer.permit(target, operation, urgency).await
+    }
+
+    /// One page of the channel's members of the target's type: see [`Service::list_page`].
+    pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        made(permit, target, Operation::ListChannelMemberships, self.service.list_page(target, token)).await
+    }
+
+    /// Adds members: see [`Service::batch_create`].
+    pub async fn batch_create(
+        &self,
+        permit: Permit,
+        target: &Target,
+        members: &[MemberArn],
+    ) -> Result<BatchAnswer, CallError> {
+        made(permit, target, Operation::BatchCreateChannelMembership, self.service.batch_create(target, members)).await
+    }
+
+    /// One member's membership: see [`Service::describe`].
+    pub async fn describe(
+        &self,
+        permit: Permit,
+        target: &Target,
+        member: &MemberArn,
+    ) -> Result<Option<Membership>, CallError> {
+        made(permit, target, Operation::DescribeChannelMembership, self.service.describe(target, member)).await
+    }
+}
+
+/// Makes a call within the deadline, tells the pace how it went, and logs it.
+async fn made<T>(
+    permit: Permit,
+    target: &Target,
+    operation: Operation,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
+    let paced = permit.spend();
+    let began = Instant::now();
+    let answer = tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(|_| {
+        Err(CallError {
+            class: CallErrorClass::Transient,
+            operation,
+            code: "Timeout".to_owned(),
+            message: format!("no answer within {} s", DEADLINE.as_secs()),
+            request_id: None,
+        })
+    });
+    let error = answer.as_ref().err();
+    match error.map(|error| error.class) {
+        Some(CallErrorClass::Throttled) => paced.throttled(),
+        _ => paced.passed(),
+    }
+    tracing::debug!(
+        operation = operation.as_str(),
+        channel = target.channel.as_str(),
+        code = error.map_or("OK", |error| &error.code),
+        request_id = error.and_then(|error| error.request_id.as_deref()),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "called the service",
+    );
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::api::MembershipType;
+    use crate::chime::pace::{Level, Rates};
+    use crate::membership::arn::ChannelArn;
+
+    const LIST: Operation = Operation::ListChannelMemberships;
+
+    /// Answers listings by these classes, one each, then with an empty page; batches never.
+    struct Scripted(Mutex<Vec<CallErrorClass>>);
+
+    impl Service for Scripted {
+        async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            match self.0.lock().unwrap().pop() {
+                None => Ok(Page::default()),
+                Some(class) => Err(CallError {
+                    class,
+                    operation: LIST,
+                    code: "Throttled".into(),
+                    message: String::new(),
+                    request_id: None,
+                }),
+            }
+        }
+
+        async fn batch_create(&self, _: &Target, _: &[MemberArn]) -> Result<BatchAnswer, CallError> {
+            std::future::pending().await
+        }
+
+        async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
+            Ok(None)
+        }
+    }
+
+    fn client(script: &[CallErrorClass]) -> Client<Scripted> {
+        let service = Scripted(Mutex::new(script.to_vec()));
+        Client::new(Arc::new(service), Arc::new(Pacer::new(Rates::default())))
+    }
+
+    fn target() -> Target {
+        let instance = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+        Target {
+            channel: ChannelArn::parse(&format!("{instance}/channel/c")).unwrap(),
+            membership_type: MembershipType::Default,
+            bearer: MemberArn::parse(&format!("{instance}/user/rollcall")).unwrap(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_never_answers_is_left_at_the_deadline() {
+        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
+        let began = Instant::now();
+        let permit = client.permit(&target(), Operation::BatchCreateChannelMembership, &urgency).await;
+        let error = client.batch_create(permit, &target(), &[]).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (CallErrorClass::Transient, "Timeout"));
+        assert!((DEADLINE..DEADLINE + Duration::from_millis(2)).contains(&began.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttled_answer_slows_the_next_call_and_another_failure_does_not() {
+        let urgency = Urgency::new(Level::Retry);
+        for (class, slowed) in [(CallErrorClass::Throttled, true), (CallErrorClass::Transient, false)] {
+            let client = client(&[class]);
+            let permit = client.permit(&target(), LIST, &urgency).await;
+            assert!(client.list_page(permit, &target(), None).await.is_err());
+            let began = Instant::now();
+            let permit = client.clone().permit(&target(), LIST, &urgency).await;
+            assert_eq!(client.list_page(permit, &target(), None).await, Ok(Page::default()));
+            assert_eq!(began.elapsed() >= Duration::from_secs(1), slowed, "{class:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How fast may the service be called, and who goes next?
+//!
+//! The service's quotas are shared with the live chat application: 10 calls a second for a bearer (5 in `eu-central-1`) and
+//! one batch a second for a channel. A [`Pacer`] holds every call until its turn, in a bucket for each (region, bearer) and
+//! one for each channel and kind of call, filled to a share of those quotas ([`Rates`]).
+//!
+//! In one bearer's queue an edit goes before a retry before a resync; then channels take turns, then first come, first
+//! served. Who waits for a channel's own bucket holds up nobody else. A 429 halves the rate that it was about, and calls
+//! that pass bring it back.
+
+mod bucket;
+mod channel;
+mod permit;
+mod queue;
+mod quota;
+mod urgency;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::bucket::Bucket;
+use self::channel::Channel;
+pub use self::permit::{Call, Permit};
+use self::queue::Bearer;
+pub use self::quota::{FixedRate, Limit, RateError, Rates, Share};
+pub use self::urgency::{Level, Urgency};
+use super::port::{Operation, Target};
+use crate::membership::arn::{ChannelArn, MemberArn};
+
+/// How often buckets that nobody needs are looked for.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The pace of all calls of a process; one for each process.
+#[derive(Debug)]
+pub struct Pacer {
+    rates: Rates,
+    /// Counts turns, for all bearers together.
+    turns: Arc<AtomicU64>,
+    known: Mutex<Known>,
+}
+
+/// The buckets in use. Locked alone.
+#[derive(Debug)]
+struct Known {
+    /// By region and bearer.
+    bearers: HashMap<(String, MemberArn), Arc<Bearer>>,
+    channels: HashMap<ChannelArn, Arc<Channel>>,
+    swept: Option<Instant>,
+}
+
+impl Pacer {
+    /// A pace of these rates.
+    pub fn new(rates: Rates) -> Self {
+        let known = Known { bearers: HashMap::new(), channels: HashMap::new(), swept: None };
+        Self { rates, turns: Arc::default(), known: Mutex::new(known) }
+    }
+
+    /// Waits until a call may be made. Dropping the future leaves the queue and costs nobody anything.
+    pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
+        let (bearer, channel) = self.limits(target);
+        bearer.permit(&channel, operation, urgency).await
+    }
+
+    /// The batches a second in force for a channel, bearer's limit included; `None` for no limit.
+    pub fn batch_rate(&self, target: &Target) -> Option<f64> {
+        let (bearer, channel) = self.limits(target);
+        let bearer = bearer.lock().bucket.rate();
+        let channel = channel.lock().batch.rate();
+        bearer.into_iter().chain(channel).reduce(f64::min)
+    }
+
+    /// How long this many more calls of one kind on a channel will wait for their turns in all, if nothing else comes up:
+    /// an estimate for people. Zero where there is no limit.
+    pub fn expected_wait(&self, target: &Target, operation: Operation, level: Level, calls: u32) -> Duration {
+        let Some(further) = calls.checked_sub(1) else { return Duration::ZERO };
+        let now = Instant::now();
+        let (bearer, channel) = self.limits(target);
+        let queue = bearer.lock();
+        let ahead = u32::try_from(queue.ahead_of(&channel, level)).unwrap_or(u32::MAX);
+        let of_bearer = queue.bucket.wait(now, ahead.saturating_add(further));
+        let of_channel = channel.lock().bucket(operation).map(|bucket| bucket.wait(now, further));
+        of_channel.map_or(of_bearer, |wait| wait.max(of_bearer))
+    }
+
+    /// The two limits of a target, made if they are new.
+    fn limits(&self, target: &Target) -> (Arc<Bearer>, Arc<Channel>) {
+        let now = Instant::now();
+        let mut known = lock(&self.known);
+        known.sweep(now);
+        let region = target.channel.region();
+        let bucket = |limit: Limit| Bucket::new(self.rates.per_second(region, limit), limit.documented(region), now);
+        let bearer = known
+            .bearers
+            .entry((region.to_owned(), target.bearer.clone()))
+            .or_insert_with(|| Arc::new(Bearer::new(bucket(Limit::Bearer), Arc::clone(&self.turns))));
+        let bearer = Arc::clone(bearer);
+        let channel = known
+            .channels
+            .entry(target.channel.clone())
+            .or_insert_with(|| Arc::new(Channel::new(bucket(Limit::ChannelBatch), bucket(Limit::ChannelList))));
+        (bearer, Arc::clone(channel))
+    }
+}
+
+impl Known {
+    /// Forgets the buckets that are idle and full, so that memory follows use.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_some_and(|swept| now < swept + SWEEP) {
+            return;
+        }
+        self.swept = Some(now);
+        // A bucket in use is also held by whoever waits or calls.
+        self.bearers.retain(|_, bearer| Arc::strong_count(bearer) > 1 || !bearer.lock().bucket.is_forgettable(now));
+        self.channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.lock().is_forgettable(now));
+        self.bearers.shrink_to(2 * self.bearers.len());
+        self.channels.shrink_to(2 * self.channels.len());
+    }
+}
+
+/// A poisoned lock is taken all the same: the numbers behind these stay sound whatever a panicking task was about.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

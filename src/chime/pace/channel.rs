@@ -1,0 +1,67 @@
+//! What may be done to one channel, whoever the bearer?
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::time::Instant;
+
+use super::bucket::Bucket;
+use super::lock;
+use crate::chime::port::Operation;
+
+/// One channel's limits, and its place in the round of those who wait.
+#[derive(Debug)]
+pub(super) struct Channel(Mutex<ChannelPace>);
+
+/// Locked after the bearer.
+#[derive(Debug)]
+pub(super) struct ChannelPace {
+    pub(super) batch: Bucket,
+    pub(super) list: Bucket,
+    /// Calls that wait.
+    waiting: usize,
+    /// When the channel had its last turn or joined the round; the least is next.
+    pub(super) turn: u64,
+}
+
+impl Channel {
+    pub(super) fn new(batch: Bucket, list: Bucket) -> Self {
+        Self(Mutex::new(ChannelPace { batch, list, waiting: 0, turn: 0 }))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, ChannelPace> {
+        lock(&self.0)
+    }
+}
+
+impl ChannelPace {
+    /// The channel's bucket that a call counts against, if there is one besides the bearer's.
+    pub(super) fn bucket(&mut self, operation: Operation) -> Option<&mut Bucket> {
+        match operation {
+            Operation::BatchCreateChannelMembership => Some(&mut self.batch),
+            Operation::ListChannelMemberships => Some(&mut self.list),
+            Operation::DescribeChannelMembership => None,
+        }
+    }
+
+    /// From when on the channel lets the call go; `None` for always.
+    pub(super) fn ready_at(&mut self, operation: Operation) -> Option<Instant> {
+        self.bucket(operation).map(|bucket| bucket.ready_at())
+    }
+
+    /// One more call waits. Who joins the round goes to its end.
+    pub(super) fn join_round(&mut self, turns: &AtomicU64) {
+        if self.waiting == 0 {
+            self.turn = turns.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waiting += 1;
+    }
+
+    pub(super) fn leave_round(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        self.batch.is_forgettable(now) && self.list.is_forgettable(now)
+    }
+}

@@ -1,0 +1,386 @@
+//! Does the pace hold? All on tokio's paused clock: hours pass in no time, and every run is the same.
+#![expect(clippy::unchecked_time_subtraction, reason = "a negative time fails the test as well")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::*;
+
+const LIST: Operation = Operation::ListChannelMemberships;
+const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const DESCRIBE: Operation = Operation::DescribeChannelMembership;
+
+fn target_in(region: &str, channel: usize) -> Target {
+    let instance = format!("arn:aws:chime:{region}:123456789012:app-instance/1f");
+    Target {
+        channel: ChannelArn::parse(&format!("{instance}/channel/c{channel}")).unwrap(),
+        membership_type: crate::api::MembershipType::Default,
+        bearer: MemberArn::parse(&format!("{instance}/user/rollcall")).unwrap(),
+    }
+}
+
+fn target(channel: usize) -> Target {
+    target_in("us-east-1", channel)
+}
+
+fn pacer(rates: Rates) -> Arc<Pacer> {
+    Arc::new(Pacer::new(rates))
+}
+
+fn fixed(rate: &str) -> FixedRate {
+    rate.parse().unwrap()
+}
+
+/// A pacer and the order in which calls were let go.
+struct Bench {
+    pacer: Arc<Pacer>,
+    start: Instant,
+    calls: JoinSet<()>,
+    log: mpsc::UnboundedSender<(usize, Duration)>,
+    logged: mpsc::UnboundedReceiver<(usize, Duration)>,
+}
+
+impl Bench {
+    fn new(rates: Rates) -> Self {
+        let (log, logged) = mpsc::unbounded_channel();
+        Self { pacer: pacer(rates), start: Instant::now(), calls: JoinSet::new(), log, logged }
+    }
+
+    /// Makes a call of its own task, logged under `name` when it is let go.
+    fn call(&mut self, name: usize, target: Target, operation: Operation, urgency: &Urgency) {
+        let (pacer, log, start, urgency) = (Arc::clone(&self.pacer), self.log.clone(), self.start, urgency.clone());
+        self.calls.spawn(async move {
+            let call = pacer.permit(&target, operation, &urgency).await.spend();
+            log.send((name, start.elapsed())).unwrap();
+            call.passed();
+        });
+    }
+
+    /// Lets all tasks come to a wait, without time passing.
+    async fn settle(&self) {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn order(mut self) -> Vec<(usize, Duration)> {
+        while self.calls.join_next().await.is_some() {}
+        drop(self.log);
+        let mut order = Vec::new();
+        while let Some(entry) = self.logged.recv().await {
+            order.push(entry);
+        }
+        order
+    }
+}
+
+fn names(order: &[(usize, Duration)]) -> Vec<usize> {
+    order.iter().map(|(name, _)| *name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bearer_is_kept_to_its_share_of_the_regions_quota_within_two_percent() {
+    for (region, rate) in [("us-east-1", 8.0), ("eu-central-1", 4.0)] {
+        let mut bench = Bench::new(Rates::default());
+        for channel in 0..400 {
+            bench.call(channel, target_in(region, channel), LIST, &Urgency::new(Level::Resync));
+        }
+        let took = bench.order().await.last().unwrap().1.as_secs_f64();
+        assert!(took >= 399.0 / rate - 0.06, "{took} s in {region}");
+        assert!(took <= 400.0 / rate * 1.02, "{took} s in {region}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channels_batches_are_kept_below_one_a_second() {
+    let mut bench = Bench::new(Rates::default());
+    for batch in 0..20 {
+        bench.call(batch, target(1), BATCH, &Urgency::new(Level::Edit));
+    }
+    let order = bench.order().await;
+    for pair in order.windows(2) {
+        assert!(pair[1].1 - pair[0].1 >= Duration::from_millis(1200), "{pair:?}");
+    }
+    assert!(order[19].1 <= Duration::from_millis(19 * 1250 + 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tasks_never_take_more_than_the_rate_and_the_capacity_in_a_second() {
+    let mut bench = Bench::new(Rates { bearer: Some(fixed("50")), ..Rates::default() });
+    for call in 0..500 {
+        bench.call(call, target(call % 200), if call % 2 == 0 { LIST } else { DESCRIBE }, &Urgency::new(Level::Retry));
+        if call % 37 == 0 {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+        }
+    }
+    let order = bench.order().await;
+    for (first, (_, begin)) in order.iter().enumerate() {
+        let second = order[first..].iter().take_while(|(_, at)| *at <= *begin + Duration::from_secs(1)).count();
+        assert!(second <= 50 + 1 + 3, "{second} calls in the second from {begin:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_high_rate_is_held_although_timers_tick_in_milliseconds() {
+    let mut bench =
+        Bench::new(Rates { bearer: Some(fixed("4000")), channel_list: Some(fixed("0")), ..Rates::default() });
+    for call in 0..8000 {
+        bench.call(call, target(call % 10), LIST, &Urgency::new(Level::Resync));
+    }
+    let took = bench.order().await.last().unwrap().1.as_secs_f64();
+    assert!((1.9..2.05).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_goes_before_a_retry_before_a_resync() {
+    let mut bench = Bench::new(Rates::default());
+    for (name, level) in [(0, Level::Resync), (1, Level::Resync), (2, Level::Retry), (3, Level::Edit)] {
+        bench.call(name, target(name), LIST, &Urgency::new(level));
+        bench.settle().await;
+    }
+    assert_eq!(names(&bench.order().await), [0, 3, 2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_behind_five_thousand_resyncs_is_let_go_next() {
+    let mut bench = Bench::new(Rates::default());
+    for name in 0..5000 {
+        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = bench.start.elapsed();
+    bench.call(9999, target(9999), BATCH, &Urgency::new(Level::Edit));
+    let order = bench.order().await;
+    let edit = order.iter().find(|(name, _)| *name == 9999).unwrap().1;
+    assert!(edit - asked <= Duration::from_millis(130), "{:?}", edit - asked);
+    assert_eq!(order.len(), 5001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_an_edit_joins_is_promoted_while_it_waits() {
+    let mut bench = Bench::new(Rates::default());
+    let joined = Urgency::new(Level::Resync);
+    for name in 0..20 {
+        let own = Urgency::new(Level::Resync);
+        bench.call(name, target(name), LIST, if name == 19 { &joined } else { &own });
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    joined.raise(Level::Edit);
+    assert_eq!(names(&bench.order().await)[..3], [0, 1, 19]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_with_a_hundred_calls_does_not_starve_one_with_one() {
+    let mut bench = Bench::new(Rates::default());
+    let urgency = Urgency::new(Level::Resync);
+    for name in 0..100 {
+        bench.call(name, target(1), LIST, &urgency);
+    }
+    bench.settle().await;
+    bench.call(100, target(2), LIST, &urgency);
+    bench.call(101, target(3), LIST, &urgency);
+    assert_eq!(names(&bench.order().await)[..5], [0, 1, 100, 101, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_its_channel_holds_up_nobody_else() {
+    let mut bench = Bench::new(Rates::default());
+    let edit = Urgency::new(Level::Edit);
+    for name in 0..3 {
+        bench.call(name, target(1), BATCH, &edit);
+    }
+    for name in 3..8 {
+        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+    }
+    let order = bench.order().await;
+    assert_eq!(names(&order), [0, 3, 4, 5, 6, 7, 1, 2]);
+    assert!(order[5].1 <= Duration::from_millis(630), "{order:?}");
+    assert!(order[7].1 >= Duration::from_millis(2400), "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bearers_and_regions_do_not_wait_for_each_other() {
+    let mut bench = Bench::new(Rates::default());
+    let mut other = target(1);
+    other.bearer = MemberArn::parse("arn:aws:chime:us-east-1:123456789012:app-instance/1f/bot/other").unwrap();
+    for (name, target) in [target(1), other, target_in("eu-central-1", 1)].into_iter().enumerate() {
+        bench.call(name, target, DESCRIBE, &Urgency::new(Level::Retry));
+    }
+    assert!(bench.order().await.iter().all(|(_, at)| at.is_zero()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channels_limit_holds_for_all_its_bearers_together() {
+    let mut bench = Bench::new(Rates::default());
+    let mut other = target(1);
+    other.bearer = MemberArn::parse("arn:aws:chime:us-east-1:123456789012:app-instance/1f/bot/other").unwrap();
+    for name in 0..10 {
+        bench.call(name, if name % 2 == 0 { target(1) } else { other.clone() }, BATCH, &Urgency::new(Level::Edit));
+    }
+    for pair in bench.order().await.windows(2) {
+        assert!(pair[1].1 - pair[0].1 >= Duration::from_millis(1200), "{pair:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_nobody_waits() {
+    let mut bench = Bench::new(Rates::UNLIMITED);
+    for name in 0..3000 {
+        bench.call(name, target(name % 7), BATCH, &Urgency::new(Level::Resync));
+    }
+    let order = bench.order().await;
+    assert_eq!(order.len(), 3000);
+    assert!(order.iter().all(|(_, at)| at.is_zero()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_dropped_costs_nobody_anything() {
+    let mut bench = Bench::new(Rates::default());
+    let urgency = Urgency::new(Level::Edit);
+    bench.call(0, target(0), LIST, &urgency);
+    bench.settle().await;
+    for channel in 1..50 {
+        let place = target(channel);
+        let waiting = bench.pacer.permit(&place, LIST, &urgency);
+        assert!(tokio::time::timeout(Duration::ZERO, waiting).await.is_err());
+    }
+    bench.call(1, target(1), LIST, &urgency);
+    let order = bench.order().await;
+    assert!(order[1].1 <= Duration::from_millis(127), "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_is_granted_but_never_received_is_given_back() {
+    let pacer = pacer(Rates::default());
+    let (place, urgency) = (target(0), Urgency::new(Level::Edit));
+    pacer.permit(&place, BATCH, &urgency).await.spend().passed();
+    let mut waiting = Box::pin(pacer.permit(&place, BATCH, &urgency));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    // The grant arrives, but nobody polls for it.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(waiting);
+    let asked = Instant::now();
+    drop(pacer.permit(&place, BATCH, &urgency).await.spend());
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_without_a_call_is_given_back_to_those_who_wait() {
+    let mut bench = Bench::new(Rates { bearer: Some(fixed("0.1")), ..Rates::default() });
+    let unused = bench.pacer.permit(&target(0), LIST, &Urgency::new(Level::Edit)).await;
+    bench.call(1, target(1), LIST, &Urgency::new(Level::Edit));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(unused);
+    assert!(bench.order().await[0].1 <= Duration::from_millis(105));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_to_a_listing_pauses_and_halves_the_bearer_and_successes_bring_it_back() {
+    let bench = Bench::new(Rates::default());
+    let (pacer, urgency) = (&bench.pacer, Urgency::new(Level::Resync));
+    pacer.permit(&target(0), LIST, &urgency).await.spend().throttled();
+    let asked = Instant::now();
+    pacer.permit(&target(1), LIST, &urgency).await.spend().passed();
+    assert!(asked.elapsed() >= Duration::from_secs(1));
+    let asked = Instant::now();
+    for call in 0..40 {
+        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+    }
+    let slow = asked.elapsed().as_secs_f64();
+    assert!((8.5..10.1).contains(&slow), "{slow}");
+    for call in 0..300 {
+        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+    }
+    let asked = Instant::now();
+    for call in 0..80 {
+        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+    }
+    assert!((9.9..10.1).contains(&asked.elapsed().as_secs_f64()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_to_a_batch_slows_its_channel_and_one_to_another_channels_batch_the_bearer() {
+    let pacer = pacer(Rates::default());
+    let urgency = Urgency::new(Level::Edit);
+    pacer.permit(&target(1), BATCH, &urgency).await.spend().throttled();
+    assert_eq!(pacer.batch_rate(&target(1)), Some(0.4));
+    let asked = Instant::now();
+    pacer.permit(&target(2), BATCH, &urgency).await.spend().passed();
+    assert!(asked.elapsed() < Duration::from_millis(200));
+    pacer.permit(&target(3), BATCH, &urgency).await.spend().throttled();
+    let asked = Instant::now();
+    pacer.permit(&target(4), BATCH, &urgency).await.spend().passed();
+    assert!(asked.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_slows_even_without_a_limit() {
+    let pacer = pacer(Rates::UNLIMITED);
+    let urgency = Urgency::new(Level::Edit);
+    pacer.permit(&target(1), DESCRIBE, &urgency).await.spend().throttled();
+    let asked = Instant::now();
+    for _ in 0..20 {
+        pacer.permit(&target(1), DESCRIBE, &urgency).await.spend().passed();
+    }
+    assert!(asked.elapsed() >= Duration::from_millis(2700), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_that_nobody_needs_are_forgotten() {
+    let mut bench = Bench::new(Rates { bearer: Some(fixed("0")), ..Rates::default() });
+    for name in 0..5000 {
+        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+    }
+    let pacer = Arc::clone(&bench.pacer);
+    bench.order().await;
+    assert_eq!(lock(&pacer.known).channels.len(), 5000);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    drop(pacer.permit(&target(1), LIST, &Urgency::new(Level::Resync)).await.spend());
+    let known = lock(&pacer.known);
+    assert_eq!((known.channels.len(), known.bearers.len()), (1, 1));
+    assert!(known.channels.capacity() < 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_bucket_buys_no_burst() {
+    let mut bench = Bench::new(Rates::default());
+    bench.call(0, target(1), BATCH, &Urgency::new(Level::Edit));
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let begin = bench.start.elapsed();
+    for name in 1..3 {
+        bench.call(name, target(1), BATCH, &Urgency::new(Level::Edit));
+    }
+    let order = bench.order().await;
+    assert_eq!(order[1].1, begin);
+    assert!(order[2].1 - begin >= Duration::from_millis(1200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_many_batches_can_be_told_beforehand() {
+    let pacer = pacer(Rates::default());
+    assert_eq!(pacer.batch_rate(&target(1)), Some(0.8));
+    let wait = |calls| pacer.expected_wait(&target(1), BATCH, Level::Edit, calls);
+    assert_eq!(wait(0), Duration::ZERO);
+    assert_eq!(wait(1), Duration::ZERO);
+    assert_eq!(wait(101), Duration::from_secs(125));
+    let free = self::pacer(Rates::UNLIMITED);
+    assert_eq!(free.batch_rate(&target(1)), None);
+    assert_eq!(free.expected_wait(&target(1), BATCH, Level::Edit, u32::MAX), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_that_serves_a_queue_ends_with_it() {
+    let pacer = pacer(Rates::default());
+    let served = Arc::new(AtomicUsize::new(0));
+    for round in 1..=3 {
+        for channel in 0..4 {
+            pacer.permit(&target(channel), LIST, &Urgency::new(Level::Edit)).await.spend().passed();
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "round {round}");
+    }
+    assert_eq!(served.load(Ordering::Relaxed), 12);
+}
