@@ -8,11 +8,31 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The longest wait of all.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// The wait after `failures` failures in a row (one or more), doubling from two seconds to five minutes, with full jitter:
-/// `random`, in `0.0..1.0`, picks a moment between now and then, so that what failed together does not come back together.
+/// The wait after `failures` failures in a row (one or more), doubling from two seconds to five minutes. `random`, in
+/// `0.0..1.0`, picks a moment in its second half, so that what failed together does not come back together.
 pub fn wait(failures: u32, random: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-    doubled.min(LONGEST).mul_f64(if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 })
+    let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 };
+    doubled.min(LONGEST).mul_f64(f64::midpoint(1.0, random))
+}
+
+/// The failures of one call in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// How often the call has failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The call failed once more: how long to wait now. `random` is in [0, 1).
+    pub fn failed(&mut self, random: f64) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        wait(self.failures, random)
+    }
 }
 
 #[cfg(test)]
@@ -30,9 +50,9 @@ mod tests {
     }
 
     #[test]
-    fn jitter_spreads_over_the_whole_wait() {
-        assert_eq!(wait(3, 0.0), Duration::ZERO);
-        assert_eq!(wait(3, 0.5), Duration::from_secs(4));
+    fn jitter_spreads_over_half_of_the_wait() {
+        assert_eq!(wait(3, 0.0), Duration::from_secs(4));
+        assert_eq!(wait(3, 0.5), Duration::from_secs(6));
         assert_eq!(wait(3, f64::NAN), Duration::from_secs(8));
     }
 }

@@ -113,6 +113,7 @@ async fn made<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
     use std::sync::Mutex;
 
     use super::*;
@@ -150,7 +151,7 @@ mod tests {
 
     fn client(script: &[CallErrorClass]) -> Client<Scripted> {
         let service = Scripted(Mutex::new(script.to_vec()));
-        Client::new(Arc::new(service), Arc::new(Pacer::new(Rates::default())))
+        Client::new(Arc::new(service), Arc::new(Pacer::new(Rates::default(), NonZeroU16::MAX)))
     }
 
     fn target() -> Target {

@@ -19,6 +19,7 @@ mod urgency;
 mod tests;
 
 use std::collections::HashMap;
+use std::num::NonZeroU16;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,6 +42,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Pacer {
     rates: Rates,
+    concurrency: usize,
     /// Counts turns, for all bearers together.
     turns: Arc<AtomicU64>,
     known: Mutex<Known>,
@@ -56,10 +58,10 @@ struct Known {
 }
 
 impl Pacer {
-    /// A pace of these rates.
-    pub fn new(rates: Rates) -> Self {
+    /// A pace of these rates, with at most `concurrency` calls of a bearer under way at once.
+    pub fn new(rates: Rates, concurrency: NonZeroU16) -> Self {
         let known = Known { bearers: HashMap::new(), channels: HashMap::new(), swept: None };
-        Self { rates, turns: Arc::default(), known: Mutex::new(known) }
+        Self { rates, concurrency: concurrency.get().into(), turns: Arc::default(), known: Mutex::new(known) }
     }
 
     /// Waits until a call may be made. Dropping the future leaves the queue and costs nobody anything.
@@ -74,6 +76,11 @@ impl Pacer {
         let bearer = bearer.lock().bucket.rate();
         let channel = channel.lock().batch.rate();
         bearer.into_iter().chain(channel).reduce(f64::min)
+    }
+
+    /// The calls a second in force for a bearer; `None` for no limit.
+    pub fn bearer_rate(&self, target: &Target) -> Option<f64> {
+        self.limits(target).0.lock().bucket.rate()
     }
 
     /// How long this many more calls of one kind on a channel will wait for their turns in all, if nothing else comes up:
@@ -99,7 +106,7 @@ impl Pacer {
         let bearer = known
             .bearers
             .entry((region.to_owned(), target.bearer.clone()))
-            .or_insert_with(|| Arc::new(Bearer::new(bucket(Limit::Bearer), Arc::clone(&self.turns))));
+            .or_insert_with(|| Arc::new(Bearer::new(bucket(Limit::Bearer), self.concurrency, Arc::clone(&self.turns))));
         let bearer = Arc::clone(bearer);
         let channel = known
             .channels

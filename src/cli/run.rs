@@ -98,7 +98,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         channel_batch: args.channel_batch_rate,
         channel_list: args.channel_list_rate,
     };
-    let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates)));
+    let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates, args.concurrency)));
     let clock = Clock::starting_at(Timestamp::now());
     let engine = Arc::new(Engine::new(client, settings, clock, stop.clone()));
     let scope = match args.watch_namespace.as_slice() {

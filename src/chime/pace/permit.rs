@@ -17,18 +17,17 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// Dropped without a call, it gives back what it took.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its turn back"]
-pub struct Permit {
-    call: Call,
-    unspent: bool,
-}
+pub struct Permit(Call);
 
 /// A call that is being made, and whose answer the pace wants to hear of. Dropped without one, nothing follows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Call {
     bearer: Arc<Bearer>,
     channel: Arc<Channel>,
     operation: Operation,
     granted: Instant,
+    /// From here on it counts, whatever becomes of it.
+    spent: bool,
 }
 
 /// When a batch was last answered 429, and on which channel.
@@ -36,27 +35,20 @@ pub(super) type LastThrottled = Option<(Instant, Weak<Channel>)>;
 
 impl Permit {
     pub(super) fn new(bearer: &Arc<Bearer>, channel: &Arc<Channel>, operation: Operation, granted: Instant) -> Self {
-        let call = Call { bearer: Arc::clone(bearer), channel: Arc::clone(channel), operation, granted };
-        Self { call, unspent: true }
+        let (bearer, channel) = (Arc::clone(bearer), Arc::clone(channel));
+        Self(Call { bearer, channel, operation, granted, spent: false })
     }
 
     /// The kind of call it is for.
     pub fn operation(&self) -> Operation {
-        self.call.operation
+        self.0.operation
     }
 
     /// Makes the call: from here on it counts, whatever becomes of it.
-    pub fn spend(mut self) -> Call {
-        self.unspent = false;
-        self.call.clone()
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if self.unspent {
-            self.call.bearer.give_back(&self.call.channel, self.call.operation, self.call.granted);
-        }
+    pub fn spend(self) -> Call {
+        let mut call = self.0;
+        call.spent = true;
+        call
     }
 }
 
@@ -86,5 +78,14 @@ impl Call {
         if let Some(bucket) = self.channel.lock().bucket(self.operation) {
             bucket.succeeded();
         }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.spent {
+            self.bearer.give_back(&self.channel, self.operation, self.granted);
+        }
+        self.bearer.ended();
     }
 }

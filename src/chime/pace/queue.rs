@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -13,6 +14,9 @@ use super::lock;
 use super::permit::{LastThrottled, Permit};
 use super::urgency::{Level, Urgency};
 use crate::chime::port::Operation;
+
+/// When as many calls are under way as may be, the queue is looked at when one ends, and after this in any case.
+const UNTIL_ONE_ENDS: Duration = Duration::from_secs(1);
 
 /// One bearer's limit in a region, and the calls that wait for it.
 #[derive(Debug)]
@@ -28,6 +32,9 @@ pub(super) struct Queue {
     pub(super) bucket: Bucket,
     /// By arrival.
     waiters: BTreeMap<u64, Waiter>,
+    /// Permits out and calls under way; at most `concurrency`.
+    in_flight: usize,
+    concurrency: usize,
     arrivals: u64,
     /// Counts turns, for all bearers together: a channel may have several.
     turns: Arc<AtomicU64>,
@@ -47,10 +54,12 @@ struct Waiter {
 }
 
 impl Bearer {
-    pub(super) fn new(bucket: Bucket, turns: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(bucket: Bucket, concurrency: usize, turns: Arc<AtomicU64>) -> Self {
         let queue = Queue {
             bucket,
             waiters: BTreeMap::new(),
+            in_flight: 0,
+            concurrency,
             arrivals: 0,
             turns,
             next: None,
@@ -126,6 +135,15 @@ impl Bearer {
         }
     }
 
+    /// A permit was given back, or its call has ended.
+    pub(super) fn ended(&self) {
+        let mut queue = self.lock();
+        queue.in_flight = queue.in_flight.saturating_sub(1);
+        if !queue.waiters.is_empty() {
+            self.look_by(&mut queue, Instant::now());
+        }
+    }
+
     /// Lets calls go, each at its time, until nobody waits.
     async fn serve(self: Arc<Self>) {
         loop {
@@ -170,12 +188,16 @@ impl Queue {
         Some(waiter)
     }
 
-    /// Takes from the bearer's and the channel's bucket, or from neither.
+    /// Takes from the bearer's and the channel's bucket and a place among the calls under way, or nothing of it.
     fn take(&mut self, channel: &Channel, operation: Operation, now: Instant) -> bool {
         let mut pace = channel.lock();
-        if self.bucket.ready_at() > now || pace.ready_at(operation).is_some_and(|at| at > now) {
+        if self.in_flight >= self.concurrency
+            || self.bucket.ready_at() > now
+            || pace.ready_at(operation).is_some_and(|at| at > now)
+        {
             return false;
         }
+        self.in_flight += 1;
         self.bucket.take(now);
         if let Some(bucket) = pace.bucket(operation) {
             bucket.take(now);
@@ -212,6 +234,9 @@ impl Queue {
     /// with another bearer: some 20 ns for each, a call.
     fn first(&self, now: Instant) -> Result<(u64, Arc<Channel>, Operation), Option<Instant>> {
         let ready = self.bucket.ready_at();
+        if self.in_flight >= self.concurrency {
+            return Err((!self.waiters.is_empty()).then_some(now + UNTIL_ONE_ENDS));
+        }
         if ready > now {
             return Err((!self.waiters.is_empty()).then_some(ready));
         }

@@ -1,6 +1,7 @@
 //! Does the pace hold? All on tokio's paused clock: hours pass in no time, and every run is the same.
 #![expect(clippy::unchecked_time_subtraction, reason = "a negative time fails the test as well")]
 
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
@@ -26,7 +27,7 @@ fn target(channel: usize) -> Target {
 }
 
 fn pacer(rates: Rates) -> Arc<Pacer> {
-    Arc::new(Pacer::new(rates))
+    Arc::new(Pacer::new(rates, NonZeroU16::MAX))
 }
 
 fn fixed(rate: &str) -> FixedRate {
@@ -383,4 +384,20 @@ async fn the_task_that_serves_a_queue_ends_with_it() {
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "round {round}");
     }
     assert_eq!(served.load(Ordering::Relaxed), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_are_under_way_than_was_said_and_the_next_begins_when_one_ends() {
+    let pacer = Pacer::new(Rates::UNLIMITED, NonZeroU16::new(2).unwrap());
+    let (channel, urgency) = (target(0), Urgency::new(Level::Edit));
+    let ask = || pacer.permit(&channel, Operation::ListChannelMemberships, &urgency);
+    let (first, second) = (ask().await.spend(), ask().await);
+    let mut third = std::pin::pin!(ask());
+    assert!(futures::poll!(&mut third).is_pending());
+    first.passed();
+    let third = third.await;
+    let mut fourth = std::pin::pin!(ask());
+    assert!(futures::poll!(&mut fourth).is_pending());
+    drop((second, third));
+    drop(fourth.await);
 }

@@ -1,6 +1,7 @@
 //! A channel in memory, whose answers a test can spoil, and a resource that stands on it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -280,7 +281,7 @@ pub fn engine_at(service: &Fake, rates: Rates) -> Engine<Fake> {
 
 /// An engine of a process that stops when `stop` is cancelled.
 pub fn engine_until(service: &Fake, rates: Rates, stop: CancellationToken) -> Engine<Fake> {
-    let client = Client::new(Arc::new(service.clone()), Arc::new(Pacer::new(rates)));
+    let client = Client::new(Arc::new(service.clone()), Arc::new(Pacer::new(rates, NonZeroU16::MAX)));
     let settings = Settings {
         bearers: vec![MemberArn::parse(&user("rollcall")).unwrap()],
         allow_bearer_override: false,
