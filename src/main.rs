@@ -1,2 +1,11 @@
 //! The `rollcall` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rollcall::cli::{Cli, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    run(Cli::parse()).await
+}
