@@ -1,0 +1,128 @@
+//! What happened? Every call, and every membership that came or went.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::operation::Operation;
+use super::state::By;
+use crate::api::MembershipType;
+use crate::membership::arn::{ChannelArn, MemberArn};
+
+/// Entries kept of each log; the oldest go first. Enough for 5,000 channels of 100 members.
+const KEPT: usize = 1_000_000;
+
+/// Whether a membership came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Somebody became a member.
+    Added,
+    /// Somebody ceased to be one.
+    Removed,
+}
+
+/// A membership that came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Since the simulator's start.
+    pub at: Duration,
+    /// Which way.
+    pub action: Action,
+    /// Where.
+    pub channel: ChannelArn,
+    /// Who.
+    pub member: MemberArn,
+    /// As what.
+    pub membership_type: MembershipType,
+    /// In whose name; `None` when done behind the callers' backs.
+    pub bearer: Option<MemberArn>,
+    /// By which call; `None` when done behind the callers' backs.
+    pub operation: Option<Operation>,
+}
+
+/// The memberships that came or went, oldest first. A deleted channel's are not listed one by one.
+#[derive(Debug, Default)]
+pub struct MembershipLog {
+    entries: VecDeque<Entry>,
+}
+
+impl MembershipLog {
+    /// One more.
+    pub fn add(
+        &mut self,
+        action: Action,
+        channel: &ChannelArn,
+        member: &MemberArn,
+        membership_type: MembershipType,
+        at: Duration,
+        by: By<'_>,
+    ) {
+        if self.entries.len() == KEPT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry {
+            at,
+            action,
+            channel: channel.clone(),
+            member: member.clone(),
+            membership_type,
+            bearer: by.bearer.cloned(),
+            operation: by.operation,
+        });
+    }
+
+    /// All that are kept.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+}
+
+/// A call as it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// When it arrived, since the simulator's start.
+    pub at: Duration,
+    /// When it was answered, since the simulator's start.
+    pub answered_at: Duration,
+    /// What it asked.
+    pub operation: Operation,
+    /// Of which channel, where it names one in a well-formed way.
+    pub channel: Option<ChannelArn>,
+    /// In whose name, where it names one in a well-formed way.
+    pub bearer: Option<MemberArn>,
+    /// The HTTP status that was answered, or would have been.
+    pub status: u16,
+    /// The code of the refusal, if it was one.
+    pub code: Option<String>,
+    /// Members that the call named (a batch), or that its answer lists (a page).
+    pub members: usize,
+    /// Whether the connection was cut instead of an answer.
+    pub cut: bool,
+}
+
+/// Every call in the order in which they were answered, and how many there were of each operation.
+#[derive(Debug, Default)]
+pub struct Calls {
+    counts: BTreeMap<Operation, u64>,
+    records: VecDeque<CallRecord>,
+}
+
+impl Calls {
+    /// One more.
+    pub fn add(&mut self, record: CallRecord) {
+        if self.records.len() == KEPT {
+            self.records.pop_front();
+        }
+        *self.counts.entry(record.operation).or_default() += 1;
+        self.records.push_back(record);
+    }
+
+    /// Calls by operation, refused ones too.
+    pub fn counts(&self) -> &BTreeMap<Operation, u64> {
+        &self.counts
+    }
+
+    /// All that are kept.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
+        self.records.iter()
+    }
+}

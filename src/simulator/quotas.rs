@@ -1,0 +1,244 @@
+//! Is this call over a rate?
+//!
+//! Rates are the defaults of the AWS General Reference, Amazon Chime SDK messaging quotas. How large a burst the service
+//! allows is not documented: buckets here hold one second's worth, and at least one call.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::operation::Operation;
+use crate::membership::arn::{ChannelArn, MemberArn};
+
+/// Whether rates are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Quotas {
+    /// Those of the service.
+    #[default]
+    Aws,
+    /// Those of the service, times this.
+    Scaled(f64),
+    /// None.
+    Off,
+}
+
+/// Which rate a call counts against.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Rate {
+    /// All calls of a bearer.
+    Bearer(MemberArn),
+    /// Batches of a channel.
+    Batch(ChannelArn),
+    /// Creations and deletions of memberships, bans and moderators of a channel.
+    Write(ChannelArn),
+    /// Lists of memberships, bans and moderators of a channel.
+    List(ChannelArn),
+    /// Descriptions of a channel.
+    Describe(ChannelArn),
+    /// Lists of an elastic channel's sub-channels.
+    SubChannels(ChannelArn),
+    /// Lists of one user's channels.
+    OfUser(String),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Duration,
+}
+
+/// A call, as far as rates go.
+#[derive(Clone, Copy, Debug)]
+pub struct Load<'a> {
+    /// What it asks.
+    pub operation: Operation,
+    /// Of which channel.
+    pub channel: Option<&'a ChannelArn>,
+    /// Whether that channel is elastic.
+    pub elastic: bool,
+    /// In whose name.
+    pub bearer: &'a MemberArn,
+    /// Of which user, if it lists a user's channels.
+    pub user: Option<&'a str>,
+    /// Creations that it counts as, besides being a call.
+    pub creates: usize,
+}
+
+/// The token buckets.
+#[derive(Debug)]
+pub struct Buckets {
+    scale: Option<f64>,
+    buckets: HashMap<Rate, Bucket>,
+}
+
+/// Beyond so many buckets, full ones are forgotten, which changes nothing.
+const BUCKETS_KEPT: usize = 100_000;
+
+impl Buckets {
+    /// All full.
+    pub fn new(quotas: Quotas) -> Self {
+        let scale = match quotas {
+            Quotas::Aws => Some(1.0),
+            Quotas::Scaled(scale) => Some(scale),
+            Quotas::Off => None,
+        };
+        Self { scale, buckets: HashMap::new() }
+    }
+
+    /// Takes what the call costs, or nothing if a rate it counts against is exhausted. Says whether it may pass.
+    pub fn admit(&mut self, load: Load<'_>, now: Duration) -> bool {
+        let Some(scale) = self.scale else { return true };
+        #[expect(clippy::cast_precision_loss, reason = "at most 100 members a batch")]
+        let creates = load.creates as f64;
+        let rates: Vec<(Rate, f64, f64)> = load
+            .rates()
+            .into_iter()
+            .map(|(rate, a_second)| {
+                let cost = if matches!(rate, Rate::Write(_)) && creates > 0.0 { creates } else { 1.0 };
+                (rate, a_second * scale, cost)
+            })
+            .collect();
+        let fits = rates.iter().all(|(rate, a_second, cost)| {
+            let capacity = a_second.max(1.0);
+            // What costs more than a bucket holds must wait for a full one; it can only ever be admitted as that.
+            self.level(rate, *a_second, now) >= cost.min(capacity)
+        });
+        if fits {
+            for (rate, a_second, cost) in rates {
+                let tokens = self.level(&rate, a_second, now) - cost;
+                self.buckets.insert(rate, Bucket { tokens, filled: now });
+            }
+            self.forget_full(scale, now);
+        }
+        fits
+    }
+
+    fn level(&self, rate: &Rate, a_second: f64, now: Duration) -> f64 {
+        let capacity = a_second.max(1.0);
+        self.buckets.get(rate).map_or(capacity, |bucket| {
+            let refill = now.saturating_sub(bucket.filled).as_secs_f64() * a_second;
+            (bucket.tokens + refill).min(capacity)
+        })
+    }
+
+    fn forget_full(&mut self, scale: f64, now: Duration) {
+        if self.buckets.len() > BUCKETS_KEPT {
+            // The slowest bucket holds one call and fills in 1 / scale seconds.
+            let long_enough = Duration::try_from_secs_f64(1.0 / scale).unwrap_or(Duration::MAX);
+            self.buckets.retain(|_, bucket| bucket.tokens < 0.0 || now.saturating_sub(bucket.filled) < long_enough);
+        }
+    }
+}
+
+impl Load<'_> {
+    fn rates(self) -> Vec<(Rate, f64)> {
+        let busiest_region = self.channel.map_or_else(|| region(self.bearer), ChannelArn::region) == "us-east-1";
+        let mut rates = vec![(Rate::Bearer(self.bearer.clone()), if busiest_region { 10.0 } else { 5.0 })];
+        let writes = match (self.elastic, busiest_region) {
+            (true, _) => 30.0,
+            (false, true) => 15.0,
+            (false, false) => 10.0,
+        };
+        let of_channel =
+            |rate: fn(ChannelArn) -> Rate, a_second: f64| self.channel.map(|arn| (rate(arn.clone()), a_second));
+        match self.operation {
+            Operation::BatchCreateChannelMembership => {
+                rates.extend(of_channel(Rate::Batch, 1.0));
+                if self.creates > 0 {
+                    rates.extend(of_channel(Rate::Write, writes));
+                }
+            }
+            Operation::CreateChannelMembership
+            | Operation::DeleteChannelMembership
+            | Operation::CreateChannelModerator
+            | Operation::DeleteChannelModerator
+            | Operation::CreateChannelBan
+            | Operation::DeleteChannelBan => rates.extend(of_channel(Rate::Write, writes)),
+            Operation::ListChannelMemberships | Operation::ListChannelModerators | Operation::ListChannelBans => {
+                rates.extend(of_channel(Rate::List, 15.0));
+            }
+            Operation::DescribeChannel => rates.extend(of_channel(Rate::Describe, 20.0)),
+            Operation::ListSubChannels => rates.extend(of_channel(Rate::SubChannels, 15.0)),
+            Operation::ListChannelMembershipsForAppInstanceUser => {
+                rates.push((Rate::OfUser(self.user.unwrap_or(self.bearer.as_str()).to_owned()), 15.0));
+            }
+            _ => {}
+        }
+        rates
+    }
+}
+
+fn region(member: &MemberArn) -> &str {
+    member.as_str().split(':').nth(3).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(region: &str, id: &str) -> ChannelArn {
+        ChannelArn::parse(&format!("arn:aws:chime:{region}:1:app-instance/a/channel/{id}")).unwrap()
+    }
+
+    fn bearer(id: &str) -> MemberArn {
+        MemberArn::parse(&format!("arn:aws:chime:us-east-1:1:app-instance/a/user/{id}")).unwrap()
+    }
+
+    fn admitted(
+        buckets: &mut Buckets,
+        operation: Operation,
+        channel: &ChannelArn,
+        bearer: &MemberArn,
+        now: f64,
+    ) -> bool {
+        let load = Load { operation, channel: Some(channel), elastic: false, bearer, user: None, creates: 0 };
+        buckets.admit(load, Duration::from_secs_f64(now))
+    }
+
+    #[test]
+    fn a_channel_takes_one_batch_a_second_whoever_asks() {
+        let (mut buckets, support) = (Buckets::new(Quotas::Aws), channel("us-east-1", "support"));
+        let mut batch = |channel: &ChannelArn, id: &str, now| {
+            admitted(&mut buckets, Operation::BatchCreateChannelMembership, channel, &bearer(id), now)
+        };
+        assert!(batch(&support, "x", 0.0));
+        assert!(!batch(&support, "y", 0.9));
+        assert!(batch(&channel("us-east-1", "other"), "x", 0.9));
+        assert!(batch(&support, "y", 1.0));
+    }
+
+    #[test]
+    fn a_bearer_makes_ten_calls_a_second_in_one_region_and_five_in_the_other() {
+        for (region, rate) in [("us-east-1", 10), ("eu-central-1", 5)] {
+            let mut buckets = Buckets::new(Quotas::Aws);
+            let passed = (0..20)
+                .filter(|n| {
+                    let channel = channel(region, &format!("c{n}"));
+                    admitted(&mut buckets, Operation::ListChannelMemberships, &channel, &bearer("x"), 0.0)
+                })
+                .count();
+            assert_eq!(passed, rate, "{region}");
+        }
+    }
+
+    #[test]
+    fn a_call_over_one_rate_costs_the_others_nothing() {
+        let (mut buckets, support) = (Buckets::new(Quotas::Aws), channel("us-east-1", "support"));
+        let batch = Operation::BatchCreateChannelMembership;
+        let refused = (0..50).filter(|_| !admitted(&mut buckets, batch, &support, &bearer("x"), 0.0)).count();
+        assert_eq!(refused, 49);
+        assert!(admitted(&mut buckets, Operation::ListChannelMemberships, &support, &bearer("x"), 0.0));
+    }
+
+    #[test]
+    fn rates_can_be_scaled_and_switched_off() {
+        let support = channel("us-east-1", "support");
+        let passed = |quotas| {
+            let mut buckets = Buckets::new(quotas);
+            let batch = Operation::BatchCreateChannelMembership;
+            (0..100).filter(|_| admitted(&mut buckets, batch, &support, &bearer("x"), 0.0)).count()
+        };
+        assert_eq!(passed(Quotas::Scaled(4.0)), 4);
+        assert_eq!(passed(Quotas::Scaled(0.5)), 1);
+        assert_eq!(passed(Quotas::Off), 100);
+    }
+}

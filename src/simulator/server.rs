@@ -1,0 +1,282 @@
+//! How does a request become an answer on the wire?
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::admin;
+use super::call::{Answer, Call};
+use super::connection::Wire;
+use super::fault::{Faults, Interruption, Struck, Tweaks};
+use super::journal::{CallRecord, Calls};
+use super::quotas::{Buckets, Load};
+use super::refusal::Refusal;
+use super::route::{Routed, route};
+use super::signature;
+use super::state::State;
+
+/// The most bytes of a body. 100 ARNs of 1,600 characters make 160 KB; seeds sent to the admin page are larger.
+pub const MAX_BODY: usize = 16 << 20;
+
+/// Everything that calls and tests share.
+#[derive(Debug)]
+pub struct Service {
+    world: Mutex<World>,
+    /// Counts changes, for those who wait for one.
+    pub changes: watch::Sender<u64>,
+    started: Instant,
+    region: Option<String>,
+    /// The end of everything, pending answers too.
+    pub stop: CancellationToken,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub struct World {
+    /// What the service knows.
+    pub state: State,
+    /// How much of its rates is left.
+    pub buckets: Buckets,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What was asked.
+    pub calls: Calls,
+}
+
+impl Service {
+    /// A service whose clock starts now.
+    pub fn new(world: World, region: Option<String>) -> Self {
+        Self {
+            world: Mutex::new(world),
+            changes: watch::Sender::new(0),
+            started: Instant::now(),
+            region,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Time since the start, on tokio's clock.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The world, to be read.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        // A panic elsewhere leaves a state that is still worth looking at.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The world, to be changed; tells those who wait.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let changed = change(&mut self.world());
+        self.changes.send_modify(|count| *count += 1);
+        changed
+    }
+}
+
+/// Those whom a call names, for faults and for the record.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct NamedMembers {
+    member_arns: Vec<String>,
+    member_arn: Option<String>,
+    channel_moderator_arn: Option<String>,
+}
+
+/// Answers one request.
+pub async fn answer(
+    Shared(service): Shared<std::sync::Arc<Service>>,
+    ConnectInfo(wire): ConnectInfo<Wire>,
+    request: Request,
+) -> Response {
+    let at = service.now();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return refused(&Refusal::unmodelled(
+            413,
+            "RequestEntityTooLarge",
+            format!("a body holds {MAX_BODY} bytes at most"),
+        ));
+    };
+    let (method, path, query) = (parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default());
+    if admin::is_path(path) {
+        return admin::answer(&service, method, path, query, &body);
+    }
+    let Some(routed) = route(method, path, query) else {
+        let message = format!("the simulator does not know {method} {path}");
+        return refused(&Refusal::unmodelled(404, "UnknownOperationException", message));
+    };
+    let authorization = text(&parts.headers, &header::AUTHORIZATION);
+    let read = signature::check(authorization, service.region.as_deref())
+        .and_then(|()| Call::read(&routed, text(&parts.headers, "x-amz-chime-bearer"), &body));
+    let mut call = match read {
+        Ok(call) => call,
+        Err(refusal) => {
+            record(&service, &routed, at, None, Err(&refusal), 0, false);
+            return refused(&refusal);
+        }
+    };
+    let members = named_members(&call);
+    let tweaks = match admit(&service, &call, &members, at) {
+        Ok(tweaks) => tweaks,
+        Err(refusal) => {
+            record(&service, &routed, at, Some(&call), Err(&refusal), members.len(), false);
+            return refused(&refusal);
+        }
+    };
+    if !tweaks.latency.is_zero() {
+        tokio::select! {
+            () = tokio::time::sleep(tweaks.latency) => {}
+            () = service.stop.cancelled() => wire.cut(),
+        }
+    }
+    call.now = service.now();
+    call.tweaks = tweaks;
+    carry_out(&service, &wire, &call, at, members.len())
+}
+
+/// Asks quotas, then faults: a throttled call spends no fault.
+fn admit(service: &Service, call: &Call<'_>, members: &[String], now: Duration) -> Result<Tweaks, Refusal> {
+    let mut world = service.world();
+    let World { state, buckets, faults, .. } = &mut *world;
+    if let Some(bearer) = &call.bearer {
+        let channel = call.channel.as_ref();
+        let load = Load {
+            operation: call.routed.operation,
+            channel,
+            elastic: channel.and_then(|arn| state.channels.get(arn)).is_some_and(|channel| channel.elastic.is_some()),
+            bearer,
+            user: call.routed.parameter("app-instance-user-arn"),
+            creates: if state.switches.batch_counts_as_creates { members.len() } else { 0 },
+        };
+        if !buckets.admit(load, now) {
+            return Err(Refusal::throttled("Rate exceeded"));
+        }
+    }
+    let bearer = call.bearer.as_ref().map(crate::membership::arn::MemberArn::as_str);
+    let channel = call.channel.as_ref().map(crate::membership::arn::ChannelArn::as_str);
+    Ok(faults.strike(Struck { operation: call.routed.operation, channel, bearer, members }))
+}
+
+fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, named: usize) -> Response {
+    let routed = call.routed;
+    match &call.tweaks.interruption {
+        Some(Interruption::Refuse(refusal, body)) => {
+            record(service, routed, at, Some(call), Err(refusal), named, false);
+            return match body {
+                None => refused(refusal),
+                Some(body) => plain(refusal.status, body),
+            };
+        }
+        Some(Interruption::Cut) => {
+            let refusal = Refusal::unmodelled(502, "ConnectionCut", "injected fault");
+            record(service, routed, at, Some(call), Err(&refusal), named, true);
+            wire.cut();
+            return refused(&refusal);
+        }
+        Some(Interruption::LoseAnswer) => wire.cut(),
+        None => {}
+    }
+    // In one step under the lock, so that who waits for the effect finds the record too.
+    let lost = call.tweaks.interruption.is_some();
+    let outcome = service.change(|world| {
+        let outcome = world.state.perform(call);
+        let listed = outcome.as_ref().map_or(0, |answer| answer.listed);
+        world.calls.add(call_record(service, routed, at, Some(call), outcome.as_ref(), named.max(listed), lost));
+        outcome
+    });
+    match outcome {
+        Ok(answer) => accepted(answer),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn record(
+    service: &Service,
+    routed: &Routed,
+    at: Duration,
+    call: Option<&Call<'_>>,
+    outcome: Result<&Answer, &Refusal>,
+    members: usize,
+    cut: bool,
+) {
+    let record = call_record(service, routed, at, call, outcome, members, cut);
+    service.change(|world| world.calls.add(record));
+}
+
+fn call_record(
+    service: &Service,
+    routed: &Routed,
+    at: Duration,
+    call: Option<&Call<'_>>,
+    outcome: Result<&Answer, &Refusal>,
+    members: usize,
+    cut: bool,
+) -> CallRecord {
+    CallRecord {
+        at,
+        answered_at: service.now(),
+        operation: routed.operation,
+        channel: call.and_then(|call| call.channel.clone()),
+        bearer: call.and_then(|call| call.bearer.clone()),
+        status: outcome.map_or_else(|refusal| refusal.status, |answer| answer.status),
+        code: outcome.err().map(|refusal| refusal.code.clone().into_owned()),
+        members,
+        cut,
+    }
+}
+
+fn named_members(call: &Call<'_>) -> Vec<String> {
+    // A body that is not what it should be names nobody here, and is refused when it is read in earnest.
+    let named: NamedMembers = serde_json::from_slice(call.body).unwrap_or_default();
+    let mut members = named.member_arns;
+    members.extend(named.member_arn);
+    members.extend(named.channel_moderator_arn);
+    members.extend(call.routed.member.clone());
+    members
+}
+
+fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+fn accepted(answer: Answer) -> Response {
+    respond(answer.status, Body::from(answer.body), None)
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    respond(refusal.status, Body::from(refusal.body().to_string()), Some(&refusal.shape))
+}
+
+fn plain(status: u16, body: &str) -> Response {
+    let mut response = respond(status, Body::from(body.to_owned()), None);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response
+}
+
+/// The server below adds the `Date`, by which SDKs measure the skew of their clock.
+fn respond(status: u16, body: Body, error: Option<&str>) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let given = HashMap::from([
+        ("x-amzn-requestid", Some(super::channels::uuid())),
+        ("x-amzn-errortype", error.map(str::to_owned)),
+    ]);
+    for (name, value) in given {
+        if let Some(Ok(value)) = value.map(|value| HeaderValue::from_str(&value)) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

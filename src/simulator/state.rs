@@ -1,0 +1,307 @@
+//! What is there now: identities and channels, and who changed them?
+//!
+//! Times are since the simulator's start; they come in as arguments.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::channel::{Channel, Elastic, Grant};
+use super::journal::{Action, MembershipLog};
+use super::operation::Operation;
+use super::refusal::MemberRefusal;
+use super::roles::Role;
+use super::seed::{AppInstanceSeed, ChannelSeed, Name, Seed, SeedError};
+use super::switches::{Limits, Missing, Switches};
+use crate::api::MembershipType;
+use crate::membership::arn::{ChannelArn, MemberArn};
+
+/// A user or bot.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Shown to people.
+    pub name: String,
+    /// Whether they are an admin of their app instance.
+    pub is_admin: bool,
+    /// In how many channels they are.
+    pub channels: usize,
+}
+
+/// Who changes something, by which call; neither when it is done behind the service's callers' backs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct By<'a> {
+    /// The bearer.
+    pub bearer: Option<&'a MemberArn>,
+    /// The call.
+    pub operation: Option<Operation>,
+}
+
+/// Everything that the service knows.
+#[derive(Debug)]
+pub struct State {
+    pub(super) switches: Switches,
+    pub(super) limits: Limits,
+    /// The wall clock at the simulator's start, since 1970.
+    pub(super) started: Duration,
+    /// How long reads lag behind writes.
+    pub(super) delay: Duration,
+    pub(super) app_instances: BTreeSet<String>,
+    pub(super) users: HashMap<MemberArn, User>,
+    pub(super) channels: BTreeMap<ChannelArn, Channel>,
+    /// Channels by the client token of the call that made them.
+    pub(super) created_by_token: HashMap<(MemberArn, String), ChannelArn>,
+    pub(super) log: MembershipLog,
+}
+
+impl State {
+    /// Nothing yet.
+    pub fn new(switches: Switches, limits: Limits, delay: Duration, started: Duration) -> Self {
+        Self {
+            switches,
+            limits,
+            started,
+            delay,
+            app_instances: BTreeSet::new(),
+            users: HashMap::new(),
+            channels: BTreeMap::new(),
+            created_by_token: HashMap::new(),
+            log: MembershipLog::default(),
+        }
+    }
+
+    /// Adds what a seed describes. What came before an error stays.
+    pub fn plant(&mut self, seed: &Seed, now: Duration) -> Result<(), SeedError> {
+        seed.app_instances.iter().try_for_each(|instance| self.plant_app_instance(instance, now))
+    }
+
+    fn plant_app_instance(&mut self, seed: &AppInstanceSeed, now: Duration) -> Result<(), SeedError> {
+        // Any channel of it serves to read the ids of people.
+        let anywhere = ChannelArn::parse(&format!("{}/channel/any", seed.arn.text)).map_err(|_| {
+            seed.arn.wrong(format!(
+                "{:?} is not an app instance ARN: write arn:<partition>:chime:<region>:<account>:app-instance/<id>",
+                seed.arn.text
+            ))
+        })?;
+        self.app_instances.insert(seed.arn.text.clone());
+        for name in &seed.users {
+            let arn = anywhere.member(&name.text).map_err(|error| name.wrong(error))?;
+            if arn.is_bot() {
+                return Err(name.wrong(format!("{:?} is a bot: list it under bots", name.text)));
+            }
+            self.add_user(arn);
+        }
+        for name in &seed.bots {
+            let written = if name.text.contains('/') { name.text.clone() } else { format!("bot/{}", name.text) };
+            let arn = anywhere.member(&written).map_err(|error| name.wrong(error))?;
+            if !arn.is_bot() {
+                return Err(name.wrong(format!("{:?} is a user: list it under users", name.text)));
+            }
+            self.add_user(arn);
+        }
+        let mut first_admin = None;
+        for name in &seed.admins {
+            let arn = self.known(&anywhere, name)?;
+            if let Some(user) = self.users.get_mut(&arn) {
+                user.is_admin = true;
+            }
+            first_admin.get_or_insert(arn);
+        }
+        seed.channels
+            .iter()
+            .try_for_each(|channel| self.plant_channel(&seed.arn.text, first_admin.as_ref(), channel, now))
+    }
+
+    fn plant_channel(
+        &mut self,
+        app_instance: &str,
+        first_admin: Option<&MemberArn>,
+        seed: &ChannelSeed,
+        now: Duration,
+    ) -> Result<(), SeedError> {
+        let arn = ChannelArn::parse(&format!("{app_instance}/channel/{}", seed.id.text)).map_err(|_| {
+            seed.id.wrong(format!("{:?} is no channel id: write 1 to 64 of A-Z a-z 0-9 : - _ . @", seed.id.text))
+        })?;
+        if self.channels.contains_key(&arn) {
+            return Err(seed.id.wrong(format!("channel {:?} is there already", seed.id.text)));
+        }
+        let creator = match (&seed.created_by, first_admin) {
+            (Some(name), _) => self.known(&arn, name)?,
+            (None, Some(admin)) => admin.clone(),
+            (None, None) => {
+                return Err(seed
+                    .id
+                    .wrong(format!("channel {:?} has no creator: set createdBy, or admins", seed.id.text)));
+            }
+        };
+        if seed.elastic.is_some_and(|configuration| !configuration.is_valid()) {
+            return Err(seed.id.wrong(
+                "elastic takes MaximumSubChannels and TargetMembershipsPerSubChannel of 2 and more, \
+                 and a MinimumMembershipPercentage of 1 to 40",
+            ));
+        }
+        let grants = |state: &Self, names: &[Name]| -> Result<BTreeMap<_, _>, SeedError> {
+            let grant = Grant { by: creator.clone(), at: now };
+            names.iter().map(|name| Ok((state.known(&arn, name)?, grant.clone()))).collect()
+        };
+        let channel = Channel {
+            name: seed.name.clone().unwrap_or_else(|| seed.id.text.clone()),
+            mode: if seed.elastic.is_some() { super::channel::Mode::Restricted } else { seed.mode },
+            privacy: seed.privacy,
+            metadata: seed.metadata.clone(),
+            created_by: creator.clone(),
+            created: now,
+            default_members: super::roster::Roster::default(),
+            hidden_members: super::roster::Roster::default(),
+            moderators: grants(self, &seed.moderators)?,
+            bans: grants(self, &seed.bans)?,
+            elastic: seed.elastic.map(Elastic::new),
+        };
+        self.channels.insert(arn.clone(), channel);
+        for (names, membership_type) in
+            [(&seed.members, MembershipType::Default), (&seed.hidden, MembershipType::Hidden)]
+        {
+            for name in names {
+                let member = self.known(&arn, name)?;
+                self.join(
+                    &arn,
+                    &member,
+                    membership_type,
+                    Duration::ZERO,
+                    now,
+                    By { bearer: Some(&creator), operation: None },
+                )
+                .map_err(|refusal| name.wrong(format!("{:?} cannot be a member: {}", name.text, refusal.message)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, channel: &ChannelArn, name: &Name) -> Result<MemberArn, SeedError> {
+        let arn = channel.member(&name.text).map_err(|error| name.wrong(error))?;
+        let (known, _) = self.users.get_key_value(&arn).ok_or_else(|| {
+            name.wrong(format!("{:?} is neither under users nor under bots of its app instance", name.text))
+        })?;
+        Ok(known.clone())
+    }
+
+    /// Makes a user or bot, unless they are there.
+    pub fn add_user(&mut self, arn: MemberArn) {
+        let name = arn.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+        self.users.entry(arn).or_insert(User { name, is_admin: false, channels: 0 });
+    }
+
+    /// Deletes a user or bot, with their memberships, roles and bans. Says whether they were there.
+    pub fn delete_user(&mut self, arn: &MemberArn, now: Duration, by: By<'_>) -> bool {
+        if self.users.remove(arn).is_none() {
+            return false;
+        }
+        for (channel_arn, channel) in &mut self.channels {
+            channel.moderators.remove(arn);
+            channel.bans.remove(arn);
+            if let Some(membership_type) = channel.remove(arn, now, self.delay) {
+                self.log.add(Action::Removed, channel_arn, arn, membership_type, now, by);
+            }
+        }
+        true
+    }
+
+    /// What somebody is in a channel.
+    pub fn role(&self, bearer: &MemberArn, channel: &Channel) -> Role {
+        Role::of(bearer, self.users.get(bearer).is_some_and(|user| user.is_admin), channel)
+    }
+
+    /// Makes somebody a member, if the rules about *them* allow it; whether the bearer may ask is not looked at. In an
+    /// elastic channel the service picks the sub-channel.
+    pub fn join(
+        &mut self,
+        arn: &ChannelArn,
+        member: &MemberArn,
+        membership_type: MembershipType,
+        delay: Duration,
+        now: Duration,
+        by: By<'_>,
+    ) -> Result<(), MemberRefusal> {
+        let Self { users, channels, limits, switches, log, .. } = self;
+        let unknown = || match switches.unknown_member {
+            Missing::Forbidden => {
+                MemberRefusal::new("Forbidden", "An invalid app instance user ARN was supplied for the input parameter")
+            }
+            Missing::NotFound => MemberRefusal::new("NotFound", "The app instance user was not found"),
+        };
+        let channel =
+            channels.get_mut(arn).ok_or_else(|| MemberRefusal::new("NotFound", "The channel was not found"))?;
+        if member.app_instance() != arn.app_instance() {
+            return Err(unknown());
+        }
+        // The key of the map: one allocation for a user, however many channels they are in.
+        let Some(known) = users.get_key_value(member).map(|(known, _)| known.clone()) else { return Err(unknown()) };
+        let Some(user) = users.get_mut(member) else { return Err(unknown()) };
+        if channel.bans.contains_key(member) {
+            return Err(MemberRefusal::new("Forbidden", "The member is banned from the channel"));
+        }
+        if channel.type_of(member).is_some() {
+            return Err(MemberRefusal::new("Conflict", "The user is already a member of the channel"));
+        }
+        let full = |what: &str| MemberRefusal::new("ResourceLimitExceeded", format!("{what} has reached its limit"));
+        if user.channels >= limits.channels_per_user {
+            return Err(full("The number of channels of the user"));
+        }
+        let members = channel.len();
+        match &mut channel.elastic {
+            None if members >= limits.members_per_channel => {
+                return Err(full("The number of members of the channel"));
+            }
+            None => {}
+            Some(_) if membership_type == MembershipType::Hidden => {
+                return Err(MemberRefusal::new("BadRequest", "Elastic channels have no HIDDEN members"));
+            }
+            Some(elastic) => {
+                let sub_channel = elastic.with_room().ok_or_else(|| full("The number of members of the channel"))?;
+                elastic.sub_channels.entry(sub_channel).or_default().insert(known.clone());
+            }
+        }
+        let invited_by = by.bearer.unwrap_or(&known);
+        channel.roster_mut(membership_type).insert(&known, invited_by, now, delay);
+        user.channels += 1;
+        log.add(Action::Added, arn, &known, membership_type, now, by);
+        Ok(())
+    }
+
+    /// Takes somebody out of a channel. Says whether they were in it.
+    pub fn leave(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: By<'_>) -> bool {
+        let Some(channel) = self.channels.get_mut(arn) else { return false };
+        let Some(membership_type) = channel.remove(member, now, self.delay) else { return false };
+        if let Some(user) = self.users.get_mut(member) {
+            user.channels = user.channels.saturating_sub(1);
+        }
+        self.log.add(Action::Removed, arn, member, membership_type, now, by);
+        true
+    }
+
+    /// Deletes a channel. Says whether it was there.
+    pub fn delete_channel(&mut self, arn: &ChannelArn) -> bool {
+        let Some(channel) = self.channels.remove(arn) else { return false };
+        for member in channel.default_members.iter().chain(channel.hidden_members.iter()) {
+            if let Some(user) = self.users.get_mut(member) {
+                user.channels = user.channels.saturating_sub(1);
+            }
+        }
+        true
+    }
+
+    /// Bans somebody, who ceases to be a member. Says whether this is news.
+    pub fn ban(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: By<'_>) -> bool {
+        let Some(channel) = self.channels.get_mut(arn) else { return false };
+        if channel.bans.contains_key(member) {
+            return false;
+        }
+        let grant = Grant { by: by.bearer.unwrap_or(&channel.created_by).clone(), at: now };
+        channel.bans.insert(member.clone(), grant);
+        self.leave(arn, member, now, by);
+        true
+    }
+
+    /// Lifts a ban. Says whether there was one.
+    pub fn unban(&mut self, arn: &ChannelArn, member: &MemberArn) -> bool {
+        self.channels.get_mut(arn).is_some_and(|channel| channel.bans.remove(member).is_some())
+    }
+}
