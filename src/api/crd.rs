@@ -1,6 +1,8 @@
 //! What is installed in a cluster so that it knows the kind?
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt as _;
 
 use super::ChannelMembership;
@@ -14,18 +16,25 @@ pub struct CrdError(#[from] serde_yaml::ser_error::Error);
 pub fn custom_resource_definition() -> CustomResourceDefinition {
     let mut definition = ChannelMembership::crd();
     for version in &mut definition.spec.versions {
-        let status = version
-            .schema
-            .as_mut()
-            .and_then(|validation| validation.open_api_v3_schema.as_mut())
-            .and_then(|root| root.properties.as_mut())
-            .and_then(|properties| properties.get_mut("status"));
-        if let Some(status) = status {
-            // kstatus takes an object without status as ready, so a new one says that nothing was observed yet.
-            status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+        let root = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut());
+        for (name, property) in root.and_then(|root| root.properties.as_mut()).into_iter().flatten() {
+            without_null(property);
+            if name == "status" {
+                // kstatus takes an object without status as ready, so a new one says that nothing was observed yet.
+                property.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+            }
         }
     }
     definition
+}
+
+/// A field that may be null is kept as null, which rules trip over; any other is dropped when it is null.
+fn without_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_null(items);
+    }
 }
 
 /// The definition as YAML, as `crds/` holds it.

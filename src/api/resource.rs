@@ -49,7 +49,7 @@ pub const MAX_ARN_BYTES: usize = 1024;
         .field_path(".type"),
     validation = Rule::new("has(self.members)")
         .message("spec.members is required: list the channel's members, or write [] to declare nobody"),
-    validation = Rule::new("!has(self.members) || self.members.all(m, !m.startsWith('arn:') || m.startsWith(self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)))")
+    validation = Rule::new("!has(self.members) || [self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)].all(instance, self.members.all(m, !m.startsWith('arn:') || m.startsWith(instance)))")
         .message("every member ARN must be of the channel's app instance: write arn:…:app-instance/<the channel's>/user/<id>, or just the user's id")
         .field_path(".members"),
     validation = Rule::new("!has(self.members) || self.members.transformMapEntry(i, m, {m: true}).size() == self.members.size()")
