@@ -39,8 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 /// Where STS is asked if the environment names no region. Calls to the service itself go to the channel's region.
 const FALLBACK_REGION: &str = "us-east-1";
 
-/// What an [`Sdk`] is made of; by default what the environment says.
-#[derive(Clone, Debug)]
+/// What an [`Sdk`] is made of; by default what the environment says. Not printable: it may hold a secret.
+#[derive(Clone)]
 pub struct Options {
     /// Instead of AWS and of what `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING` says.
     pub endpoint: Option<String>,
@@ -59,9 +59,9 @@ impl Default for Options {
 /// Why there is no way to reach AWS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The endpoint is no address.
+    /// The endpoint is no address of a server.
     #[error(
-        "failed to use the endpoint {0:?}: write http://host:port or https://host, without spaces \
+        "failed to use the endpoint {0:?}: write http://host:port or https://host, with neither spaces nor a password \
          (AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING, AWS_ENDPOINT_URL or the AWS profile)"
     )]
     BadEndpoint(String),
@@ -101,7 +101,9 @@ impl Sdk {
         let endpoint = options.endpoint.or_else(|| configured_endpoint(&config));
         if let Some(endpoint) = &endpoint {
             if host_of(endpoint).is_none() {
-                return Err(LoadError::BadEndpoint(endpoint.clone()));
+                // What stands before an @ may be a password.
+                let shown = endpoint.rsplit('@').next().unwrap_or_default();
+                return Err(LoadError::BadEndpoint(shown.to_owned()));
             }
             if config.use_fips() == Some(true) || config.use_dual_stack() == Some(true) {
                 return Err(LoadError::EndpointAndVariant(endpoint.clone()));
@@ -239,9 +241,8 @@ fn configured_endpoint(config: &SdkConfig) -> Option<String> {
 
 fn host_of(endpoint: &str) -> Option<&str> {
     let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    (!host.is_empty() && !endpoint.contains(char::is_whitespace)).then_some(host)
+    let host = rest.split(['/', '?', '#']).next()?;
+    (!host.is_empty() && !host.contains('@') && !endpoint.contains(char::is_whitespace)).then_some(host)
 }
 
 fn is_aws(host: &str) -> bool {

@@ -247,6 +247,8 @@ async fn a_wait_that_is_dropped_costs_nobody_anything() {
         let waiting = bench.pacer.permit(&place, LIST, &urgency);
         assert!(tokio::time::timeout(Duration::ZERO, waiting).await.is_err());
     }
+    let ahead = bench.pacer.expected_wait(&target(1), LIST, Level::Resync, 1);
+    assert!(ahead <= Duration::from_millis(125), "those who left are still counted: {ahead:?}");
     bench.call(1, target(1), LIST, &urgency);
     let order = bench.order().await;
     assert!(order[1].1 <= Duration::from_millis(127), "{order:?}");
