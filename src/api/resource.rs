@@ -50,7 +50,7 @@ pub const MAX_ARN_BYTES: usize = 1024;
     validation = Rule::new("has(self.members)")
         .message("spec.members is required: list the channel's members, or write [] to declare nobody"),
     validation = Rule::new("!has(self.members) || [self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)].all(instance, self.members.all(m, !m.startsWith('arn:') || m.startsWith(instance)))")
-        .message("every member ARN must be of the channel's app instance: write arn:…:app-instance/<the channel's>/user/<id>, or just the user's id")
+        .message(Message::Expression("[self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)].map(instance, self.members.filter(m, m.startsWith('arn:') && !m.startsWith(instance))[0] + ' is not of the app instance of the channel: write the id of one of its users, or an ARN that begins with ' + instance)[0]".to_owned()))
         .field_path(".members"),
     validation = Rule::new("!has(self.members) || self.members.transformMapEntry(i, m, {m: true}).size() == self.members.size()")
         .message("every member may be listed only once: take out the duplicate")

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use jiff::Timestamp;
 use kube::Client as Cluster;
 
@@ -19,6 +21,9 @@ use crate::engine::settings::Settings;
 use crate::membership::arn::MemberArn;
 use crate::ops::{logs, stop};
 
+/// An API server that says nothing for so long, in the middle of an answer, is taken for gone. A quiet watch ends before that.
+const SILENCE: Duration = Duration::from_mins(2);
+
 /// Run the operator: keep channels as ChannelMembership resources declare them.
 ///
 /// The cluster is that of KUBECONFIG, else the one it runs in. AWS credentials are found by the SDK's usual chain;
@@ -31,7 +36,7 @@ pub(super) struct Args {
     chime_bearer: Vec<MemberArn>,
 
     /// Honour spec.chimeBearer.
-    #[arg(long, env = "ROLLCALL_ALLOW_BEARER_OVERRIDE")]
+    #[arg(long, env = "ROLLCALL_ALLOW_BEARER_OVERRIDE", value_parser = BoolishValueParser::new())]
     allow_bearer_override: bool,
 
     /// Watch this namespace only; repeatable. Default: all.
@@ -123,13 +128,17 @@ async fn operate(args: &Args) -> Result<(), Failure> {
 /// A client of the cluster of `KUBECONFIG`, else of the one around us. Nothing is called yet.
 async fn cluster() -> Result<Cluster, Failure> {
     let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
-    let config = kube::Config::infer().await.map_err(|error| {
+    let mut config = kube::Config::infer().await.map_err(|error| {
         let place = named.map_or_else(
             || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
             |path| format!("KUBECONFIG={path}"),
         );
         Failure::wrong_use(format!("failed to find the cluster by {place}: {}", one_line(&error)))
     })?;
+    // Each call has its own deadline and its own next try; this one is for lists and watches.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
     Cluster::try_from(config)
         .map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
 }

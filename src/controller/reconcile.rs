@@ -18,7 +18,7 @@ use crate::engine::declaration::Declaration;
 use crate::engine::{Engine, Next};
 
 /// After a panic an object rests this long, so that it cannot take the others' turn.
-const PANIC_REST: Duration = Duration::from_secs(60);
+const PANIC_REST: Duration = Duration::from_mins(1);
 
 /// What every reconcile needs.
 pub(super) struct Context<S> {

@@ -44,7 +44,9 @@ impl Slots {
                 listed.sort_unstable();
                 let gone: Vec<String> =
                     lock(&self.0).keys().filter(|uid| listed.binary_search(uid).is_err()).cloned().collect();
-                gone.iter().for_each(|uid| self.gone(uid));
+                for uid in gone {
+                    self.gone(&uid);
+                }
                 *listed = Vec::new();
             }
         }

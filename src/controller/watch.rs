@@ -1,14 +1,14 @@
 //! Which resources are watched, and how does a change of one start a pass?
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future};
 use kube::runtime::controller::{Config, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,9 @@ use crate::engine::Engine;
 
 /// How many objects the API server sends in one page of the first list: a page of large ones stays at some megabytes.
 const PAGE: u32 = 100;
+
+/// A watch is begun again after so long, so that one which died without a word is missed for a minute and not for five.
+const WATCH_SECONDS: u32 = 60;
 
 /// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,23 +79,19 @@ fn changes(
     slots: Arc<Slots>,
 ) -> impl Stream<Item = Result<ObjectRef<Watched>, watcher::Error>> + Send {
     let mut listed = Vec::new();
-    watcher(api, watcher::Config::default().page_size(PAGE))
+    watcher(api, watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS))
         .default_backoff()
         .reflect(writer)
         .inspect_ok(move |event| slots.notice(event, &mut listed))
         .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again"))
         .applied_objects()
-        .predicate_filter(trigger_hash, kube::runtime::PredicateConfig::default().ttl(FOREVER))
+        .predicate_filter(|object: &Watched| Some(hash_of(&object.trigger())), PredicateConfig::default())
         .map_ok(|object| ObjectRef::from_obj(&object))
         .filter(|change| future::ready(change.is_ok()))
 }
 
-/// How long a filter remembers an object it has not seen: the default of an hour would start a pass for each relist.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-fn trigger_hash(object: &Watched) -> Option<u64> {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.trigger().hash(&mut hasher);
-    Some(hasher.finish())
+    value.hash(&mut hasher);
+    hasher.finish()
 }

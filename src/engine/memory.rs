@@ -96,7 +96,8 @@ impl Memory {
     fn restore(&mut self, declaration: &Declaration<'_>) {
         self.restored = true;
         let Some(status) = declaration.status else { return };
-        self.done_generation = status.observed_generation;
+        let unfinished = status.conditions.iter().any(|c| c.type_ == "Reconciling" && c.status == "True");
+        self.done_generation = status.observed_generation.filter(|_| !unfinished);
         self.done_request.clone_from(&status.last_handled_reconcile_at);
         let Some(channel) = declaration.spec.ok().and_then(|spec| ChannelArn::parse(&spec.channel_arn).ok()) else {
             return;

@@ -68,6 +68,12 @@ pub(super) fn paced(counts: Counts) -> String {
     format!("{}; waits for its share of the service's quota (see --quota-share)", counts.there())
 }
 
+/// The channel is being listed.
+pub(super) fn listing(counts: Counts) -> String {
+    let share = "at the pace of its share of the service's quota (see --quota-share)";
+    format!("{} when last seen; lists the channel, {share}", counts.there())
+}
+
 /// A call failed and is made again.
 pub(super) fn retrying(counts: Counts, error: &CallError) -> String {
     format!("{}; {error}; the call is made again", counts.there())

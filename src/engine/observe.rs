@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::listing::Listing;
-use super::pass::{Engine, Halt, Pass};
+use super::pass::{Halt, Pass};
 use super::report::Waiting;
 use super::store::Store;
 use super::view::{Cell, Look};
@@ -65,9 +65,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             return asked;
         }
         let age = match self.urgency.level() {
-            Level::Edit | Level::Retry if !self.engine.until_resync(&self.cell, self.interval()).is_zero() => {
-                self.interval()
-            }
+            Level::Edit | Level::Retry if !until_resync(&self.cell, self.interval()).is_zero() => self.interval(),
             _ => self.interval() / 2,
         };
         now.checked_sub(age).unwrap_or(now)
@@ -84,14 +82,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     }
 }
 
-impl<S> Engine<S> {
-    /// How long until a channel should be listed again: the interval less up to a tenth, different for each channel but
-    /// the same for all its resources, so that one listing serves them all.
-    pub(super) fn until_resync(&self, cell: &Cell, interval: Duration) -> Duration {
-        let Some((began, _)) = cell.listed() else { return Duration::ZERO };
-        let mut hasher = DefaultHasher::new();
-        cell.target.hash(&mut hasher);
-        let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
-        (interval - jitter).saturating_sub(began.elapsed())
-    }
+/// How long until a channel should be listed again: the interval less up to a tenth, different for each channel but the
+/// same for all its resources, so that one listing serves them all.
+pub(super) fn until_resync(cell: &Cell, interval: Duration) -> Duration {
+    let Some((began, _)) = cell.listed() else { return Duration::ZERO };
+    let mut hasher = DefaultHasher::new();
+    cell.target.hash(&mut hasher);
+    let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
+    interval.saturating_sub(jitter).saturating_sub(began.elapsed())
 }

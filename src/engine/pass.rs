@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::declaration::Declaration;
 use super::intent::{Intent, Objection};
 use super::memory::Memory;
+use super::observe::until_resync;
 use super::report::Report;
 use super::settings::Settings;
 use super::store::Store;
@@ -23,7 +24,7 @@ use crate::membership::plan::Plan;
 
 /// After a call was refused as a whole, the next look rests this long, then twice as long each time, up to the resync
 /// interval: a channel made a minute late is found in a minute.
-const FIRST_REFUSAL_REST: Duration = Duration::from_secs(60);
+const FIRST_REFUSAL_REST: Duration = Duration::from_mins(1);
 
 /// What carries out declarations.
 pub struct Engine<S> {
@@ -195,7 +196,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// How long until something is due.
     fn due_in(&self, refused: bool) -> Duration {
-        let resync = self.engine.until_resync(&self.cell, self.interval());
+        let resync = until_resync(&self.cell, self.interval());
         if refused {
             let doublings = self.memory.refusals.saturating_sub(1).min(16);
             return (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST));

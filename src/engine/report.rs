@@ -36,7 +36,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
 
 /// When a status that the API server refused is tried again.
-const REFUSED_REST: Duration = Duration::from_secs(300);
+const REFUSED_REST: Duration = Duration::from_mins(5);
 
 /// What a pass waits for.
 pub(super) enum Waiting {
@@ -77,7 +77,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             let (reason, message) = match waiting {
                 Waiting::Again(error) => (Reason::Retrying, message::retrying(counts, error)),
                 Waiting::Turn if counts.present > 0 => (Reason::Adding, message::adding(counts, rate)),
-                Waiting::Turn | Waiting::Listing => (Reason::Paced, message::paced(counts)),
+                Waiting::Turn => (Reason::Paced, message::paced(counts)),
+                Waiting::Listing => (Reason::Paced, message::listing(counts)),
             };
             self.report.progress(&self.intent, reason, &message, &there, &self.memory.problems).await;
         }

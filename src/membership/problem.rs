@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::answer::{Answer, UNKNOWN_TRIES};
 
 /// A refused member is tried again at a resync, but never sooner than after this, unless somebody asks for it.
-pub const REFUSED_REST: Duration = Duration::from_secs(3600);
+pub const REFUSED_REST: Duration = Duration::from_hours(1);
 
 /// What a problem without a code is called.
 const NO_CODE: &str = "Unknown";

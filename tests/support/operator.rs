@@ -33,10 +33,7 @@ pub struct Launch<'a> {
 
 impl Operator {
     /// Starts it with these flags.
-    pub fn start(
-        launch: &Launch<'_>,
-        flags: impl IntoIterator<Item = impl AsRef<OsStr>>,
-    ) -> io::Result<Self> {
+    pub fn start(launch: &Launch<'_>, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(launch.log)?;
         let mut command = Command::new(launch.program);
         // What the machine says of AWS, proxies and Rollcall itself is none of the test's.

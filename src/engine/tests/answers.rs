@@ -13,7 +13,7 @@ use crate::chime::port::Operation::{
 
 const READY: &str = "Ready=True Reconciling=False Stalled=False AllPresent";
 const REFUSED: &str = "Ready=False Reconciling=False Stalled=True MembersRefused";
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn refuse(service: &Fake, codes: &[(&str, Option<&str>)], times: usize) {
     service.with(|channel| {
@@ -216,7 +216,7 @@ async fn a_page_that_failed_is_asked_for_with_its_token() {
     let engine = engine(&service);
     let mut resource = Resource::declaring(users(120));
     service.with(|channel| {
-        channel.faults.extend([Fault::Before(Throttled, "Throttled"), Fault::After(Transient, "Timeout")])
+        channel.faults.extend([Fault::Before(Throttled, "Throttled"), Fault::After(Transient, "Timeout")]);
     });
     resource.pass(&engine).await;
     let tokens: Vec<Option<String>> =

@@ -285,7 +285,7 @@ pub fn engine_until(service: &Fake, rates: Rates, stop: CancellationToken) -> En
     let settings = Settings {
         bearers: vec![MemberArn::parse(&user("rollcall")).unwrap()],
         allow_bearer_override: false,
-        resync_interval: Duration::from_secs(3600),
+        resync_interval: Duration::from_hours(1),
         min_resync_interval: Duration::from_secs(10),
         custom_endpoint: None,
     };
