@@ -142,3 +142,23 @@ async fn listings_stretch_when_they_would_take_more_than_half_of_the_rate() {
     assert!(rest > Duration::from_secs(25), "40 pages at half of 1 call a second take 80 s, not {rest:?}");
     assert_eq!(resource.status().resync_interval.unwrap().to_string(), "1m20s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_misses_people_added_a_moment_ago_is_doubted_and_not_the_people() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    service.with(|channel| channel.unseen = vec![user("u00001")]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    resource.requested_at = Some("now".to_owned());
+    resource.pass(&engine).await;
+    assert_eq!((service.calls(List), service.calls(Batch)), (2, 1));
+    assert_eq!(resource.conditions(), READY);
+
+    service.with(|channel| channel.members.remove(&user("u00002")));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    resource.requested_at = Some("later".to_owned());
+    resource.pass(&engine).await;
+    assert_eq!(service.calls(Batch), 2, "what a listing does not show long after an add is gone");
+}

@@ -55,6 +55,8 @@ pub struct Channel {
     pub refused: BTreeMap<String, (Option<String>, usize)>,
     /// Batches that hold such a member are refused whole.
     pub poison: Option<String>,
+    /// Listings do not show these yet.
+    pub unseen: Vec<String>,
     /// These are left out of a batch's answer.
     pub forgotten: Vec<String>,
     pub faults: VecDeque<Fault>,
@@ -114,6 +116,7 @@ impl Service for Fake {
                 .members
                 .iter()
                 .filter(|(arn, kind)| arn.as_str() > after && **kind == target.membership_type)
+                .filter(|(arn, _)| !channel.unseen.contains(arn))
                 .map(|(arn, _)| arn.clone());
             let members: Vec<String> = rest.by_ref().take(PAGE_SIZE).collect();
             let next = rest.next().and_then(|_| members.last().cloned());

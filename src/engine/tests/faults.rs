@@ -1,0 +1,112 @@
+//! Once faults stop, does a resource reach what it declares, and stay?
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::fake::{Fake, Fault, Resource, engine, user, users};
+use crate::api::MembershipType;
+use crate::chime::port::CallErrorClass;
+use crate::engine::Next;
+use crate::engine::memory::Memory;
+use crate::engine::store::StoreError;
+
+#[derive(Clone, Debug)]
+enum Trouble {
+    Before(CallErrorClass),
+    After(CallErrorClass),
+    Refuse(usize, Option<&'static str>, usize),
+    Edit(usize),
+    TakenOut(usize),
+    Restart,
+    StatusLost,
+    Pass,
+}
+
+fn class() -> impl Strategy<Value = CallErrorClass> {
+    use CallErrorClass::{AccessDenied, BearerRejected, ChannelNotAccessible, Refused, Throttled, Transient};
+    prop::sample::select(vec![
+        Throttled,
+        Transient,
+        Transient,
+        ChannelNotAccessible,
+        BearerRejected,
+        AccessDenied,
+        Refused,
+    ])
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    let codes = vec![Some("Forbidden"), Some("Throttled"), Some("ServiceFailure"), Some("Surprise"), None];
+    prop_oneof![
+        3 => class().prop_map(Trouble::Before),
+        2 => class().prop_map(Trouble::After),
+        2 => (0..300_usize, prop::sample::select(codes), 1..7_usize).prop_map(|(who, code, times)| Trouble::Refuse(who, code, times)),
+        2 => (0..300_usize).prop_map(Trouble::Edit),
+        1 => (0..300_usize).prop_map(Trouble::TakenOut),
+        1 => Just(Trouble::Restart),
+        1 => Just(Trouble::StatusLost),
+        4 => Just(Trouble::Pass),
+    ]
+}
+
+async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Result<(), TestCaseError> {
+    let service = Fake::default();
+    service.with(|channel| channel.members.extend(users(live).iter().map(|id| (user(id), MembershipType::Default))));
+    let mut engine_now = engine(&service);
+    let mut resource = Resource::declaring(users(declared));
+    for trouble in troubles {
+        match trouble {
+            Trouble::Before(class) => service.with(|channel| channel.faults.push_back(Fault::Before(class, "Fault"))),
+            Trouble::After(class) => service.with(|channel| channel.faults.push_back(Fault::After(class, "Fault"))),
+            Trouble::Refuse(who, code, times) => service.with(|channel| {
+                channel.refused.insert(user(&format!("u{who:05}")), (code.map(str::to_owned), times));
+            }),
+            Trouble::Edit(count) => resource.edit(|spec| spec.members = Some(users(count).iter().collect())),
+            Trouble::TakenOut(who) => service.with(|channel| {
+                channel.members.remove(&user(&format!("u{who:05}")));
+            }),
+            Trouble::Restart => {
+                resource.memory = Memory::default();
+                engine_now = engine(&service);
+            }
+            Trouble::StatusLost => {
+                resource.written.failures.push_back(StoreError::Unavailable("lost".to_owned()));
+            }
+            Trouble::Pass => {
+                let Next::After(_) = resource.pass(&engine_now).await else {
+                    return Err(TestCaseError::fail("a pass that was not cancelled is due again some time"));
+                };
+            }
+        }
+    }
+    service.with(|channel| channel.faults.clear());
+    // A refused member is tried again at a resync after an hour, every two hours at the least, and refused up to six times.
+    resource.live(&engine_now, Duration::from_secs(15 * 3600)).await;
+    let written = resource.written.statuses.len();
+    let declared: BTreeSet<String> = resource.spec.members.iter().flat_map(|list| list.iter().map(user)).collect();
+    let there: BTreeSet<String> = service.with(|channel| channel.members.keys().cloned().collect());
+    prop_assert!(declared.is_subset(&there), "{:?} are missing", declared.difference(&there).collect::<Vec<_>>());
+    prop_assert_eq!(resource.conditions(), "Ready=True Reconciling=False Stalled=False AllPresent");
+    prop_assert_eq!(resource.status().present, Some(u32::try_from(declared.len()).unwrap_or_default()));
+
+    let batches = service.batches().len();
+    resource.live(&engine_now, Duration::from_secs(15 * 3600)).await;
+    prop_assert_eq!(resource.written.statuses.len(), written, "written though nothing changed");
+    prop_assert_eq!(service.batches().len(), batches, "added though nobody was missing");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_went_wrong_everybody_declared_is_there_once_it_stops(
+        live in 0..300_usize,
+        declared in 0..300_usize,
+        troubles in prop::collection::vec(trouble(), 0..24),
+    ) {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        clock.expect("a runtime without sockets").block_on(converges(live, declared, troubles))?;
+    }
+}
