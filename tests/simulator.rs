@@ -1,5 +1,7 @@
 //! What a client of the service sees of the simulator on the wire, and what tests see of it in-process.
 
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only functions marked as tests")]
+
 #[path = "simulator/wire.rs"]
 mod wire;
 
@@ -40,6 +42,11 @@ async fn started(change: impl FnOnce(&mut Options)) -> (Simulator, Client) {
     let simulator = Simulator::start(options).await.unwrap();
     let client = Client::new(&simulator.endpoint());
     (simulator, client)
+}
+
+/// No wait here is for time to pass; this only ends a test that would hang.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.unwrap()
 }
 
 #[tokio::test]
@@ -120,7 +127,7 @@ async fn what_is_malformed_is_refused_before_any_change() {
     assert_eq!(client.batch(&[]).await.refusal(), (400, "BadRequestException".into()));
     assert_eq!(client.batch(&[arn("user/alice"), "nonsense".into()]).await.refusal().0, 400);
     for body in ["", "{", "[]", "null", "\u{fffd}", r#"{"MemberArns": 1}"#, r#"{"MemberArns": ["x"], "Type": "ODD"}"#] {
-        let path = client.memberships("?operation=batch-create");
+        let path = wire::memberships("?operation=batch-create");
         assert_eq!(client.send("POST", &path, body).await.refusal().0, 400, "{body}");
     }
     for query in
@@ -334,9 +341,9 @@ async fn a_shutdown_does_not_wait_out_an_injected_latency() {
     let (simulator, client) = started(|_| {}).await;
     let fault = simulator.inject(Fault::new(Effect::latency(Duration::from_secs(3600))));
     let pending = tokio::spawn(async move { client.try_batch(&[arn("user/alice")]).await });
-    simulator.wait_until(|it| it.fault_hits(fault) == 1).await;
-    simulator.shutdown().await;
-    pending.await.unwrap().unwrap_err();
+    within(simulator.wait_until(|it| it.fault_hits(fault) == 1)).await;
+    within(simulator.shutdown()).await;
+    within(pending).await.unwrap().unwrap_err();
 }
 
 #[tokio::test]

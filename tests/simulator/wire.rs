@@ -20,6 +20,11 @@ pub fn support() -> String {
     arn("channel/support")
 }
 
+/// The path of the channel's memberships, with what comes after it.
+pub fn memberships(rest: &str) -> String {
+    format!("/channels/{}/memberships{rest}", encoded(&support()))
+}
+
 #[derive(Clone)]
 pub struct Client {
     authority: String,
@@ -58,29 +63,25 @@ impl Client {
         Self { authorization: None, ..self.clone() }
     }
 
-    pub fn memberships(&self, rest: &str) -> String {
-        format!("/channels/{}/memberships{rest}", encoded(&support()))
-    }
-
     pub async fn batch(&self, members: &[String]) -> Answer {
         self.try_batch(members).await.unwrap()
     }
 
     pub async fn try_batch(&self, members: &[String]) -> io::Result<Answer> {
-        let path = self.memberships("?operation=batch-create");
+        let path = memberships("?operation=batch-create");
         self.exchange("POST", &path, &json!({"MemberArns": members, "Type": "DEFAULT"}).to_string()).await
     }
 
     pub async fn list(&self, query: &str) -> Answer {
-        self.send("GET", &self.memberships(&format!("?{query}")), "").await
+        self.send("GET", &memberships(&format!("?{query}")), "").await
     }
 
     pub async fn describe(&self, member: &str) -> Answer {
-        self.send("GET", &self.memberships(&format!("/{}", encoded(&arn(member)))), "").await
+        self.send("GET", &memberships(&format!("/{}", encoded(&arn(member)))), "").await
     }
 
     pub async fn delete(&self, member: &str) -> Answer {
-        self.send("DELETE", &self.memberships(&format!("/{}", encoded(&arn(member)))), "").await
+        self.send("DELETE", &memberships(&format!("/{}", encoded(&arn(member)))), "").await
     }
 
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
