@@ -92,10 +92,10 @@ impl Client {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.authority);
         for (name, value) in [("x-amz-chime-bearer", &self.bearer), ("authorization", &self.authorization)] {
             if let Some(value) = value {
-                request += &format!("{name}: {value}\r\n");
+                request.extend([name, ": ", value, "\r\n"]);
             }
         }
-        request += &format!("content-length: {}\r\n\r\n{body}", body.len());
+        request.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n", body]);
         let authority = self.authority.clone();
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(authority)?;
