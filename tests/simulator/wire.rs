@@ -99,7 +99,7 @@ impl Client {
         let authority = self.authority.clone();
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(authority)?;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+            stream.set_read_timeout(Some(Duration::from_mins(1)))?;
             stream.write_all(request.as_bytes())?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
