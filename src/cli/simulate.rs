@@ -81,19 +81,19 @@ pub async fn run(args: Args) -> ExitCode {
             return ExitCode::from(WRONG_INPUT);
         }
     };
-    // Who reads this may be gone already (`| head -1`): serving goes on.
-    let _ = std::io::stdout().write_all(greeting(&simulator.endpoint(), seeded).as_bytes());
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
+    // Listened for before it is said that we serve: who reads that may stop us at once.
+    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => {
             eprintln!("error: failed to listen for signals: {error}");
             return ExitCode::FAILURE;
         }
+    };
+    // Who reads this may be gone already (`| head -1`): serving goes on.
+    let _ = std::io::stdout().write_all(greeting(&simulator.endpoint(), seeded).as_bytes());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     simulator.shutdown().await;
     ExitCode::SUCCESS
