@@ -40,7 +40,7 @@ where
     let result = match command {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
-        Command::Simulate(args) => return simulate::run(args),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,59 +4,56 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::Failure;
+use crate::ops::stop;
 use crate::simulator::{Limits, Options, Quotas, Seed, Simulator, Switches};
-
-/// What went wrong is in what was typed.
-const WRONG_INPUT: u8 = 2;
 
 /// A local stand-in for Amazon Chime SDK messaging: no AWS account, no cost, nothing leaves the machine.
 ///
 /// Point any AWS SDK at it with AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING and any credentials. It answers as the service does,
 /// with its errors, roles, quotas and paging. Everything is in memory. /_admin lists what can be seen and changed over HTTP.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Address to listen on. Anybody who reaches it can do everything, so keep it on loopback; port 0 is any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4010")]
-    pub address: SocketAddr,
+    address: SocketAddr,
 
     /// YAML file of app instances, users, bots, admins and channels to begin with.
     #[arg(long, value_name = "FILE")]
-    pub seed: Option<PathBuf>,
+    seed: Option<PathBuf>,
 
     /// Answer as fast as callers ask, instead of 429 beyond the service's rates.
     #[arg(long)]
-    pub no_quotas: bool,
+    no_quotas: bool,
 
     /// The service's rates times this.
     #[arg(long, value_name = "FACTOR", conflicts_with = "no_quotas", value_parser = positive)]
-    pub quota_scale: Option<f64>,
+    quota_scale: Option<f64>,
 
     /// How long lists and descriptions of memberships lag behind changes (3s, 500ms).
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
-    pub visibility_delay: Duration,
+    visibility_delay: Duration,
 
     /// Refuse calls that are not signed for this region. Without it any region will do.
     #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
+    region: Option<String>,
 
     /// Choose where the service's documentation leaves it open; repeatable.
     #[arg(long = "switch", value_name = "NAME=VALUE", long_help = switches_help())]
-    pub switches: Vec<String>,
+    switches: Vec<String>,
 
     /// Change how much of everything there may be; repeatable.
     #[arg(long = "limit", value_name = "NAME=NUMBER", long_help = limits_help())]
-    pub limits: Vec<String>,
+    limits: Vec<String>,
 
     /// From which the probabilities of injected faults are drawn.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub random_seed: u64,
+    random_seed: u64,
 }
 
 /// Why the simulator was not started.
@@ -73,45 +70,24 @@ enum InputError {
 }
 
 /// Serves until SIGTERM or Ctrl-C.
-pub fn run(args: Args) -> ExitCode {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(args)),
-        Err(error) => {
-            eprintln!("error: failed to start: {error}");
-            ExitCode::FAILURE
-        }
-    }
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(serve(args))
 }
 
-async fn serve(args: Args) -> ExitCode {
-    let (simulator, seeded) = match start(args).await {
-        Ok(started) => started,
-        Err(error) => {
-            eprintln!("error: {}", in_one_line(&error.to_string()));
-            return ExitCode::from(WRONG_INPUT);
-        }
-    };
+async fn serve(args: &Args) -> Result<(), Failure> {
+    let simulator = start(args).await.map_err(|error| Failure::wrong_use(in_one_line(&error.to_string())))?;
+    // Listened for before it is said that we serve: who reads that may stop us at once.
+    let stop = stop::on_signal().map_err(Failure::failed)?;
     // Who reads this may be gone already (`| head -1`): serving goes on.
-    let _ = std::io::stdout().write_all(greeting(&simulator.endpoint(), seeded).as_bytes());
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            eprintln!("error: failed to listen for signals: {error}");
-            return ExitCode::FAILURE;
-        }
-    }
+    let _ = std::io::stdout().write_all(greeting(&simulator.endpoint(), args.seed.is_some()).as_bytes());
+    stop.cancelled().await;
     simulator.shutdown().await;
-    ExitCode::SUCCESS
+    Ok(())
 }
 
-async fn start(args: Args) -> Result<(Simulator, bool), InputError> {
+async fn start(args: &Args) -> Result<Simulator, InputError> {
     let seed = args.seed.as_deref().map(read_seed).transpose()?;
-    let seeded = seed.is_some();
     let quotas = match (args.no_quotas, args.quota_scale) {
         (true, _) => Quotas::Off,
         (false, Some(scale)) => Quotas::Scaled(scale),
@@ -124,10 +100,10 @@ async fn start(args: Args) -> Result<(Simulator, bool), InputError> {
         limits: settings::<Limits>("limit", &args.limits)?,
         switches: settings::<Switches>("switch", &args.switches)?,
         visibility_delay: args.visibility_delay,
-        region: args.region,
+        region: args.region.clone(),
         random_seed: args.random_seed,
     };
-    Ok((Simulator::start(options).await.map_err(|error| named(error, args.seed.as_deref()))?, seeded))
+    Simulator::start(options).await.map_err(|error| named(error, args.seed.as_deref()))
 }
 
 /// An error about the seed says which file it came from.

@@ -237,9 +237,9 @@ fn names<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> impl Iterator<Ite
     ids.into_iter().map(Name::from)
 }
 
-/// The parser's errors end in a picture of the source; the first line has what and where.
+/// The parser's errors begin with a word and end in a picture of the source; between them is what and where.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

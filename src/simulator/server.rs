@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::route::{Routed, route};
 use super::signature;
 use super::state::State;
+use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// The most bytes of a body. 100 ARNs of 1,600 characters make 160 KB; seeds sent to the admin page are larger.
 pub const MAX_BODY: usize = 16 << 20;
@@ -126,7 +127,7 @@ pub async fn answer(
         }
     };
     let members = named_members(&call);
-    let tweaks = match admit(&service, &call, &members, at) {
+    let mut tweaks = match admit(&service, &call, &members, at) {
         Ok(tweaks) => tweaks,
         Err(refusal) => {
             record(&service, &routed, at, Some(&call), Err(&refusal), members.len(), false);
@@ -136,7 +137,7 @@ pub async fn answer(
     if !tweaks.latency.is_zero() {
         tokio::select! {
             () = tokio::time::sleep(tweaks.latency) => {}
-            () = service.stop.cancelled() => wire.cut(),
+            () = service.stop.cancelled() => tweaks.interruption = Some(Interruption::Cut),
         }
     }
     call.now = service.now();
@@ -146,25 +147,28 @@ pub async fn answer(
 
 /// Asks quotas, then faults: a throttled call spends no fault.
 fn admit(service: &Service, call: &Call<'_>, members: &[String], now: Duration) -> Result<Tweaks, Refusal> {
-    let mut world = service.world();
-    let World { state, buckets, faults, .. } = &mut *world;
-    if let Some(bearer) = &call.bearer {
+    service.change(|World { state, buckets, faults, .. }| {
         let channel = call.channel.as_ref();
-        let load = Load {
-            operation: call.routed.operation,
-            channel,
-            elastic: channel.and_then(|arn| state.channels.get(arn)).is_some_and(|channel| channel.elastic.is_some()),
-            bearer,
-            user: call.routed.parameter("app-instance-user-arn"),
-            creates: if state.switches.batch_counts_as_creates { members.len() } else { 0 },
-        };
-        if !buckets.admit(load, now) {
-            return Err(Refusal::throttled("Rate exceeded"));
+        if let Some(bearer) = &call.bearer {
+            let load = Load {
+                operation: call.routed.operation,
+                channel,
+                elastic: channel.and_then(|arn| state.channels.get(arn)).is_some_and(|it| it.elastic.is_some()),
+                bearer,
+                user: call.routed.parameter("app-instance-user-arn"),
+                creates: if state.switches.batch_counts_as_creates { members.len() } else { 0 },
+            };
+            if !buckets.admit(load, now) {
+                return Err(Refusal::throttled("Rate exceeded"));
+            }
         }
-    }
-    let bearer = call.bearer.as_ref().map(crate::membership::arn::MemberArn::as_str);
-    let channel = call.channel.as_ref().map(crate::membership::arn::ChannelArn::as_str);
-    Ok(faults.strike(Struck { operation: call.routed.operation, channel, bearer, members }))
+        Ok(faults.strike(Struck {
+            operation: call.routed.operation,
+            channel: channel.map(ChannelArn::as_str),
+            bearer: call.bearer.as_ref().map(MemberArn::as_str),
+            members,
+        }))
+    })
 }
 
 fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, named: usize) -> Response {

@@ -78,12 +78,11 @@ impl Operator {
         if let Some(pid) = self.child.id() {
             Command::new("kill").arg(pid.to_string()).status().await?;
         }
-        match timeout(STOP, self.child.wait()).await {
-            Ok(status) => Ok(status?.success()),
-            Err(_) => {
-                self.child.kill().await?;
-                Ok(false)
-            }
+        if let Ok(status) = timeout(STOP, self.child.wait()).await {
+            Ok(status?.success())
+        } else {
+            self.child.kill().await?;
+            Ok(false)
         }
     }
 }

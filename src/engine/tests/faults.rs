@@ -83,7 +83,7 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
     }
     service.with(|channel| channel.faults.clear());
     // A refused member is tried again at a resync after an hour, every two hours at the least, and refused up to six times.
-    resource.live(&engine_now, Duration::from_secs(15 * 3600)).await;
+    resource.live(&engine_now, Duration::from_hours(15)).await;
     let written = resource.written.statuses.len();
     let declared: BTreeSet<String> = resource.spec.members.iter().flat_map(|list| list.iter().map(user)).collect();
     let there: BTreeSet<String> = service.with(|channel| channel.members.keys().cloned().collect());
@@ -92,7 +92,7 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
     prop_assert_eq!(resource.status().present, Some(u32::try_from(declared.len()).unwrap_or_default()));
 
     let batches = service.batches().len();
-    resource.live(&engine_now, Duration::from_secs(15 * 3600)).await;
+    resource.live(&engine_now, Duration::from_hours(15)).await;
     prop_assert_eq!(resource.written.statuses.len(), written, "written though nothing changed");
     prop_assert_eq!(service.batches().len(), batches, "added though nobody was missing");
     Ok(())

@@ -1,0 +1,35 @@
+//! The simulator, judged by a client that nobody here wrote: boto3 parses each answer by its own model of the service.
+
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only functions marked as tests")]
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rollcall::simulator::{Options, Quotas, Simulator};
+use tokio::process::Command;
+
+/// Installing boto3 on the first run is most of it.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_understands_every_answer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = run(Command::new(root.join("hack/boto3-venv"))).await;
+    let unlimited = Simulator::start(Options { quotas: Quotas::Off, ..Options::default() }).await.unwrap();
+    let limited = Simulator::start(Options::default()).await.unwrap();
+    let mut check = Command::new(python.trim());
+    check.arg(root.join("tests/boto3/check.py")).args([unlimited.endpoint(), limited.endpoint()]);
+    let report = run(check).await;
+    println!("{report}");
+    assert!(report.lines().count() > 50, "too few checks ran:\n{report}");
+}
+
+/// Its standard output; fails with all that it said.
+async fn run(mut command: Command) -> String {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+    let output = tokio::time::timeout(PATIENCE, child.unwrap().wait_with_output()).await.unwrap().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{out}\n{err}", output.status);
+    out.into_owned()
+}
