@@ -57,12 +57,15 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         })
     }
 
-    /// From when on a listing is recent enough: a request wants one of its own, an edit takes what the last resync saw, and
-    /// at a resync the one that another resource of the channel has just made will do.
+    /// From when on a listing is recent enough: a request wants one of its own, one in doubt is made again, an edit takes what
+    /// the last resync saw, and at a resync the one that another resource of the channel has just made will do.
     fn not_before(&self) -> Instant {
         let now = Instant::now();
         if let Some(asked) = self.memory.open_request() {
             return asked;
+        }
+        if let Some(settled) = self.cell.doubted_until().filter(|settled| *settled <= now) {
+            return settled;
         }
         let age = match self.urgency.level() {
             Level::Edit | Level::Retry if !self.engine.until_resync(&self.cell, self.interval()).is_zero() => {
@@ -86,12 +89,14 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
 impl<S> Engine<S> {
     /// How long until a channel should be listed again: the interval less up to a tenth, different for each channel but
-    /// the same for all its resources, so that one listing serves them all.
+    /// the same for all its resources, so that one listing serves them all. Sooner, where the last listing left a doubt.
     pub(super) fn until_resync(&self, cell: &Cell, interval: Duration) -> Duration {
         let Some((began, _)) = cell.listed() else { return Duration::ZERO };
         let mut hasher = DefaultHasher::new();
         cell.target.hash(&mut hasher);
         let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
-        (interval - jitter).saturating_sub(began.elapsed())
+        let resync = (interval - jitter).saturating_sub(began.elapsed());
+        let settled = cell.doubted_until().map(|settled| settled.saturating_duration_since(Instant::now()));
+        settled.map_or(resync, |settled| settled.min(resync))
     }
 }

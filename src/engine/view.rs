@@ -68,6 +68,8 @@ struct View {
     listed_at: Timestamp,
     /// Whom we added since shortly before the listing began.
     added: Vec<(Box<str>, Instant)>,
+    /// From when on a listing can be believed, where this one does not show somebody whom we had just added.
+    doubted_until: Option<Instant>,
 }
 
 /// How a view can be had that is recent enough.
@@ -166,6 +168,11 @@ impl Cell {
         lock(&self.state).view.as_ref().map(|view| (view.began, view.listed_at))
     }
 
+    /// From when on another listing will tell whether somebody is there whom we added and the last one does not show.
+    pub(super) fn doubted_until(&self) -> Option<Instant> {
+        lock(&self.state).view.as_ref()?.doubted_until
+    }
+
     /// How many pages the last listing had, at least 1.
     pub(super) fn pages(&self) -> usize {
         lock(&self.state).view.as_ref().map_or(1, |view| view.pages)
@@ -185,11 +192,13 @@ impl Cell {
         let before = state.view.take();
         let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
         added.retain(|(_, at)| *at + SETTLING > began);
+        let unseen = added.iter().filter(|(name, _)| wanted(name) && !there.contains(name));
+        let doubted_until = unseen.map(|(_, at)| *at + SETTLING).max();
         there.extend(added.iter().map(|(name, _)| &**name));
         let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
         self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
         self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
-        state.view = Some(View { there, pages, began, listed_at, added });
+        state.view = Some(View { there, pages, began, listed_at, added, doubted_until });
     }
 
     /// No listing is under way any more. Where it failed, what was known before it is as good as it was.
