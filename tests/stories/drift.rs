@@ -36,11 +36,13 @@ async fn who_was_taken_out_returns_when_a_reconcile_is_requested() {
 
     for _ in 0..2 {
         assert!(stage.simulator.remove_member(&channel("support"), "m0003").unwrap());
-        let told = stage.reconcile("team").await;
-        assert_eq!((ready(&told).1.as_str(), counts(&told)), ("AllPresent", [5, 5, 0, 0]));
-        assert_eq!(stage.present("support"), ids(5));
+        stage.reconcile("team").await;
+        // A listing that misses somebody who was added a moment ago is made again before it is believed.
+        stage.until_service("the member returns", |_| stage.count("support") == 5).await;
+        let told = stage.until_reason("team", "AllPresent").await;
+        assert_eq!(counts(&told), [5, 5, 0, 0]);
     }
-    assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (3, 3));
+    assert_eq!(stage.calls(BATCH), 3);
 }
 
 #[tokio::test]
@@ -99,8 +101,7 @@ async fn a_suspended_resource_is_neither_looked_at_nor_judged() {
     assert_eq!(stage.simulator.call_log(), []);
 
     stage.apply("team", support(&ids(3))).await;
-    stage.until_reason("team", "AllPresent").await;
-    assert_eq!(stage.present("support"), ids(3));
+    stage.until_service("all are there", |_| stage.count("support") == 3).await;
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_bad_manifest_is_refused_by_the_api_server_with_the_value_and_what_to_
         ("channelArn", json!("arn:aws:sns:us-east-1:1:app-instance/1f/channel/a"), &["arn:aws:sns", channel_help]),
         ("channelArn", Value::Null, &["spec.channelArn", "Required value"]),
         ("members", json!(["alice", foreign]), &["spec.members", member_help]),
-        ("members", json!(["alice", "bob", "alice"]), &["spec.members", "only once: take out the duplicate"]),
+        ("members", json!(["alice", "bob", "alice"]), &["alice", "only once: take out the duplicate"]),
         ("members", json!(ids(10_001)), &["spec.members", "10001", "10000"]),
         ("members", Value::Null, &["spec.members is required", "or write [] to declare nobody"]),
         ("members", json!([""]), &["spec.members[0]", "at least 1"]),
