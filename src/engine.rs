@@ -12,6 +12,7 @@ pub mod store;
 
 mod apply;
 mod confirm;
+mod findings;
 mod intent;
 mod listing;
 mod message;
@@ -19,6 +20,7 @@ mod observe;
 mod pass;
 mod report;
 mod view;
+mod wait;
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::pass::{Halt, Pass};
-use super::report::Waiting;
 use super::store::Store;
+use super::wait::Waiting;
 use crate::chime::backoff::{self, Backoff};
 use crate::chime::pace::{Level, Permit};
 use crate::chime::port::{BatchAnswer, CallError, CallErrorClass, MAX_BATCH, Operation, Service};

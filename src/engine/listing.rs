@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::view::{Cell, Views};
+use super::view::{Cell, Flight, Listing, Look, Views};
 use crate::chime::backoff::Backoff;
 use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service};
@@ -17,32 +17,18 @@ const MAX_RESTARTS: u32 = 3;
 /// No channel has more pages: an elastic one holds 1,000,000 members (Chime SDK Developer Guide, elastic channels).
 const MAX_PAGES: usize = 20_000;
 
-/// How a listing goes.
-#[derive(Clone, Debug)]
-pub(super) enum Listing {
-    /// Pages come in, or wait for their turn.
-    Running,
-    /// A call failed and is made again after a rest.
-    Retrying(CallError),
-    /// The cell's view is that of this listing.
-    Done,
-    /// It was refused.
-    Refused(CallError),
-}
+impl<S: Service> Views<S> {
+    /// A view of a listing that began at `not_before` or later; one is begun where none is under way.
+    pub(super) fn look(self: &Arc<Self>, cell: &Arc<Cell>, not_before: Instant, level: Level) -> Look {
+        cell.look(not_before, level, || self.list(cell, level))
+    }
 
-/// A listing under way. It goes on by itself, so that whoever waits may leave.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) urgency: Urgency,
-    pub(super) news: watch::Receiver<Listing>,
-}
-
-impl Flight {
     /// Starts to list in the background.
-    pub(super) fn begin<S: Service>(views: Arc<Views<S>>, cell: Arc<Cell>, level: Level) -> Self {
+    fn list(self: &Arc<Self>, cell: &Arc<Cell>, level: Level) -> Flight {
+        let (views, cell) = (Arc::clone(self), Arc::clone(cell));
         let (tell, news) = watch::channel(Listing::Running);
         let urgency = Urgency::new(level);
-        let flight = Self { urgency: urgency.clone(), news };
+        let flight = Flight { urgency: urgency.clone(), news };
         tokio::spawn(async move {
             let shutdown = views.shutdown.clone();
             let list = List { views: &views, cell: &cell, urgency, tell: &tell };

@@ -1,49 +1,29 @@
 //! What does a condition say, with its numbers and the next step?
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
+use super::findings::Findings;
 use crate::api::Reason;
 use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH};
 use crate::membership::answer::advice;
-use crate::membership::problem::Problems;
 
 /// How many codes a message tells apart.
 const MAX_CODES: usize = 4;
 
-/// How the declared members of a resource stand: `desired = present + pending + failed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub desired: usize,
-    pub present: usize,
-    pub failed: usize,
-}
-
-impl Counts {
-    pub(super) fn pending(self) -> usize {
-        self.desired - self.present - self.failed
-    }
-
-    fn there(self) -> String {
-        format!("{} of {} present", number(self.present), number(self.desired))
-    }
-}
-
 /// The pass came to its end.
-pub(super) fn outcome(reason: Reason, counts: Counts, problems: &Problems) -> String {
-    let there = counts.there();
-    let refused = format!("{} refused ({})", number(counts.failed), codes(problems, false));
+pub(super) fn outcome(reason: Reason, found: &Findings) -> String {
+    let there = there(found);
+    let refused = format!("{} refused ({})", number(found.failed), codes(&found.refused));
     match reason {
         Reason::RefusedWithinLimit => format!("{there}, {refused}, within limits.failed: see status.errors"),
-        Reason::MembersRefused => format!("{there}, {refused}: see status.errors; {}", advices(problems)),
+        Reason::MembersRefused => format!("{there}, {refused}: see status.errors; {}", advices(&found.refused)),
         Reason::Retrying => {
-            let again = format!("{} tried again soon ({})", number(counts.pending()), codes(problems, true));
-            let refused = if counts.failed > 0 { format!(", {refused}") } else { String::new() };
+            let again = format!("{} tried again soon ({})", number(found.pending), codes(&found.transient));
+            let refused = if found.failed > 0 { format!(", {refused}") } else { String::new() };
             format!("{there}, {again}{refused}: see status.errors")
         }
-        Reason::Observed if counts.present < counts.desired => {
-            let missing = number(counts.desired - counts.present);
+        Reason::Observed if found.present < found.desired => {
+            let missing = number(found.desired - found.present);
             format!("{there}, {missing} missing; mode: Observe changes nothing")
         }
         Reason::Observed => format!("{there}; mode: Observe changes nothing"),
@@ -52,9 +32,9 @@ pub(super) fn outcome(reason: Reason, counts: Counts, problems: &Problems) -> St
 }
 
 /// The pass goes on adding, at so many batches a second.
-pub(super) fn adding(counts: Counts, batch_rate: Option<f64>) -> String {
-    let batches = counts.pending().div_ceil(MAX_BATCH);
-    let mut message = counts.there();
+pub(super) fn adding(found: &Findings, batch_rate: Option<f64>) -> String {
+    let batches = found.pending.div_ceil(MAX_BATCH);
+    let mut message = there(found);
     if let Some(rate) = batch_rate.filter(|rate| *rate > 0.0) {
         #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^52")]
         let left = (batches as f64 / rate).ceil();
@@ -64,23 +44,24 @@ pub(super) fn adding(counts: Counts, batch_rate: Option<f64>) -> String {
 }
 
 /// The pass waits for its share of the quota.
-pub(super) fn paced(counts: Counts) -> String {
-    format!("{}; waits for its share of the service's quota (see --quota-share)", counts.there())
+pub(super) fn paced(found: &Findings) -> String {
+    format!("{}; waits for its share of the service's quota (see --quota-share)", there(found))
 }
 
 /// The channel is being listed.
-pub(super) fn listing(counts: Counts) -> String {
+pub(super) fn listing(found: &Findings) -> String {
     let share = "at the pace of its share of the service's quota (see --quota-share)";
-    format!("{} when last seen; lists the channel, {share}", counts.there())
+    format!("{} when last seen; lists the channel, {share}", there(found))
 }
 
 /// A call failed and is made again.
-pub(super) fn retrying(counts: Counts, error: &CallError) -> String {
-    format!("{}; {error}; the call is made again", counts.there())
+pub(super) fn retrying(found: &Findings, error: &CallError) -> String {
+    format!("{}; {error}; the call is made again", there(found))
 }
 
 /// A call was refused as a whole.
-pub(super) fn refused(counts: Counts, error: &CallError, bearer: &str, interval: Duration) -> String {
+pub(super) fn refused(found: &Findings, error: &CallError) -> String {
+    let bearer = &found.intent.target.bearer;
     let next = match error.class {
         CallErrorClass::ChannelNotAccessible => format!(
             "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel"
@@ -91,8 +72,8 @@ pub(super) fn refused(counts: Counts, error: &CallError, bearer: &str, interval:
         }
         _ => "see the service's message".to_owned(),
     };
-    let last = if counts.present > 0 { format!("; {} when last seen", counts.there()) } else { String::new() };
-    format!("{error}: {next}. Looked at again within {} s, or when asked{last}", interval.as_secs())
+    let last = if found.present > 0 { format!("; {} when last seen", there(found)) } else { String::new() };
+    format!("{error}: {next}. Looked at again within {} s, or when asked{last}", found.interval.as_secs())
 }
 
 /// The condition's reason for a call that was refused as a whole.
@@ -105,30 +86,19 @@ pub(super) fn reason_of(error: &CallError) -> Reason {
     }
 }
 
-/// `Forbidden ×2, NotFound ×1`: the most frequent first.
-fn codes(problems: &Problems, transient: bool) -> String {
-    let counted = count_codes(problems, transient);
-    let mut text =
-        counted.iter().take(MAX_CODES).map(|(code, n)| format!("{code} ×{n}")).collect::<Vec<_>>().join(", ");
-    if counted.len() > MAX_CODES {
-        text.push_str(", …");
-    }
-    text
+fn there(found: &Findings) -> String {
+    format!("{} of {} present", number(found.present), number(found.desired))
 }
 
-fn advices(problems: &Problems) -> String {
-    let counted = count_codes(problems, false);
-    counted.iter().take(MAX_CODES).map(|(code, _)| format!("{code}: {}", advice(code))).collect::<Vec<_>>().join("; ")
+/// `Forbidden ×2, NotFound ×1`.
+fn codes(counted: &[(String, usize)]) -> String {
+    let first = counted.iter().take(MAX_CODES).map(|(code, count)| format!("{code} ×{count}")).collect::<Vec<_>>();
+    first.join(", ") + if counted.len() > MAX_CODES { ", …" } else { "" }
 }
 
-fn count_codes(problems: &Problems, transient: bool) -> Vec<(&str, usize)> {
-    let mut counts = BTreeMap::new();
-    for (_, problem) in problems.iter().filter(|(_, problem)| problem.transient == transient) {
-        *counts.entry(problem.code.as_str()).or_insert(0_usize) += 1;
-    }
-    let mut counted: Vec<_> = counts.into_iter().collect();
-    counted.sort_by(|(_, a), (_, b)| b.cmp(a));
-    counted
+fn advices(counted: &[(String, usize)]) -> String {
+    let first = counted.iter().take(MAX_CODES).map(|(code, _)| format!("{code}: {}", advice(code)));
+    first.collect::<Vec<_>>().join("; ")
 }
 
 /// `10,000`.
@@ -151,29 +121,38 @@ fn rate_of(rate: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use jiff::Timestamp;
 
     use super::*;
+    use crate::engine::intent::Intent;
+    use crate::engine::tests::fake::{Fake, Resource, engine, users};
+    use crate::membership::problem::Problems;
 
-    fn problems(codes: &[&str]) -> Problems {
+    fn found(present: usize, desired: usize, codes: &[&str]) -> Findings {
+        let settings = engine(&Fake::default()).settings;
+        let intent = Arc::new(Intent::read(&Resource::declaring(users(desired)).spec, &settings).unwrap());
+        let there = intent.roster.names().iter().take(present).collect();
         let mut problems = Problems::default();
-        for (index, code) in codes.iter().enumerate() {
-            problems.record(&format!("user/{index}"), Some(code), "", Timestamp::UNIX_EPOCH, |_| Duration::ZERO);
+        for (name, code) in intent.roster.names().iter().skip(present).zip(codes) {
+            problems.record(name, Some(code), "", Timestamp::UNIX_EPOCH, |_| Duration::ZERO);
         }
-        problems
+        Findings::new(&intent, &there, &problems, None, Duration::from_hours(1))
     }
 
-    #[test]
-    fn a_refusal_names_numbers_codes_and_what_to_do() {
-        let counts = Counts { desired: 120, present: 117, failed: 3 };
-        let message = outcome(Reason::MembersRefused, counts, &problems(&["NotFound", "Forbidden", "Forbidden"]));
+    #[tokio::test]
+    async fn a_refusal_names_numbers_codes_and_what_to_do() {
+        let found = found(117, 120, &["NotFound", "Forbidden", "Forbidden"]);
+        let message = outcome(Reason::MembersRefused, &found);
         insta::assert_snapshot!(message, @"117 of 120 present, 3 refused (Forbidden ×2, NotFound ×1): see status.errors; Forbidden: check that the user exists in the app instance and is not banned from the channel; NotFound: check that the user exists in the app instance");
     }
 
-    #[test]
-    fn progress_tells_how_long_it_takes() {
-        let counts = Counts { desired: 10_000, present: 3_000, failed: 0 };
-        insta::assert_snapshot!(adding(counts, Some(1.0)), @"3,000 of 10,000 present, about 70 s left at 1 batch a second");
-        insta::assert_snapshot!(adding(counts, None), @"3,000 of 10,000 present");
+    #[tokio::test]
+    async fn progress_tells_how_long_it_takes() {
+        let found = found(3_000, 10_000, &[]);
+        insta::assert_snapshot!(adding(&found, Some(1.0)), @"3,000 of 10,000 present, about 70 s left at 1 batch a second");
+        insta::assert_snapshot!(adding(&found, None), @"3,000 of 10,000 present");
     }
 }

@@ -1,15 +1,13 @@
 //! Who is in the channel, recently enough for this pass?
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::listing::Listing;
 use super::pass::{Halt, Pass};
-use super::report::Waiting;
 use super::store::Store;
-use super::view::{Cell, Look};
+use super::view::{Listing, Look};
+use super::wait::Waiting;
 use crate::chime::pace::Level;
 use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
 
@@ -57,15 +55,18 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         })
     }
 
-    /// From when on a listing is recent enough: a request wants one of its own, an edit takes what the last resync saw, and
-    /// at a resync the one that another resource of the channel has just made will do.
+    /// From when on a listing is recent enough: a request wants one of its own, one in doubt is made again, an edit takes what
+    /// the last resync saw, and at a resync the one that another resource of the channel has just made will do.
     fn not_before(&self) -> Instant {
         let now = Instant::now();
         if let Some(asked) = self.memory.open_request() {
             return asked;
         }
+        if let Some(settled) = self.cell.doubted_until().filter(|settled| *settled <= now) {
+            return settled;
+        }
         let age = match self.urgency.level() {
-            Level::Edit | Level::Retry if !until_resync(&self.cell, self.interval()).is_zero() => self.interval(),
+            Level::Edit | Level::Retry if !self.cell.until_resync(self.interval()).is_zero() => self.interval(),
             _ => self.interval() / 2,
         };
         now.checked_sub(age).unwrap_or(now)
@@ -80,14 +81,4 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let pages = self.cell.pages_of_bearer() as f64;
         wanted.max(Duration::try_from_secs_f64((pages / (rate * LISTING_SHARE)).ceil()).unwrap_or(wanted))
     }
-}
-
-/// How long until a channel should be listed again: the interval less up to a tenth, different for each channel but the
-/// same for all its resources, so that one listing serves them all.
-pub(super) fn until_resync(cell: &Cell, interval: Duration) -> Duration {
-    let Some((began, _)) = cell.listed() else { return Duration::ZERO };
-    let mut hasher = DefaultHasher::new();
-    cell.target.hash(&mut hasher);
-    let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
-    interval.saturating_sub(jitter).saturating_sub(began.elapsed())
 }

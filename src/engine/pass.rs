@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::declaration::Declaration;
-use super::intent::{Intent, Objection};
+use super::findings::Findings;
+use super::intent::Intent;
 use super::memory::Memory;
-use super::observe::until_resync;
 use super::report::Report;
 use super::settings::Settings;
 use super::store::Store;
@@ -96,15 +96,20 @@ impl<S: Service> Engine<S> {
         store: &mut T,
         cancel: &CancellationToken,
     ) -> Next {
-        let report = Report::new(declaration, store, self.clock, self.settings.custom_endpoint.as_deref());
+        let mut report = Report::new(declaration, store, self.clock, self.settings.custom_endpoint.as_deref());
         let level = self.level(declaration, memory);
         let intent = memory.recall(declaration, &self.settings, Instant::now());
-        if declaration.spec.is_ok_and(|spec| spec.suspend) {
-            return self.suspended(intent.ok().as_deref(), declaration, memory, report).await;
-        }
+        let suspended = declaration.spec.is_ok_and(|spec| spec.suspend);
         let intent = match intent {
-            Ok(intent) => intent,
-            Err(objection) => return self.objected(&objection, declaration, memory, report).await,
+            Ok(intent) if !suspended => intent,
+            out_of_work => {
+                memory.carried_through(declaration);
+                let written = match out_of_work {
+                    Err(objection) if !suspended => report.objection(&objection).await,
+                    intent => report.suspended(intent.ok().as_deref()).await,
+                };
+                return written.map_or_else(Next::After, |()| Next::OnChange);
+            }
         };
         let cell = self.views.cell(&intent.target);
         cell.keep_for(&intent.roster);
@@ -113,34 +118,6 @@ impl<S: Service> Engine<S> {
         let mut pass = Pass { engine: self, intent, cell, memory, report, urgency, cancel };
         let end = pass.walk().await;
         pass.conclude(end, declaration).await
-    }
-
-    async fn objected<T: Store>(
-        &self,
-        objection: &Objection,
-        declaration: &Declaration<'_>,
-        memory: &mut Memory,
-        mut report: Report<'_, T>,
-    ) -> Next {
-        memory.carried_through(declaration);
-        match report.objection(objection).await {
-            Ok(()) => Next::OnChange,
-            Err(rest) => Next::After(rest),
-        }
-    }
-
-    async fn suspended<T: Store>(
-        &self,
-        intent: Option<&Intent>,
-        declaration: &Declaration<'_>,
-        memory: &mut Memory,
-        mut report: Report<'_, T>,
-    ) -> Next {
-        memory.carried_through(declaration);
-        match report.suspended(intent).await {
-            Ok(()) => Next::OnChange,
-            Err(rest) => Next::After(rest),
-        }
     }
 }
 
@@ -162,41 +139,42 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     }
 
     /// Who is known to be there; their problems are over.
-    pub(super) fn there(&mut self) -> NameSet {
+    fn there(&mut self) -> NameSet {
         let there = self.cell.there();
         self.memory.problems.retain(|name| !there.contains(name));
         there
     }
 
+    /// Where everybody stands now.
+    pub(super) fn findings(&mut self) -> Findings {
+        let (there, listed, interval) = (self.there(), self.cell.listed(), self.interval());
+        Findings::new(&self.intent, &there, &self.memory.problems, listed.map(|(_, at)| at), interval)
+    }
+
     /// Writes what came of the pass and says when the next is due.
     async fn conclude(mut self, end: Result<(), Halt>, declaration: &Declaration<'_>) -> Next {
-        let there = self.there();
+        let found = self.findings();
         let written = match &end {
             Ok(()) => {
                 self.memory.carried_through(declaration);
-                self.report.outcome(&self.intent, &there, &self.memory.problems, &self.cell, self.interval()).await
+                self.report.outcome(&found).await
             }
             Err(Halt::Refused(error)) => {
                 let refusals = self.memory.refusals + 1;
                 self.memory.carried_through(declaration);
                 self.memory.refusals = refusals;
-                self.report
-                    .refused(&self.intent, error, &there, &self.memory.problems, &self.cell, self.interval())
-                    .await
+                self.report.refused(&found, error).await
             }
-            // What was done is not lost: the next process reads it off the channel, the next pass off the view.
+            // What was done is not lost: the next pass reads it off the view, the next process off the channel.
             Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
-            Err(Halt::Interrupted) => self.report.stopped(&self.intent, &there, &self.memory.problems).await,
+            Err(Halt::Interrupted) => self.report.stopped(&found).await,
         };
-        match written {
-            Err(rest) => Next::After(rest),
-            Ok(()) => Next::After(self.due_in(end.is_err())),
-        }
+        written.map_or_else(Next::After, |()| Next::After(self.due_in(end.is_err())))
     }
 
     /// How long until something is due.
     fn due_in(&self, refused: bool) -> Duration {
-        let resync = until_resync(&self.cell, self.interval());
+        let resync = self.cell.until_resync(self.interval());
         if refused {
             let doublings = self.memory.refusals.saturating_sub(1).min(16);
             return (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST));

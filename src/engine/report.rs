@@ -3,28 +3,18 @@
 //! A status is written only when it says something new. While a pass is long, progress is written after 5 s and then every
 //! 10 s at most.
 
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::declaration::Declaration;
+use super::findings::{Findings, to_the_second};
 use super::intent::{Intent, Objection};
-use super::message::{self, Counts};
-use super::pass::{Halt, Pass};
+use super::message;
 use super::store::{Event, Store, StoreError};
-use super::view::Cell;
-use crate::api::{
-    ChannelMembershipStatus, Interval, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Reason, State,
-    conditions,
-};
-use crate::chime::port::{CallError, Service};
-use crate::membership::names::NameSet;
-use crate::membership::problem::Problems;
+use crate::api::{ChannelMembershipStatus, Interval, Mode, Reason, State, conditions};
+use crate::chime::port::CallError;
 
 /// A pass shorter than this is told only by its end.
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
@@ -38,16 +28,6 @@ const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
 /// When a status that the API server refused is tried again.
 const REFUSED_REST: Duration = Duration::from_mins(5);
 
-/// What a pass waits for.
-pub(super) enum Waiting {
-    /// For pages of a listing.
-    Listing,
-    /// For leave to call.
-    Turn,
-    /// For making a call again that failed so.
-    Again(CallError),
-}
-
 /// The status of one resource, as it is now and as it will be.
 pub(super) struct Report<'a, T> {
     store: &'a mut T,
@@ -58,39 +38,6 @@ pub(super) struct Report<'a, T> {
     before: ChannelMembershipStatus,
     next_progress: Instant,
     told: Option<(Reason, usize)>,
-}
-
-impl<S: Service, T: Store> Pass<'_, S, T> {
-    /// Waits, telling of progress when it takes long. Ends at once when the pass is cancelled.
-    pub(super) async fn wait<F: Future>(&mut self, waiting: &Waiting, future: F) -> Result<F::Output, Halt> {
-        let mut future = pin!(future);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(Halt::Interrupted),
-                output = &mut future => return Ok(output),
-                () = tokio::time::sleep_until(self.report.next_progress) => {}
-            }
-            let there = self.there();
-            let counts = Counts::of(&self.intent, &there, &self.memory.problems);
-            let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
-            let (reason, message) = match waiting {
-                Waiting::Again(error) => (Reason::Retrying, message::retrying(counts, error)),
-                Waiting::Turn if counts.present > 0 => (Reason::Adding, message::adding(counts, rate)),
-                Waiting::Turn => (Reason::Paced, message::paced(counts)),
-                Waiting::Listing => (Reason::Paced, message::listing(counts)),
-            };
-            self.report.progress(&self.intent, reason, &message, &there, &self.memory.problems).await;
-        }
-    }
-}
-
-impl Counts {
-    fn of(intent: &Intent, there: &NameSet, problems: &Problems) -> Self {
-        let names = intent.roster.names();
-        let failed = problems.iter().filter(|(_, problem)| !problem.transient).count();
-        Self { desired: names.len(), present: names.iter().filter(|name| there.contains(name)).count(), failed }
-    }
 }
 
 impl<'a, T: Store> Report<'a, T> {
@@ -112,46 +59,32 @@ impl<'a, T: Store> Report<'a, T> {
         }
     }
 
+    /// When progress is worth telling next.
+    pub(super) fn next_progress(&self) -> Instant {
+        self.next_progress
+    }
+
     /// The pass came to its end.
-    pub(super) async fn outcome(
-        &mut self,
-        intent: &Intent,
-        there: &NameSet,
-        problems: &Problems,
-        cell: &Cell,
-        interval: Duration,
-    ) -> Result<(), Duration> {
-        let counts = Counts::of(intent, there, problems);
-        let reason = if intent.mode == Mode::Observe {
+    pub(super) async fn outcome(&mut self, found: &Findings) -> Result<(), Duration> {
+        let reason = if found.intent.mode == Mode::Observe {
             Reason::Observed
-        } else if counts.pending() > 0 {
+        } else if found.pending > 0 {
             Reason::Retrying
-        } else if counts.failed == 0 {
+        } else if found.failed == 0 {
             Reason::AllPresent
-        } else if counts.failed <= intent.tolerated.of(counts.desired) {
+        } else if found.failed <= found.intent.tolerated.of(found.desired) {
             Reason::RefusedWithinLimit
         } else {
             Reason::MembersRefused
         };
-        let message = message::outcome(reason, counts, problems);
-        let status = self.status(intent, reason, &message, there, problems);
-        self.finish(self.listed(status, cell, interval)).await
+        let status = self.status(found, reason, &message::outcome(reason, found));
+        self.finish(self.handled(status)).await
     }
 
     /// A call was refused as a whole.
-    pub(super) async fn refused(
-        &mut self,
-        intent: &Intent,
-        error: &CallError,
-        there: &NameSet,
-        problems: &Problems,
-        cell: &Cell,
-        interval: Duration,
-    ) -> Result<(), Duration> {
-        let counts = Counts::of(intent, there, problems);
-        let message = message::refused(counts, error, intent.target.bearer.as_str(), interval);
-        let status = self.status(intent, message::reason_of(error), &message, there, problems);
-        self.finish(self.listed(status, cell, interval)).await
+    pub(super) async fn refused(&mut self, found: &Findings, error: &CallError) -> Result<(), Duration> {
+        let status = self.status(found, message::reason_of(error), &message::refused(found, error));
+        self.finish(self.handled(status)).await
     }
 
     /// The spec cannot be carried out as it is.
@@ -172,55 +105,43 @@ impl<'a, T: Store> Report<'a, T> {
     }
 
     /// The process stops in the middle: what was done is recorded.
-    pub(super) async fn stopped(
-        &mut self,
-        intent: &Intent,
-        there: &NameSet,
-        problems: &Problems,
-    ) -> Result<(), Duration> {
-        let counts = Counts::of(intent, there, problems);
-        if self.before.present == Some(narrow(counts.present)) {
+    pub(super) async fn stopped(&mut self, found: &Findings) -> Result<(), Duration> {
+        if self.before.present == Some(narrow(found.present)) {
             return Ok(());
         }
-        let status = self.status(intent, Reason::Adding, &message::adding(counts, None), there, problems);
+        let status = self.status(found, Reason::Adding, &message::adding(found, None));
         self.finish(status).await
     }
 
     /// The pass goes on.
-    async fn progress(&mut self, intent: &Intent, reason: Reason, message: &str, there: &NameSet, problems: &Problems) {
+    pub(super) async fn progress(&mut self, found: &Findings, reason: Reason, message: &str) {
         self.next_progress = Instant::now() + PROGRESS_EVERY;
-        let news = (reason, Counts::of(intent, there, problems).present);
+        let news = (reason, found.present);
         if self.told == Some(news) {
             return;
         }
         self.told = Some(news);
-        let status = self.status(intent, reason, message, there, problems);
+        let status = self.status(found, reason, message);
         if let Err(error) = self.write(status).await {
             tracing::warn!(%error, "failed to write progress");
         }
     }
 
-    fn status(
-        &self,
-        intent: &Intent,
-        reason: Reason,
-        message: &str,
-        there: &NameSet,
-        problems: &Problems,
-    ) -> ChannelMembershipStatus {
-        let counts = Counts::of(intent, there, problems);
+    fn status(&self, found: &Findings, reason: Reason, message: &str) -> ChannelMembershipStatus {
         let status = ChannelMembershipStatus {
-            channel: Some(intent.target.channel.id().to_owned()),
-            bearer: Some(intent.target.bearer.as_str().to_owned()),
-            desired: Some(narrow(counts.desired)),
-            present: Some(narrow(counts.present)),
-            pending: Some(narrow(counts.pending())),
-            failed: Some(narrow(counts.failed)),
-            errors: errors(intent, problems),
-            errors_omitted: problems.iter().count().checked_sub(MAX_ERRORS).filter(|n| *n > 0).map(narrow),
+            channel: Some(found.intent.target.channel.id().to_owned()),
+            bearer: Some(found.intent.target.bearer.as_str().to_owned()),
+            desired: Some(narrow(found.desired)),
+            present: Some(narrow(found.present)),
+            pending: Some(narrow(found.pending)),
+            failed: Some(narrow(found.failed)),
+            errors: found.errors.clone(),
+            errors_omitted: (found.omitted > 0).then(|| narrow(found.omitted)),
+            last_listed: found.listed.map(to_the_second).or_else(|| self.before.last_listed.clone()),
+            resync_interval: Some(Interval::new(found.interval)),
             ..self.before.clone()
         };
-        self.with_conditions(status, reason, counts.present == counts.desired, message)
+        self.with_conditions(status, reason, found.present == found.desired, message)
     }
 
     fn with_conditions(
@@ -235,17 +156,11 @@ impl<'a, T: Store> Report<'a, T> {
             None => message.to_owned(),
         };
         let state = State::of(reason, complete);
-        let now = second(self.clock.now());
+        let now = to_the_second(self.clock.now());
         let generation = Some(self.generation);
         status.observed_generation = generation;
         status.conditions = conditions(&self.before.conditions, state, reason, &message, generation, &now);
         status
-    }
-
-    fn listed(&self, status: ChannelMembershipStatus, cell: &Cell, interval: Duration) -> ChannelMembershipStatus {
-        let last_listed = cell.listed().map(|(_, at)| second(at)).or_else(|| self.before.last_listed.clone());
-        let resync_interval = Some(Interval::new(interval));
-        self.handled(ChannelMembershipStatus { last_listed, resync_interval, ..status })
     }
 
     fn handled(&self, status: ChannelMembershipStatus) -> ChannelMembershipStatus {
@@ -319,27 +234,6 @@ fn event(before: &ChannelMembershipStatus, after: &ChannelMembershipStatus) -> O
     }
     let became_ready = told(after, "Ready").is_some() && told(before, "Ready").is_none();
     became_ready.then_some(Event { warning: false, reason, note })
-}
-
-/// The first problems by ARN, as the status shows them.
-fn errors(intent: &Intent, problems: &Problems) -> Vec<MemberProblem> {
-    problems
-        .iter()
-        .take(MAX_ERRORS)
-        .map(|(name, problem)| MemberProblem {
-            member_arn: intent.roster.arn(name).as_str().to_owned(),
-            error_code: problem.code.clone(),
-            error_message: problem.message.chars().take(MAX_ERROR_MESSAGE_CHARS).collect(),
-            attempts: problem.attempts,
-            first_seen: second(problem.first_seen),
-            next_attempt: Some(second(problem.next_attempt)),
-        })
-        .collect()
-}
-
-/// Kubernetes keeps times to the second.
-fn second(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
 fn narrow(n: usize) -> u32 {

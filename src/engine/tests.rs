@@ -2,6 +2,6 @@
 
 mod answers;
 mod calls;
-mod fake;
+pub(super) mod fake;
 mod faults;
 mod life;

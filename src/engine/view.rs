@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -15,10 +16,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::listing::{Flight, Listing};
 use crate::chime::client::Client;
-use crate::chime::pace::Level;
-use crate::chime::port::{PAGE_SIZE, Service, Target};
+use crate::chime::pace::{Level, Urgency};
+use crate::chime::port::{CallError, PAGE_SIZE, Service, Target};
 use crate::membership::arn::MemberArn;
 use crate::membership::names::NameSet;
 use crate::membership::roster::Roster;
@@ -68,6 +68,29 @@ struct View {
     listed_at: Timestamp,
     /// Whom we added since shortly before the listing began.
     added: Vec<(Box<str>, Instant)>,
+    /// From when on a listing can be believed, where this one does not show somebody whom we had just added.
+    doubted_until: Option<Instant>,
+}
+
+/// A listing under way. It goes on by itself, so that whoever waits may leave.
+pub(super) struct Flight {
+    /// Raised by whoever joins.
+    pub(super) urgency: Urgency,
+    /// How it goes.
+    pub(super) news: watch::Receiver<Listing>,
+}
+
+/// How a listing goes.
+#[derive(Clone, Debug)]
+pub(super) enum Listing {
+    /// Pages come in, or wait for their turn.
+    Running,
+    /// A call failed and is made again after a rest.
+    Retrying(CallError),
+    /// The cell's view is that of this listing.
+    Done,
+    /// It was refused.
+    Refused(CallError),
 }
 
 /// How a view can be had that is recent enough.
@@ -104,23 +127,6 @@ impl<S: Service> Views<S> {
         cells.by_target.insert(target.clone(), Arc::downgrade(&cell));
         cell
     }
-
-    /// A view of a listing that began at `not_before` or later; one is begun where none is under way.
-    pub(super) fn look(self: &Arc<Self>, cell: &Arc<Cell>, not_before: Instant, level: Level) -> Look {
-        let mut state = lock(&cell.state);
-        if let Some(flight) = &state.flight {
-            // One that began too early is waited for all the same: there is one listing at a time.
-            flight.urgency.raise(level);
-            return Look::Wait(flight.news.clone());
-        }
-        if state.view.as_ref().is_some_and(|view| view.began >= not_before) {
-            return Look::Ready;
-        }
-        let flight = Flight::begin(Arc::clone(self), Arc::clone(cell), level);
-        let news = flight.news.clone();
-        state.flight = Some(flight);
-        Look::Wait(news)
-    }
 }
 
 impl<S> fmt::Debug for Views<S> {
@@ -130,6 +136,20 @@ impl<S> fmt::Debug for Views<S> {
 }
 
 impl Cell {
+    /// A view of a listing that began at `not_before` or later; `begin` starts one where none is under way.
+    pub(super) fn look(&self, not_before: Instant, level: Level, begin: impl FnOnce() -> Flight) -> Look {
+        let mut state = lock(&self.state);
+        if let Some(flight) = &state.flight {
+            // One that began too early is waited for all the same: there is one listing at a time.
+            flight.urgency.raise(level);
+            return Look::Wait(flight.news.clone());
+        }
+        if state.view.as_ref().is_some_and(|view| view.began >= not_before) {
+            return Look::Ready;
+        }
+        Look::Wait(state.flight.insert(begin()).news.clone())
+    }
+
     /// A resource uses the view; listings keep whom it declares for as long as it holds its roster.
     pub(super) fn keep_for(&self, roster: &Arc<Roster>) {
         let wanted_by = &mut lock(&self.state).wanted_by;
@@ -166,6 +186,23 @@ impl Cell {
         lock(&self.state).view.as_ref().map(|view| (view.began, view.listed_at))
     }
 
+    /// How long until the channel should be listed again: the interval less up to a tenth, different for each channel but
+    /// the same for all its resources, so that one listing serves them all. Sooner, where the last listing left a doubt.
+    pub(super) fn until_resync(&self, interval: Duration) -> Duration {
+        let Some((began, _)) = self.listed() else { return Duration::ZERO };
+        let mut hasher = DefaultHasher::new();
+        self.target.hash(&mut hasher);
+        let jitter = interval / 10 * u32::try_from(hasher.finish() % 1000).unwrap_or_default() / 1000;
+        let resync = interval.saturating_sub(jitter).saturating_sub(began.elapsed());
+        let settled = self.doubted_until().map(|settled| settled.saturating_duration_since(Instant::now()));
+        settled.map_or(resync, |settled| settled.min(resync))
+    }
+
+    /// From when on another listing will tell whether somebody is there whom we added and the last one does not show.
+    pub(super) fn doubted_until(&self) -> Option<Instant> {
+        lock(&self.state).view.as_ref()?.doubted_until
+    }
+
     /// How many pages the last listing had, at least 1.
     pub(super) fn pages(&self) -> usize {
         lock(&self.state).view.as_ref().map_or(1, |view| view.pages)
@@ -185,11 +222,13 @@ impl Cell {
         let before = state.view.take();
         let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
         added.retain(|(_, at)| *at + SETTLING > began);
+        let unseen = added.iter().filter(|(name, _)| wanted(name) && !there.contains(name));
+        let doubted_until = unseen.map(|(_, at)| *at + SETTLING).max();
         there.extend(added.iter().map(|(name, _)| &**name));
         let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
         self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
         self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
-        state.view = Some(View { there, pages, began, listed_at, added });
+        state.view = Some(View { there, pages, began, listed_at, added, doubted_until });
     }
 
     /// No listing is under way any more. Where it failed, what was known before it is as good as it was.

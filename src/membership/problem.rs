@@ -115,6 +115,16 @@ impl Problems {
         self.0.iter().map(|(name, problem)| (&**name, problem))
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// When the first member is due that may pass by itself.
     pub fn next_retry(&self) -> Option<Timestamp> {
         self.0.values().filter(|problem| problem.transient).map(|problem| problem.next_attempt).min()
@@ -159,6 +169,6 @@ mod tests {
         let mut problems = problems(&[Some("Throttled"), Some("Throttled"), Some("Forbidden")]);
         assert_eq!(problems.get("user/a").unwrap().attempts, 3);
         problems.forget_all();
-        assert_eq!(problems.iter().count(), 0);
+        assert!(problems.is_empty());
     }
 }

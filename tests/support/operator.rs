@@ -1,25 +1,34 @@
 //! How does a test run the operator as its users do: the binary, its flags and its environment?
 
+#![allow(dead_code, reason = "each test, demo and benchmark uses its own part")]
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 
 /// A graceful stop takes at most the 10 s of a call in flight, and a little.
 const STOP: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
 
-/// A running `rollcall run`. Dropped, it is killed.
+/// Ends a program once whoever holds the other end of this one's standard input is gone without a word.
+const WATCHDOG: &str = r#"read -r _ || kill -s KILL "$0" 2>/dev/null"#;
+
+/// A running `rollcall run`. Dropped, it is killed; it does not outlive this process either, be that killed itself.
+///
+/// It is held by `std`, not tokio, so that dropping it can wait until it is gone.
 pub struct Operator {
     child: Child,
+    watchdog: (Child, Option<ChildStdin>),
     log: PathBuf,
 }
 
 /// What to start it with.
+#[derive(Clone, Copy)]
 pub struct Launch<'a> {
     /// The binary.
     pub program: &'a Path,
@@ -31,36 +40,48 @@ pub struct Launch<'a> {
     pub log: &'a Path,
 }
 
-impl Operator {
-    /// Starts it with these flags.
-    pub fn start(launch: &Launch<'_>, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
-        let log = File::options().create(true).append(true).open(launch.log)?;
-        let mut command = Command::new(launch.program);
-        // What the machine says of AWS, proxies and Rollcall itself is none of the test's.
-        for (name, _) in std::env::vars() {
-            let upper = name.to_uppercase();
+impl Launch<'_> {
+    /// The binary with nothing but its environment, in which nothing of the machine's AWS, proxies and Rollcall is left.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        for (name, _) in std::env::vars_os() {
+            let upper = name.to_string_lossy().to_uppercase();
             if upper.starts_with("AWS_") || upper.starts_with("ROLLCALL_") || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }
-        let child = command
-            .arg("run")
-            .args(flags)
-            .env("KUBECONFIG", launch.kubeconfig)
-            .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", launch.endpoint)
+        command
+            .env_remove("RUST_LOG")
+            .env("KUBECONFIG", self.kubeconfig)
+            .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok(Self { child, log: launch.log.to_owned() })
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Operator {
+    /// Starts it with these flags.
+    pub fn start(launch: &Launch<'_>, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(launch.log)?;
+        let child = launch.command().arg("run").args(flags).stdout(Stdio::null()).stderr(log).spawn()?;
+        let watchdog =
+            Command::new("sh").arg("-c").arg(WATCHDOG).arg(child.id().to_string()).stdin(Stdio::piped()).spawn();
+        let mut watchdog = match watchdog {
+            Ok(watchdog) => watchdog,
+            Err(error) => {
+                end(child);
+                return Err(error);
+            }
+        };
+        let lifeline = watchdog.stdin.take();
+        Ok(Self { child, watchdog: (watchdog, lifeline), log: launch.log.to_owned() })
     }
 
     /// The process.
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        Some(self.child.id())
     }
 
     /// What it has logged so far.
@@ -70,19 +91,42 @@ impl Operator {
 
     /// As `kill -9` does.
     pub async fn kill(mut self) -> io::Result<()> {
-        self.child.kill().await
+        self.child.kill()?;
+        self.exit(STOP).await.map(|_| ())
     }
 
     /// As a kubelet does: SIGTERM, then waits. Gives whether it ended well in time.
     pub async fn stop(mut self) -> io::Result<bool> {
-        if let Some(pid) = self.child.id() {
-            Command::new("kill").arg(pid.to_string()).status().await?;
-        }
-        if let Ok(status) = timeout(STOP, self.child.wait()).await {
-            Ok(status?.success())
-        } else {
-            self.child.kill().await?;
-            Ok(false)
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        Ok(self.exit(STOP).await?.is_some_and(|status| status.success()))
+    }
+
+    /// How it ended, if it does within this time.
+    async fn exit(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.child.try_wait()? {
+                None if Instant::now() < deadline => sleep(POLL).await,
+                ended => return Ok(ended),
+            }
         }
     }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Its number may be another's from here on, so the watchdog is told to leave it alone.
+        let (watchdog, lifeline) = &mut self.watchdog;
+        if let Some(mut lifeline) = lifeline.take() {
+            let _ = writeln!(lifeline, "over");
+        }
+        let _ = watchdog.wait();
+    }
+}
+
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }

@@ -1,0 +1,44 @@
+//! What does a pass do while it waits?
+
+use std::future::Future;
+use std::pin::pin;
+
+use super::message;
+use super::pass::{Halt, Pass};
+use super::store::Store;
+use crate::api::Reason;
+use crate::chime::port::{CallError, Service};
+
+/// What a pass waits for.
+pub(super) enum Waiting {
+    /// For pages of a listing.
+    Listing,
+    /// For leave to call.
+    Turn,
+    /// For making a call again that failed so.
+    Again(CallError),
+}
+
+impl<S: Service, T: Store> Pass<'_, S, T> {
+    /// Waits, telling of progress when it takes long. Ends at once when the pass is cancelled.
+    pub(super) async fn wait<F: Future>(&mut self, waiting: &Waiting, future: F) -> Result<F::Output, Halt> {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(Halt::Interrupted),
+                output = &mut future => return Ok(output),
+                () = tokio::time::sleep_until(self.report.next_progress()) => {}
+            }
+            let found = self.findings();
+            let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
+            let (reason, message) = match waiting {
+                Waiting::Again(error) => (Reason::Retrying, message::retrying(&found, error)),
+                Waiting::Turn if found.present > 0 => (Reason::Adding, message::adding(&found, rate)),
+                Waiting::Turn => (Reason::Paced, message::paced(&found)),
+                Waiting::Listing => (Reason::Paced, message::listing(&found)),
+            };
+            self.report.progress(&found, reason, &message).await;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Does Rollcall do what its users were told? By user story: the real binary on a real API server, against a local service.
+//!
+//! Each test has a namespace, a service and an operator of its own. What disturbs the API server has one of its own as well.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
+#[path = "support/control_plane.rs"]
+mod control_plane;
+#[path = "support/operator.rs"]
+mod operator;
+
+#[path = "stories/stage.rs"]
+mod stage;
+#[path = "stories/stand_in.rs"]
+mod stand_in;
+#[path = "stories/writes.rs"]
+mod writes;
+
+#[path = "stories/answers.rs"]
+mod answers;
+#[path = "stories/bearers.rs"]
+mod bearers;
+#[path = "stories/calls.rs"]
+mod calls;
+#[path = "stories/drift.rs"]
+mod drift;
+#[path = "stories/faults.rs"]
+mod faults;
+#[path = "stories/manifests.rs"]
+mod manifests;
+#[path = "stories/outages.rs"]
+mod outages;
+#[path = "stories/quiet.rs"]
+mod quiet;
+#[path = "stories/reading.rs"]
+mod reading;
+#[path = "stories/refused.rs"]
+mod refused;
+#[path = "stories/start.rs"]
+mod start;
+#[path = "stories/unreadable.rs"]
+mod unreadable;

@@ -1,0 +1,96 @@
+//! What does the operator make of answers that leave something open?
+
+use rollcall::api::MembershipType;
+use rollcall::simulator::{ChannelSeed, Effect, Fault, Operation, Options, Quotas, Repeated, Switches};
+
+use crate::stage::{Stage, channel, counts, ids, ready, seed, shared, spec, status, support, user, verdict};
+
+const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const DESCRIBE: Operation = Operation::DescribeChannelMembership;
+
+#[tokio::test]
+async fn a_conflict_for_somebody_who_is_there_is_success() {
+    let stage = Stage::open(seed(10)).await;
+    stage.apply("team", support(&ids(9))).await;
+    let _operator = stage.operator(&[]);
+    stage.until_reason("team", "AllPresent").await;
+    // Somebody else adds one after the listing, whom an edit then asks for.
+    stage.simulator.add_member(&channel("support"), "m0009").unwrap();
+
+    stage.apply("team", support(&ids(10))).await;
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!((counts(&told), status(&told).errors), ([10, 10, 0, 0], vec![]));
+    let log = stage.simulator.log();
+    assert_eq!(log.len(), 10, "the batch had no effect: {log:?}");
+    assert_eq!(stage.calls(DESCRIBE), 1, "one is looked for by one call");
+}
+
+#[tokio::test]
+async fn conflicts_of_many_are_cleared_up_by_one_listing() {
+    let stage = Stage::open(seed(60)).await;
+    stage.apply("team", support(&ids(10))).await;
+    let _operator = stage.operator(&[]);
+    stage.until_reason("team", "AllPresent").await;
+    for id in &ids(60)[10..] {
+        stage.simulator.add_member(&channel("support"), id).unwrap();
+    }
+
+    stage.apply("team", support(&ids(60))).await;
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!(counts(&told), [60, 60, 0, 0]);
+    assert_eq!((stage.calls(Operation::ListChannelMemberships), stage.calls(DESCRIBE)), (1 + 2, 0));
+}
+
+#[tokio::test]
+async fn a_member_of_the_other_type_is_a_type_mismatch_once() {
+    let channel_seed = ChannelSeed::new("mixed").hidden(["m0001"]);
+    let stage = Stage::open(seed(3).channel(channel_seed)).await;
+    stage.apply("team", spec("mixed", &ids(3))).await;
+    let _operator = stage.operator(&["--resync-interval=1s", "--min-resync-interval=1s"]);
+
+    let told = stage.until_reason("team", "MembersRefused").await;
+
+    assert_eq!((verdict(&told), counts(&told)), (["False", "False", "True"].map(str::to_owned), [3, 2, 0, 1]));
+    let problem = &status(&told).errors[0];
+    assert_eq!((problem.member_arn.as_str(), problem.error_code.as_str()), (user("m0001").as_str(), "TypeMismatch"));
+    assert!(problem.error_message.contains("HIDDEN, not DEFAULT"), "{problem:?}");
+    assert!(ready(&told).2.contains("TypeMismatch ×1"), "{told:?}");
+
+    stage.until_listed(3).await;
+    assert_eq!((stage.calls(BATCH), stage.calls(DESCRIBE)), (1, 1), "it is asked about once");
+    assert_eq!(stage.get("team").await.metadata.resource_version, told.metadata.resource_version);
+    assert!(stage.simulator.members(&channel("mixed"), MembershipType::Hidden).contains(&user("m0001")));
+}
+
+#[tokio::test]
+async fn a_service_that_takes_members_twice_is_as_good() {
+    let switches = Switches { existing_member: Repeated::Success, ..Switches::default() };
+    let options = Options { seed: seed(5), quotas: Quotas::Off, switches, ..Options::default() };
+    let stage = Stage::with(shared().await, options).await;
+    stage.simulator.inject(Fault::new(Effect::LoseAnswer).on(BATCH).times(1));
+    stage.apply("team", support(&ids(5))).await;
+    let _operator = stage.operator(&[]);
+
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!((counts(&told), stage.count("support")), ([5, 5, 0, 0], 5));
+}
+
+#[tokio::test]
+async fn a_member_in_neither_list_of_an_answer_is_looked_for() {
+    for added in [true, false] {
+        let stage = Stage::open(seed(3)).await;
+        let omit = Effect::OmitMembers { members: vec![user("m0001")], added };
+        stage.simulator.inject(Fault::new(omit).on(BATCH).times(1));
+        stage.apply("team", support(&ids(3))).await;
+        let _operator = stage.operator(&[]);
+
+        stage.until_reason("team", "AllPresent").await;
+
+        assert_eq!(stage.present("support"), ids(3));
+        assert_eq!(stage.calls(DESCRIBE), 1);
+        assert_eq!(stage.calls(BATCH), if added { 1 } else { 2 });
+    }
+}

@@ -1,0 +1,286 @@
+//! Where does a story take place, and how does it wait for what should happen?
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use rollcall::api::{ChannelMembership, ChannelMembershipStatus, MembershipType, custom_resource_definition};
+use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::control_plane::ControlPlane;
+use crate::operator::{Launch, Operator};
+
+/// The app instance of most stories.
+pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+
+/// In this one's name the operator calls.
+pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
+
+/// No limit but the service's own, so that a story waits for nothing but what it is about.
+pub const UNPACED: [&str; 3] = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
+
+/// Long enough for two busy cores.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A namespace and a service, and whatever runs there.
+pub struct Stage {
+    pub simulator: Simulator,
+    pub namespace: String,
+    pub resources: Api<ChannelMembership>,
+    pub cluster: Client,
+    kubeconfig: PathBuf,
+    folder: TempDir,
+}
+
+/// The ARN of a channel.
+pub fn channel(id: &str) -> String {
+    format!("{INSTANCE}/channel/{id}")
+}
+
+/// The ARN of a user.
+pub fn user(id: &str) -> String {
+    format!("{INSTANCE}/user/{id}")
+}
+
+/// So many ids of users, in order.
+pub fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("m{n:04}")).collect()
+}
+
+/// An app instance with so many users, the operator's bearer as its admin and an empty channel `support`.
+pub fn seed(users: usize) -> Seed {
+    Seed::new(INSTANCE).users(ids(users)).users(["rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("support"))
+}
+
+/// A spec for the channel `support`.
+pub fn support(members: &[impl AsRef<str>]) -> Value {
+    spec("support", members)
+}
+
+/// A spec for a channel.
+pub fn spec(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
+    json!({"channelArn": channel(channel_id), "members": members.iter().map(AsRef::as_ref).collect::<Vec<_>>()})
+}
+
+/// The control plane of this process, with the kind installed.
+pub async fn shared() -> &'static ControlPlane {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let control_plane = ControlPlane::shared().await.unwrap();
+    let install = || async { control_plane.install_crd(&custom_resource_definition()).await.unwrap() };
+    INSTALLED.get_or_init(install).await;
+    control_plane
+}
+
+/// Waits until something is there, or fails in these words.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {} s", DEADLINE.as_secs());
+        sleep(POLL).await;
+    }
+}
+
+impl Stage {
+    /// A namespace of the shared control plane and a service without quotas.
+    pub async fn open(seed: Seed) -> Self {
+        Self::with(shared().await, Options { seed, quotas: Quotas::Off, ..Options::default() }).await
+    }
+
+    /// A namespace of this control plane and this service.
+    pub async fn with(control_plane: &ControlPlane, options: Options) -> Self {
+        let namespace = control_plane.namespace("story").await.unwrap();
+        let cluster = control_plane.client().await.unwrap();
+        Self {
+            simulator: Simulator::start(options).await.unwrap(),
+            resources: Api::namespaced(cluster.clone(), &namespace),
+            cluster,
+            namespace,
+            kubeconfig: control_plane.kubeconfig(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// An operator of this namespace, unpaced and with the usual bearer.
+    pub fn operator(&self, flags: &[&str]) -> Operator {
+        let bearer = format!("--chime-bearer={BEARER}");
+        self.bare_operator(&[&[bearer.as_str()], UNPACED.as_slice(), flags].concat())
+    }
+
+    /// An operator of this namespace with no other flags than these.
+    pub fn bare_operator(&self, flags: &[&str]) -> Operator {
+        let namespace = format!("--watch-namespace={}", self.namespace);
+        self.operator_of(&self.simulator.endpoint(), &[&[namespace.as_str()], flags].concat())
+    }
+
+    /// An operator of whatever these flags say, for another service.
+    pub fn operator_of(&self, endpoint: &str, flags: &[&str]) -> Operator {
+        let launch = Launch {
+            program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
+            kubeconfig: &self.kubeconfig,
+            endpoint,
+            log: &self.log(),
+        };
+        Operator::start(&launch, flags).unwrap()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("operator.log")
+    }
+
+    /// Server-side apply, as GitOps does it.
+    pub async fn apply(&self, name: &str, spec: Value) -> ChannelMembership {
+        self.try_apply(name, spec).await.unwrap()
+    }
+
+    /// As [`Self::apply`], where the API server may refuse.
+    pub async fn try_apply(&self, name: &str, spec: Value) -> Result<ChannelMembership, kube::Error> {
+        let object = json!({
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "ChannelMembership",
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        self.resources.patch(name, &PatchParams::apply("story").force(), &Patch::Apply(object)).await
+    }
+
+    /// Changes a part of a resource, as `kubectl patch --type=merge` does.
+    pub async fn patch(&self, name: &str, patch: Value) {
+        self.resources.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Asks for a reconcile, and gives the value by which the status will tell that it was carried out.
+    pub async fn request_reconcile(&self, name: &str) -> String {
+        let asked = fastrand::u64(..).to_string();
+        self.patch(name, json!({"metadata": {"annotations": {"rollcall.dev/reconcile-requested-at": asked}}})).await;
+        asked
+    }
+
+    /// Asks for a reconcile and waits until it was carried out.
+    pub async fn reconcile(&self, name: &str) -> ChannelMembership {
+        let asked = self.request_reconcile(name).await;
+        self.until(name, "the request is carried out", |it| {
+            status(it).last_handled_reconcile_at.as_deref() == Some(&asked)
+        })
+        .await
+    }
+
+    /// The resource as it is.
+    pub async fn get(&self, name: &str) -> ChannelMembership {
+        self.resources.get(name).await.unwrap()
+    }
+
+    /// Waits until a resource is as it should be.
+    pub async fn until(&self, name: &str, what: &str, holds: impl Fn(&ChannelMembership) -> bool) -> ChannelMembership {
+        let mut last = None;
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            // An API server that is away is asked again.
+            if let Ok(object) = self.resources.get(name).await {
+                if holds(&object) {
+                    return object;
+                }
+                last = object.status;
+            }
+            if Instant::now() > deadline {
+                let last = serde_json::to_string_pretty(&last).unwrap();
+                panic!("{name}: {what}: not within {} s; status: {last}\n{}", DEADLINE.as_secs(), self.log_tail());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the newest generation of a resource is said to be Ready, or not, for this reason.
+    pub async fn until_reason(&self, name: &str, reason: &str) -> ChannelMembership {
+        let says =
+            |it: &ChannelMembership| status(it).observed_generation == it.metadata.generation && ready(it).1 == reason;
+        self.until(name, reason, says).await
+    }
+
+    /// Waits until the service is as it should be.
+    pub async fn until_service(&self, what: &str, holds: impl FnMut(&Simulator) -> bool) {
+        if timeout(DEADLINE, self.simulator.wait_until(holds)).await.is_err() {
+            panic!("{what}: not within {} s\n{}", DEADLINE.as_secs(), self.log_tail());
+        }
+    }
+
+    /// Waits for so many more listings.
+    pub async fn until_listed(&self, times: u64) {
+        let before = self.calls(Operation::ListChannelMemberships);
+        let more = |service: &Simulator| count(service, Operation::ListChannelMemberships) >= before + times;
+        self.until_service("more listings", more).await;
+    }
+
+    /// How many calls of an operation there were.
+    pub fn calls(&self, operation: Operation) -> u64 {
+        count(&self.simulator, operation)
+    }
+
+    /// The members of type DEFAULT that a channel has, by id.
+    pub fn present(&self, channel_id: &str) -> Vec<String> {
+        let members = self.simulator.members(&channel(channel_id), MembershipType::Default);
+        members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
+    }
+
+    /// How many members of type DEFAULT a channel has.
+    pub fn count(&self, channel_id: &str) -> usize {
+        self.simulator.member_count(&channel(channel_id), MembershipType::Default)
+    }
+
+    /// The Events about a resource, oldest first.
+    pub async fn events(&self, name: &str) -> Vec<Event> {
+        let events: Api<Event> = Api::namespaced(self.cluster.clone(), &self.namespace);
+        let mut about: Vec<Event> = events.list(&kube::api::ListParams::default()).await.unwrap().items;
+        about.retain(|event| event.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some(name));
+        about.sort_by_key(ResourceExt::resource_version);
+        about
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+/// How many calls of an operation a service has answered.
+pub fn count(simulator: &Simulator, operation: Operation) -> u64 {
+    simulator.calls().get(&operation).copied().unwrap_or_default()
+}
+
+/// The status; an empty one where there is none.
+pub fn status(object: &ChannelMembership) -> ChannelMembershipStatus {
+    object.status.clone().unwrap_or_default()
+}
+
+/// Status, reason and message of a condition; empty where there is none.
+pub fn condition(object: &ChannelMembership, kind: &str) -> (String, String, String) {
+    let all = status(object).conditions;
+    let found = all.into_iter().find(|condition| condition.type_ == kind);
+    found.map(|it| (it.status, it.reason, it.message)).unwrap_or_default()
+}
+
+/// Status, reason and message of Ready.
+pub fn ready(object: &ChannelMembership) -> (String, String, String) {
+    condition(object, "Ready")
+}
+
+/// What Ready, Reconciling and Stalled say, in this order.
+pub fn verdict(object: &ChannelMembership) -> [String; 3] {
+    ["Ready", "Reconciling", "Stalled"].map(|kind| condition(object, kind).0)
+}
+
+/// How many are declared, present, pending and refused.
+pub fn counts(object: &ChannelMembership) -> [u32; 4] {
+    let status = status(object);
+    [status.desired, status.present, status.pending, status.failed].map(|count| count.unwrap_or(u32::MAX))
+}
