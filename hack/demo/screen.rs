@@ -19,15 +19,15 @@ pub struct Screen {
     colours: bool,
 }
 
-/// Who did something.
+/// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Somebody came into the channel.
+pub enum Event {
+    /// Somebody came into a channel.
     Joined,
     /// Somebody went out of it.
     Left,
-    /// The operator said something.
-    Operator,
+    /// A program said something.
+    Said,
 }
 
 impl Screen {
@@ -66,16 +66,17 @@ impl Screen {
         text.lines().try_for_each(|line| self.say(format!("  {line}").trim_end()))
     }
 
-    /// Something that happened, so many seconds after what it is counted from.
-    pub fn happened(&self, seconds: Option<f64>, actor: Actor, text: &str) -> io::Result<()> {
+    /// Something that happened somewhere, so many seconds after what it is counted from.
+    pub fn happened(&self, seconds: Option<f64>, place: &str, event: Event, text: &str) -> io::Result<()> {
         let when = seconds.map(|seconds| format!("+{seconds:.1} s")).unwrap_or_default();
-        let (who, colour) = match actor {
-            Actor::Joined => ("channel +", GREEN),
-            Actor::Left => ("channel -", RED),
-            Actor::Operator => ("operator", DIM),
+        let (sign, colour) = match event {
+            Event::Joined => ("+", GREEN),
+            Event::Left => ("-", RED),
+            Event::Said => ("", DIM),
         };
+        let place = format!("{place} {sign}");
         let mut begin =
-            format!("  {} {} ", self.paint(DIM, &format!("{when:>7}")), self.paint(colour, &format!("{who:<10}")));
+            format!("  {} {} ", self.paint(DIM, &format!("{when:>7}")), self.paint(colour, &format!("{place:<10}")));
         for line in wrap(text, WIDTH - TEXT_AT) {
             self.say(&format!("{begin}{}", self.paint(colour, &line)))?;
             begin = " ".repeat(TEXT_AT);

@@ -1,15 +1,16 @@
 //! What runs during the demo, and what has been seen of it?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, Request};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::control_plane::{ControlPlane, Program};
 use crate::failure::Failure;
-use crate::screen::{Actor, Screen};
+use crate::screen::{Event, Screen};
 
 /// Far longer than any step takes, on a busy machine too.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -60,6 +61,16 @@ pub struct Told {
     pub present: Option<usize>,
     /// How many were refused.
     pub failed: Option<usize>,
+    #[serde(default)]
+    span: HashMap<String, Value>,
+}
+
+impl Told {
+    /// The name of the resource that the line is about. Its span says `<kind>/<name>.<namespace>`.
+    fn resource(&self) -> Option<&str> {
+        let (_, object) = self.span.get("object.ref")?.as_str()?.split_once('/')?;
+        Some(object.rsplit_once('.')?.0)
+    }
 }
 
 #[derive(Deserialize)]
@@ -168,7 +179,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Shows what has happened since it was last called, then rests a moment.
+    /// Shows what has happened since the last time, then rests a moment.
     pub async fn look(&mut self) -> Result<(), Failure> {
         alive(&mut self.simulation.program, "rollcall simulate")?;
         alive(&mut self.operator, "rollcall run")?;
@@ -202,20 +213,21 @@ impl<'a> Stage<'a> {
 
     async fn show_channel(&mut self) -> Result<(), Failure> {
         let entries: Vec<Entry> = self.simulation.ask(Method::GET, "/_admin/log", "").await?;
-        for entry in entries.iter().skip(self.entries_seen).filter(|entry| entry.channel == self.channel) {
+        for entry in entries.iter().skip(self.entries_seen) {
             let id = id_of(&entry.member);
             let by = entry.bearer.as_deref().map_or("somebody else", id_of);
-            let (actor, verb) = if entry.action == "added" {
+            let added = entry.action == "added";
+            if entry.channel == self.channel && added {
                 self.present.insert(id.to_owned());
                 if by == "rollcall" {
                     self.added_by_operator.push(id.to_owned());
                 }
-                (Actor::Joined, "added")
-            } else {
+            } else if entry.channel == self.channel {
                 self.present.remove(id);
-                (Actor::Left, "removed")
-            };
-            self.screen.happened(self.seconds(), actor, &format!("{id:<12} {verb} by {by}"))?;
+            }
+            let (event, verb) = if added { (Event::Joined, "added") } else { (Event::Left, "removed") };
+            let place = entry.channel.rsplit('/').next().unwrap_or_default();
+            self.screen.happened(self.seconds(), place, event, &format!("{id:<12} {verb} by {by}"))?;
         }
         self.entries_seen = entries.len();
         Ok(())
@@ -228,13 +240,16 @@ impl<'a> Stage<'a> {
         for line in whole.lines().skip(self.lines_seen) {
             self.lines_seen += 1;
             let Ok(told) = serde_json::from_str::<Told>(line) else {
-                self.screen.happened(self.seconds(), Actor::Operator, line)?;
+                self.screen.happened(self.seconds(), "operator", Event::Said, line)?;
                 continue;
             };
             // That this is not AWS is said in the beginning, once.
-            let short = told.message.split(" [the service is").next().unwrap_or_default();
-            let reason = told.reason.as_deref().map(|reason| format!("{reason}: ")).unwrap_or_default();
-            self.screen.happened(self.seconds(), Actor::Operator, &format!("{reason}{short}"))?;
+            let message = told.message.split(" [the service is").next().unwrap_or_default();
+            let short = match (told.resource(), &told.reason) {
+                (Some(resource), Some(reason)) => format!("{resource}: {reason}, {message}"),
+                _ => message.to_owned(),
+            };
+            self.screen.happened(self.seconds(), "operator", Event::Said, &short)?;
             self.told = Some(told);
         }
         Ok(())
@@ -250,7 +265,7 @@ pub async fn kubectl(screen: &Screen, control_plane: &ControlPlane, arguments: &
     let mut command = "kubectl".to_owned();
     for argument in arguments {
         // A long one has a line of its own.
-        command.push_str(if argument.len() > 60 { " \\\n  " } else { " " });
+        command.push_str(if argument.len() > 60 { " \\\n" } else { " " });
         command.push_str(&quoted(argument));
     }
     screen.command(&command)?;

@@ -25,7 +25,7 @@ const REMOVED: &str = "grace";
 
 /// An error a paragraph.
 const ERRORS: &str =
-    r#"-o=jsonpath={range .status.errors[*]}{.memberArn}{"\n  "}{.errorCode}: {.errorMessage}{"\n"}{end}"#;
+    r#"jsonpath={range .status.errors[*]}{.memberArn}{"\n  "}{.errorCode}: {.errorMessage}{"\n"}{end}"#;
 
 /// `members` comes last in the manifest, so that a line at its end is one more.
 const ONE_MORE: &str =
@@ -160,7 +160,7 @@ async fn judge(stage: &mut Stage<'_>) -> Result<(), Failure> {
             what: "support with 12 desired, 10 present, 2 failed, Ready=False for MembersRefused".to_owned(),
         });
     }
-    let errors = stage.kubectl(&["get", "chm", "support", ERRORS]).await?;
+    let errors = stage.kubectl(&["get", "chm", "support", "-o", ERRORS]).await?;
     for (member, why) in REFUSED {
         let told = errors.split("arn:").any(|error| {
             error.lines().next().is_some_and(|arn| arn.ends_with(&format!("/{member}"))) && error.contains(why)
