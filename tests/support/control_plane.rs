@@ -29,7 +29,7 @@ mod access;
 mod program;
 
 pub use access::Kubectl;
-use program::Program;
+pub use program::Program;
 
 /// Long enough for two busy cores; usually it takes three seconds.
 const DEADLINE: Duration = Duration::from_mins(2);
