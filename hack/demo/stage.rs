@@ -66,10 +66,9 @@ pub struct Told {
 }
 
 impl Told {
-    /// The name of the resource that the line is about. Its span says `<kind>/<name>.<namespace>`.
+    /// The name of the resource that the line is about. Its span says `<namespace>/<name>`.
     fn resource(&self) -> Option<&str> {
-        let (_, object) = self.span.get("object.ref")?.as_str()?.split_once('/')?;
-        Some(object.rsplit_once('.')?.0)
+        Some(self.span.get("resource")?.as_str()?.split_once('/')?.1)
     }
 }
 
@@ -247,6 +246,7 @@ impl<'a> Stage<'a> {
             let message = told.message.split(" [the service is").next().unwrap_or_default();
             let short = match (told.resource(), &told.reason) {
                 (Some(resource), Some(reason)) => format!("{resource}: {reason}, {message}"),
+                (Some(resource), None) => format!("{resource}: {message}"),
                 _ => message.to_owned(),
             };
             self.screen.happened(self.seconds(), "operator", Event::Said, &short)?;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
+use kube::{Client, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::slots::{Slot, Slots};
 use super::store::ClusterStore;
@@ -35,8 +36,9 @@ pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Con
         return Action::await_change();
     }
     let slot = context.slots.of(&object);
+    let resource = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
     // Boxed, so that the thousands that wait in the controller's queue are small.
-    let pass = Box::pin(pass(&object, &context, &slot));
+    let pass = Box::pin(pass(&object, &context, &slot).instrument(tracing::info_span!("pass", resource)));
     let next = AssertUnwindSafe(pass).catch_unwind().await;
     slot.end();
     match next {
@@ -45,7 +47,11 @@ pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Con
         Ok(Next::AtOnce) => Action::requeue(Duration::ZERO),
         Err(_) => {
             *slot.memory.lock().await = crate::engine::memory::Memory::default();
-            tracing::error!("a defect of rollcall stopped this pass; it is tried again in {} s", PANIC_REST.as_secs());
+            tracing::error!(
+                resource,
+                "a defect of rollcall stopped this pass; it is tried again in {} s",
+                PANIC_REST.as_secs()
+            );
             Action::requeue(PANIC_REST)
         }
     }

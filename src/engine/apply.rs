@@ -62,6 +62,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     fn take_in(&mut self, names: &[String], answer: &BatchAnswer, doubtful: &mut Vec<String>) {
         let channel = &self.intent.target.channel;
         self.cell.seen(answer.added.iter().filter_map(|arn| channel.name_of(arn)));
+        let (added, not_added) = (answer.added.len(), answer.errors.len());
+        tracing::info!(channel = channel.as_str(), added, not_added, "added {added} of {} members", names.len());
         let added = |name: &str| answer.added.iter().any(|arn| channel.name_of(arn) == Some(name));
         let now = self.engine.clock.now();
         for name in names {
