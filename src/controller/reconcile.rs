@@ -71,3 +71,85 @@ async fn pass<S: Service>(object: &Watched, context: &Context<S>, slot: &Slot) -
     let mut store = ClusterStore { client: &context.client, recorder: &context.recorder, object, slot };
     context.engine.pass(&declaration, &mut memory, &mut store, &cancel).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+    use std::sync::Mutex;
+
+    use http::{Request, Response};
+    use jiff::Timestamp;
+    use kube::client::Body;
+    use kube::runtime::events::Reporter;
+
+    use super::*;
+    use crate::chime::client::Client as Chime;
+    use crate::chime::pace::{Pacer, Rates};
+    use crate::chime::port::{BatchAnswer, CallError, Membership, Page, Target};
+    use crate::engine::clock::Clock;
+    use crate::engine::settings::Settings;
+    use crate::membership::arn::MemberArn;
+
+    const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+
+    /// A service with a defect of its own: it panics over one channel.
+    struct Defective;
+
+    impl Service for Defective {
+        async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            Ok(Page::default())
+        }
+
+        async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
+            assert!(target.channel.id() != "cursed", "the test's own panic");
+            let added = members.iter().map(|member| member.as_str().to_owned()).collect();
+            Ok(BatchAnswer { added, errors: Vec::new() })
+        }
+
+        async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
+            Ok(None)
+        }
+    }
+
+    fn object(channel: &str) -> Arc<Watched> {
+        let spec = serde_json::json!({"channelArn": format!("{INSTANCE}/channel/{channel}"), "members": ["alice"]});
+        let metadata = serde_json::json!({"name": channel, "namespace": "n", "uid": channel, "generation": 1});
+        let object = serde_json::json!({"metadata": metadata, "spec": spec}).to_string();
+        Arc::new(serde_json::from_str(&object).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_object_over_which_a_pass_panics_rests_and_the_others_go_on() {
+        let paths = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&paths);
+        let server = tower::service_fn(move |request: Request<Body>| {
+            written.lock().unwrap().push(request.uri().path().to_owned());
+            let answer = Body::from(br#"{"metadata":{"resourceVersion":"1"}}"#.to_vec());
+            std::future::ready(Ok::<_, std::io::Error>(Response::new(answer)))
+        });
+        let client = Client::new(server, "n");
+        let shutdown = CancellationToken::new();
+        let settings = Settings {
+            bearers: vec![MemberArn::parse(&format!("{INSTANCE}/user/rollcall")).unwrap()],
+            allow_bearer_override: false,
+            resync_interval: Duration::from_hours(1),
+            min_resync_interval: Duration::from_secs(10),
+            custom_endpoint: None,
+        };
+        let chime = Chime::new(Arc::new(Defective), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        let context = Arc::new(Context {
+            recorder: Recorder::new(client.clone(), Reporter::from("test")),
+            client,
+            engine: Arc::new(Engine::new(chime, settings, clock, shutdown.clone())),
+            slots: Arc::default(),
+            shutdown,
+        });
+        assert_eq!(reconcile(object("cursed"), Arc::clone(&context)).await, Action::requeue(PANIC_REST));
+        reconcile(object("blessed"), Arc::clone(&context)).await;
+        assert_eq!(reconcile(object("cursed"), context).await, Action::requeue(PANIC_REST), "it is not stuck");
+        let statuses: Vec<String> =
+            paths.lock().unwrap().iter().filter(|path| path.ends_with("/status")).cloned().collect();
+        assert_eq!(statuses, ["/apis/rollcall.dev/v1alpha1/namespaces/n/channelmemberships/blessed/status"]);
+    }
+}

@@ -83,7 +83,7 @@ fn changes(
         .default_backoff()
         .reflect(writer)
         .inspect_ok(move |event| slots.notice(event, &mut listed))
-        .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again"))
+        .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error)))
         .applied_objects()
         .predicate_filter(|object: &Watched| Some(hash_of(&object.trigger())), PredicateConfig::default())
         .map_ok(|object| ObjectRef::from_obj(&object))
@@ -94,4 +94,21 @@ fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// What to do about a watch that cannot begin.
+fn hint(error: &watcher::Error) -> &'static str {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return "";
+    };
+    match status.code {
+        404 => ": the cluster does not know the kind; apply crds/",
+        401 => ": the cluster does not know who we are; check KUBECONFIG or the service account",
+        403 => {
+            ": grant list and watch on channelmemberships.rollcall.dev, in all namespaces or those of --watch-namespace"
+        }
+        _ => "",
+    }
 }
