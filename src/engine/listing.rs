@@ -64,10 +64,9 @@ impl<S: Service> List<'_, S> {
     async fn run(self) -> Option<Listing> {
         let mut restarts = 0;
         loop {
-            let began = Instant::now();
             let fault = match self.all_pages().await? {
-                Ok((names, foreign)) => {
-                    self.cell.landed(&names, foreign, began, self.views.clock.now());
+                Ok(all) => {
+                    self.cell.landed(&all.names, all.foreign, all.began, self.views.clock.now());
                     return Some(Listing::Done);
                 }
                 Err(Fault::Refused(error)) => return Some(Listing::Refused(error)),
@@ -80,12 +79,13 @@ impl<S: Service> List<'_, S> {
         }
     }
 
-    async fn all_pages(&self) -> Option<Result<(NameSet, usize), Fault>> {
+    async fn all_pages(&self) -> Option<Result<All, Fault>> {
         let channel = &self.cell.target.channel;
         let (mut names, mut foreign) = (Vec::<Box<str>>::new(), 0);
         let mut token: Option<String> = None;
+        let mut began = None;
         for _ in 0..MAX_PAGES {
-            let page = match self.page(token.as_deref()).await? {
+            let page = match self.page(token.as_deref(), &mut began).await? {
                 Ok(page) => page,
                 Err(error) if token.is_some() && error.class == CallErrorClass::Refused => {
                     return Some(Err(Fault::Token(error)));
@@ -99,7 +99,10 @@ impl<S: Service> List<'_, S> {
                 }
             }
             match page.next {
-                None => return Some(Ok((names.iter().map(|name| &**name).collect(), foreign))),
+                None => {
+                    let names = names.iter().map(|name| &**name).collect();
+                    return Some(Ok(All { names, foreign, began: began.unwrap_or_else(Instant::now) }));
+                }
                 next if next == token => return Some(Err(Fault::Token(odd("the same page token came twice")))),
                 next => token = next,
             }
@@ -107,13 +110,14 @@ impl<S: Service> List<'_, S> {
         Some(Err(Fault::Refused(odd("the listing does not end"))))
     }
 
-    /// One page, made again until it is answered.
-    async fn page(&self, token: Option<&str>) -> Option<Result<Page, CallError>> {
+    /// One page, asked for again until it is answered. `began` is set with the first call.
+    async fn page(&self, token: Option<&str>, began: &mut Option<Instant>) -> Option<Result<Page, CallError>> {
         let mut backoff = Backoff::default();
         loop {
             let target = &self.cell.target;
             let client = &self.views.client;
             let permit = client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
+            began.get_or_insert_with(Instant::now);
             match client.list_page(permit, target, token).await {
                 Ok(page) => {
                     if backoff.failures() > 0 {
@@ -133,6 +137,14 @@ impl<S: Service> List<'_, S> {
             }
         }
     }
+}
+
+/// What all pages of a listing showed.
+struct All {
+    names: NameSet,
+    /// Members of another app instance, whom nobody can declare.
+    foreign: usize,
+    began: Instant,
 }
 
 enum Fault {
