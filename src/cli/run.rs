@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_mins(2);
 
 /// Run the operator: keep channels as ChannelMembership resources declare them.
 ///
-/// The cluster is that of KUBECONFIG, else the one it runs in. AWS credentials are found by the SDK's usual chain;
+/// The cluster is that of KUBECONFIG, else of ~/.kube/config, else the one it runs in. AWS credentials are found by the SDK's usual chain;
 /// AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING names another service than AWS, such as `rollcall simulate`. RUST_LOG sets what is
 /// logged. Repeatable flags are comma-separated in their variables.
 #[derive(Debug, clap::Args)]

@@ -167,7 +167,8 @@ fn greeting(endpoint: &str, seeded: bool) -> String {
     let mut text = format!(
         "Simulating Amazon Chime SDK messaging on {endpoint}; stop with Ctrl-C. To use it:\n\n  \
          export AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING={endpoint}\n  \
-         export AWS_ACCESS_KEY_ID=simulator AWS_SECRET_ACCESS_KEY=simulator AWS_REGION=us-east-1\n\n\
+         export AWS_ACCESS_KEY_ID=simulator AWS_SECRET_ACCESS_KEY=simulator\n  \
+         export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n\n\
          What is there, and what was called: curl {endpoint}/_admin\n"
     );
     if !seeded {

@@ -1,0 +1,103 @@
+//! Do the pages still say what the program does?
+
+#![expect(clippy::expect_used, reason = "a test that cannot read a page has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use rollcall::api::{ChannelMembership, Reason};
+use rollcall::simulator::{Fault, Limits, Operation, Options, Seed, Simulator, Switches};
+
+const KIND: &str = "docs/channelmembership.md";
+const SIMULATOR: &str = "docs/simulator.md";
+
+fn page(path: &str) -> String {
+    fs::read_to_string(path).expect("the page can be read")
+}
+
+/// What stands between each `from` and the next `to`.
+fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
+    page.split(from).skip(1).filter_map(|rest| rest.split(to).next()).collect()
+}
+
+/// The flags that a command's help begins a line with.
+fn flags(command: &str) -> BTreeSet<String> {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_rollcall")).args([command, "--help"]).output().expect("help is printed");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let first_words = help.lines().filter_map(|line| line.split_whitespace().next());
+    first_words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_flag_has_its_row() {
+    for (command, path) in [("run", "README.md"), ("simulate", SIMULATOR)] {
+        let (flags, page) = (flags(command), page(path));
+        assert!(flags.len() > 5, "{command}: {flags:?}");
+        let rows: String = page.lines().filter(|line| line.starts_with("| `--")).collect();
+        for flag in flags {
+            assert!(rows.contains(&format!("`{flag} ")) || rows.contains(&format!("`{flag}`")), "{path}: {flag}");
+        }
+    }
+}
+
+#[test]
+fn every_reason_has_its_row() {
+    let page = page(KIND);
+    for reason in Reason::ALL {
+        assert!(page.contains(&format!("\n| `{}` |", reason.as_str())), "{reason:?}");
+    }
+}
+
+#[test]
+fn the_resources_of_the_pages_can_be_read() {
+    for path in ["README.md", KIND] {
+        let page = page(path);
+        let resources = between(&page, "```yaml\n", "```");
+        assert!(!resources.is_empty(), "{path}");
+        for text in resources {
+            let read = serde_yaml::from_str::<ChannelMembership>(text);
+            assert!(read.is_ok(), "{path}: {read:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_starts_with_the_seed_of_its_page() {
+    let page = page(SIMULATOR);
+    let seeds = between(&page, "```yaml\n", "```");
+    assert!(!seeds.is_empty());
+    for text in seeds {
+        let seed = Seed::from_yaml(text).expect("the seed can be read");
+        let simulator =
+            Simulator::start(Options { seed, ..Options::default() }).await.expect("the seed can be planted");
+        simulator.shutdown().await;
+    }
+}
+
+#[test]
+fn every_fault_of_the_simulators_page_is_one() {
+    let page = page(SIMULATOR);
+    let mut faults = between(&page, "curl $ADMIN/faults -d '", "'\n");
+    faults.extend(between(&page, "```json\n", "```").into_iter().flat_map(str::lines));
+    assert!(faults.len() > 10, "only {} found", faults.len());
+    for fault in faults {
+        let read = serde_json::from_str::<Fault>(fault);
+        assert!(read.is_ok(), "{fault}: {read:?}");
+    }
+}
+
+#[test]
+fn every_operation_switch_and_limit_of_the_simulator_is_on_its_page() {
+    let page = page(SIMULATOR);
+    for operation in Operation::ALL {
+        assert!(page.contains(operation.as_str()), "{operation}");
+    }
+    let switches = serde_json::to_value(Switches::default()).expect("switches are data");
+    let limits = serde_json::to_value(Limits::default()).expect("limits are data");
+    for (name, value) in switches.as_object().into_iter().chain(limits.as_object()).flatten() {
+        let row = format!("| `{name}` | `{}` |", value.to_string().trim_matches('"'));
+        assert!(page.lines().any(|line| line.starts_with(&row)), "no row begins with {row}");
+    }
+}
