@@ -18,7 +18,7 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
         let root = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut());
         for (name, property) in root.and_then(|root| root.properties.as_mut()).into_iter().flatten() {
-            without_null(property);
+            tidy(property);
             if name == "status" {
                 // kstatus takes an object without status as ready, so a new one says that nothing was observed yet.
                 property.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
@@ -28,12 +28,14 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
     definition
 }
 
-/// A field that may be null is kept as null, which rules trip over; any other is dropped when it is null.
-fn without_null(schema: &mut JSONSchemaProps) {
+/// A field that may be null is kept as null, which rules trip over; any other is dropped when it is null. Of Rust's formats of
+/// integers the API server knows none, and kubectl warns of them.
+fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
+    schema.format.take_if(|format| format.starts_with("uint"));
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| tidy(property));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        without_null(items);
+        tidy(items);
     }
 }
 

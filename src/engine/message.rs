@@ -73,7 +73,7 @@ pub(super) fn refused(found: &Findings, error: &CallError) -> String {
         _ => "see the service's message".to_owned(),
     };
     let last = if found.present > 0 { format!("; {} when last seen", there(found)) } else { String::new() };
-    format!("{error}: {next}. Looked at again within {} s, or when asked{last}", found.interval.as_secs())
+    format!("{error}: {next}{last}; it is looked at again by itself now and then, and at once when asked")
 }
 
 /// The condition's reason for a call that was refused as a whole.
