@@ -1,5 +1,6 @@
 //! How does a resource live in a cluster? Watches, the reconcile entry, status and events.
 
+mod changes;
 mod reconcile;
 mod slots;
 mod store;

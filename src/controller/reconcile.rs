@@ -1,13 +1,13 @@
 //! What happens when a resource is due?
 
-use std::panic::AssertUnwindSafe;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::Reporter;
 use kube::{Client, ResourceExt as _};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -16,6 +16,7 @@ use super::store::ClusterStore;
 use super::watched::Watched;
 use crate::chime::port::Service;
 use crate::engine::declaration::Declaration;
+use crate::engine::memory::Memory;
 use crate::engine::{Engine, Next};
 
 /// After a panic an object rests this long, so that it cannot take the others' turn.
@@ -24,51 +25,63 @@ const PANIC_REST: Duration = Duration::from_mins(1);
 /// What every reconcile needs.
 pub(super) struct Context<S> {
     pub client: Client,
-    pub recorder: Recorder,
+    pub reporter: Reporter,
+    /// Turns to write to the API server.
+    pub writes: Arc<Semaphore>,
     pub engine: Arc<Engine<S>>,
     pub slots: Arc<Slots>,
     pub shutdown: CancellationToken,
 }
 
 /// A reconcile has no error: whatever goes wrong is in the status, and says when it is tried again.
-pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Context<S>>) -> Action {
-    if object.metadata.deletion_timestamp.is_some() {
-        return Action::await_change();
-    }
+///
+/// What is done before the future is first polled matters: from there on, a newer version of the object ends the pass.
+pub(super) fn reconcile<S: Service>(
+    object: Arc<Watched>,
+    context: Arc<Context<S>>,
+) -> impl Future<Output = Action> + Send {
     let slot = context.slots.of(&object);
-    let resource = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
-    // Boxed, so that the thousands that wait in the controller's queue are small.
-    let pass = Box::pin(pass(&object, &context, &slot).instrument(tracing::info_span!("pass", resource)));
-    let next = AssertUnwindSafe(pass).catch_unwind().await;
-    slot.end();
-    match next {
-        Ok(Next::After(rest)) => Action::requeue(rest),
-        Ok(Next::OnChange) => Action::await_change(),
-        Ok(Next::AtOnce) => Action::requeue(Duration::ZERO),
-        Err(_) => {
-            *slot.memory.lock().await = crate::engine::memory::Memory::default();
-            tracing::error!(
-                resource,
-                "a defect of rollcall stopped this pass; it is tried again in {} s",
-                PANIC_REST.as_secs()
-            );
-            Action::requeue(PANIC_REST)
+    let cancel = context.shutdown.child_token();
+    slot.begin(&object, cancel.clone());
+    async move {
+        let resource = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+        let span = tracing::info_span!("pass", resource);
+        // A task of its own, because the controller polls all that are under way whenever one of them moves.
+        let next = tokio::spawn(pass(object, context, Arc::clone(&slot), cancel).instrument(span)).await;
+        slot.end();
+        match next {
+            Ok(Next::After(rest)) => Action::requeue(rest),
+            Ok(Next::OnChange) => Action::await_change(),
+            Ok(Next::AtOnce) => Action::requeue(Duration::ZERO),
+            Err(_) => {
+                *slot.memory.lock().await = Memory::default();
+                let seconds = PANIC_REST.as_secs();
+                tracing::error!(resource, "a defect of rollcall stopped this pass; it is tried again in {seconds} s");
+                Action::requeue(PANIC_REST)
+            }
         }
     }
 }
 
-async fn pass<S: Service>(object: &Watched, context: &Context<S>, slot: &Slot) -> Next {
+async fn pass<S: Service>(
+    object: Arc<Watched>,
+    context: Arc<Context<S>>,
+    slot: Arc<Slot>,
+    cancel: CancellationToken,
+) -> Next {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Next::OnChange;
+    }
     let mut memory = slot.memory.lock().await;
-    let cancel = context.shutdown.child_token();
-    slot.begin(object, cancel.clone());
-    let status = slot.status(object);
+    let status = slot.status(&object);
     let declaration = Declaration {
         generation: object.metadata.generation.unwrap_or_default(),
         spec: object.spec.0.as_ref().map_err(String::as_str),
         status: status.as_ref(),
         requested_at: object.requested_at(),
     };
-    let mut store = ClusterStore { client: &context.client, recorder: &context.recorder, object, slot };
+    let Context { client, reporter, writes, .. } = &*context;
+    let mut store = ClusterStore { client, reporter, writes, object: &object, slot: &slot };
     context.engine.pass(&declaration, &mut memory, &mut store, &cancel).await
 }
 
@@ -80,7 +93,6 @@ mod tests {
     use http::{Request, Response};
     use jiff::Timestamp;
     use kube::client::Body;
-    use kube::runtime::events::Reporter;
 
     use super::*;
     use crate::chime::client::Client as Chime;
@@ -139,8 +151,9 @@ mod tests {
         let chime = Chime::new(Arc::new(Defective), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let context = Arc::new(Context {
-            recorder: Recorder::new(client.clone(), Reporter::from("test")),
             client,
+            reporter: Reporter::from("test"),
+            writes: Arc::new(Semaphore::new(1)),
             engine: Arc::new(Engine::new(chime, settings, clock, shutdown.clone())),
             slots: Arc::default(),
             shutdown,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{Trigger, Watched};
@@ -30,39 +29,19 @@ impl Slots {
         Arc::clone(lock(&self.0).entry(uid).or_default())
     }
 
-    /// Takes in what the watch saw: passes over what has changed since end early, and memory of what is gone goes.
-    pub fn notice(&self, event: &watcher::Event<Watched>, listed: &mut Vec<String>) {
-        match event {
-            watcher::Event::Apply(object) => self.applied(object),
-            watcher::Event::Delete(object) => self.gone(object.metadata.uid.as_deref().unwrap_or_default()),
-            watcher::Event::Init => listed.clear(),
-            watcher::Event::InitApply(object) => {
-                self.applied(object);
-                listed.extend(object.metadata.uid.clone());
-            }
-            watcher::Event::InitDone => {
-                listed.sort_unstable();
-                let gone: Vec<String> =
-                    lock(&self.0).keys().filter(|uid| listed.binary_search(uid).is_err()).cloned().collect();
-                for uid in gone {
-                    self.gone(&uid);
-                }
-                *listed = Vec::new();
-            }
-        }
-    }
-
-    fn applied(&self, object: &Watched) {
-        let Some(slot) = lock(&self.0).get(object.metadata.uid.as_deref().unwrap_or_default()).cloned() else { return };
-        if let Some((trigger, cancel)) = &*lock(&slot.running)
-            && *trigger != object.trigger()
+    /// The watch shows a version of an object: a pass over an older one ends early, and a status it shows needs no memory.
+    pub fn applied(&self, uid: &str, version: u64, trigger: &Trigger) {
+        let Some(slot) = lock(&self.0).get(uid).cloned() else { return };
+        if let Some((running, cancel)) = &*lock(&slot.running)
+            && running != trigger
         {
             cancel.cancel();
         }
-        lock(&slot.written).take_if(|(version, _)| *version <= object.version());
+        lock(&slot.written).take_if(|(written, _)| *written <= version);
     }
 
-    fn gone(&self, uid: &str) {
+    /// An object is gone, and so is memory of it.
+    pub fn gone(&self, uid: &str) {
         if let Some(slot) = lock(&self.0).remove(uid)
             && let Some((_, cancel)) = &*lock(&slot.running)
         {

@@ -1,13 +1,16 @@
 //! How are a resource's status and events written to the API server?
 
+use std::future::Future;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event as Record, EventType, Recorder};
+use kube::runtime::events::{Event as Record, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 
 use super::slots::Slot;
 use super::watched::Watched;
@@ -16,6 +19,10 @@ use crate::engine::store::{Event, Store, StoreError};
 
 /// Every call of the API server ends within this; the client has no deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many writes of a process are under way at once: each has a connection of its own, with its TLS session, and the API
+/// server works them off no faster when it is asked for a thousand at a time.
+pub(super) const WRITES_AT_ONCE: usize = 8;
 
 /// The longest note of an event, in bytes (Event v1 API).
 const MAX_NOTE_BYTES: usize = 1024;
@@ -26,7 +33,8 @@ const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8
 /// One resource in the cluster.
 pub(super) struct ClusterStore<'a> {
     pub client: &'a Client,
-    pub recorder: &'a Recorder,
+    pub reporter: &'a Reporter,
+    pub writes: &'a Semaphore,
     pub object: &'a Watched,
     pub slot: &'a Slot,
 }
@@ -44,6 +52,13 @@ struct AnswerMetadata {
 }
 
 impl ClusterStore<'_> {
+    /// Makes a call when it is its turn. Only then is its future made, which is large: thousands may wait.
+    async fn in_turn<F: Future>(&self, call: impl FnOnce() -> F) -> Result<F::Output, Elapsed> {
+        // Refused only by a semaphore that was closed, and this one never is.
+        let _turn = self.writes.acquire().await;
+        tokio::time::timeout(DEADLINE, Box::pin(call())).await
+    }
+
     fn reference(&self) -> ObjectReference {
         ObjectReference { resource_version: None, ..self.object.object_ref(&()) }
     }
@@ -69,8 +84,8 @@ impl ClusterStore<'_> {
 
 impl Store for ClusterStore<'_> {
     async fn write_status(&mut self, status: &ChannelMembershipStatus) -> Result<(), StoreError> {
-        let call = self.client.request::<Answer>(self.patch(status)?);
-        let answer = match tokio::time::timeout(DEADLINE, call).await {
+        let patch = self.patch(status)?;
+        let answer = match self.in_turn(|| self.client.request::<Answer>(patch)).await {
             Err(_) => return Err(StoreError::Unavailable(format!("no answer within {} s", DEADLINE.as_secs()))),
             Ok(Err(error)) => return Err(store_error(&error)),
             Ok(Ok(answer)) => answer,
@@ -89,8 +104,10 @@ impl Store for ClusterStore<'_> {
             secondary: None,
         };
         let reference = self.reference();
-        let call = self.recorder.publish(&record, &reference);
-        match tokio::time::timeout(DEADLINE, call).await {
+        // One for each event: a recorder keeps all of the last six minutes, looks through them at each, and would say the
+        // same again in the words of the first.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        match self.in_turn(|| recorder.publish(&record, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "failed to publish an event"),
             Err(_) => tracing::warn!("failed to publish an event: no answer within {} s", DEADLINE.as_secs()),
@@ -102,8 +119,12 @@ fn store_error(error: &kube::Error) -> StoreError {
     let kube::Error::Api(status) = error else { return StoreError::Unavailable(error.to_string()) };
     match StatusCode::from_u16(status.code) {
         Ok(StatusCode::NOT_FOUND) => StoreError::Gone,
-        // The patch's test of the UID failed: another object has this name now.
-        Ok(StatusCode::UNPROCESSABLE_ENTITY) if status.message.contains("test") => StoreError::Gone,
+        // The patch's test of the UID failed: another object has this name now. A status that is not valid names its object.
+        Ok(StatusCode::UNPROCESSABLE_ENTITY)
+            if status.details.as_ref().is_none_or(|details| details.name.is_empty()) =>
+        {
+            StoreError::Gone
+        }
         Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT) => {
             StoreError::Unavailable(error.to_string())
         }

@@ -1,19 +1,22 @@
 //! Which resources are watched, and how does a change of one start a pass?
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future, stream};
 use kube::runtime::controller::{Config, applier};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::{PredicateConfig, WatchStreamExt as _, watcher};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use super::reconcile::{Context, reconcile};
 use super::slots::Slots;
+use super::store::WRITES_AT_ONCE;
 use super::watched::Watched;
 use crate::chime::port::Service;
 use crate::engine::Engine;
@@ -37,15 +40,22 @@ pub enum Scope {
 /// and it returns.
 pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
     let reporter = Reporter::from("rollcall");
-    let recorder = Recorder::new(client.clone(), reporter);
+    let writes = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     let apis = match scope {
         Scope::Cluster => vec![Api::all(client.clone())],
-        Scope::Namespaces(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
+        // One named twice would be carried out twice.
+        Scope::Namespaces(names) => names
+            .iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect(),
     };
     future::join_all(apis.into_iter().map(|api| {
         let context = Context {
             client: client.clone(),
-            recorder: recorder.clone(),
+            reporter: reporter.clone(),
+            writes: Arc::clone(&writes),
             engine: Arc::clone(&engine),
             slots: Arc::default(),
             shutdown: shutdown.clone(),
@@ -72,28 +82,20 @@ async fn carry_out<S: Service>(api: Api<Watched>, context: Arc<Context<S>>) {
     passes.for_each(|_| future::ready(())).await;
 }
 
-/// Objects that are new or have changed in what a pass depends on; our own status writes are none of that.
+/// Objects over which a pass is due because of what the watch shows.
 fn changes(
     api: Api<Watched>,
     writer: reflector::store::Writer<Watched>,
     slots: Arc<Slots>,
-) -> impl Stream<Item = Result<ObjectRef<Watched>, watcher::Error>> + Send {
-    let mut listed = Vec::new();
+) -> impl Stream<Item = Result<ObjectRef<Watched>, Infallible>> + Send {
+    let mut changes = Changes::new(slots);
     watcher(api, watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS))
         .default_backoff()
         .reflect(writer)
-        .inspect_ok(move |event| slots.notice(event, &mut listed))
         .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error)))
-        .applied_objects()
-        .predicate_filter(|object: &Watched| Some(hash_of(&object.trigger())), PredicateConfig::default())
-        .map_ok(|object| ObjectRef::from_obj(&object))
-        .filter(|change| future::ready(change.is_ok()))
-}
-
-fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+        .filter_map(|event| future::ready(event.ok()))
+        .flat_map(move |event| stream::iter(changes.of(event)))
+        .map(Ok)
 }
 
 /// What to do about a watch that cannot begin.

@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT};
 
+/// So much of a request for a reconcile tells it from others.
+const MAX_REQUEST_BYTES: usize = 256;
+
 /// A `ChannelMembership`, as it is watched.
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
@@ -93,6 +96,10 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
         deletion_timestamp: slim.deletion_timestamp,
         annotations: slim.annotations.map(|mut all| {
             all.retain(|key, _| key == RECONCILE_REQUESTED_AT);
+            for value in all.values_mut() {
+                // It comes back in the status, and an annotation may be 256 KiB long.
+                value.truncate(value.floor_char_boundary(MAX_REQUEST_BYTES));
+            }
             all
         }),
         ..ObjectMeta::default()

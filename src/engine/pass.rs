@@ -167,6 +167,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             // What was done is not lost: the next pass reads it off the view, the next process off the channel.
             Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
+            // Nothing was seen, so nothing is known that the status does not say.
+            Err(Halt::Interrupted) if self.cell.listed().is_none() => Ok(()),
             Err(Halt::Interrupted) => self.report.stopped(&found).await,
         };
         written.map_or_else(Next::After, |()| Next::After(self.due_in(end.is_err())))

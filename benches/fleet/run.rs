@@ -1,0 +1,327 @@
+//! What is run, what is measured of it, and which promises hold?
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rollcall::api::MembershipType;
+use rollcall::simulator::{Quotas, Simulator};
+use tokio::time::{Instant, sleep};
+
+use crate::operator::{Launch, Operator};
+use crate::usage::Usage;
+use crate::world::{MEMBERS, Names, World, bearer};
+use crate::{Failure, table};
+
+/// The operator's default share, 80 %, of a bearer's 10 calls a second in us-east-1.
+const BEARER_RATE: f64 = 8.0;
+
+/// A listing of one page and one batch.
+const CALLS_A_RESOURCE: u64 = 2;
+
+const MAX_RATIO: f64 = 1.25;
+const MAX_THROTTLED: f64 = 0.005;
+const MAX_EDIT: Duration = Duration::from_secs(2);
+
+/// How long nothing changes, to see what that costs.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// A run that gets no further for so long is given up.
+const STUCK: Duration = Duration::from_mins(1);
+
+/// How many resources are edited, one after the other.
+const EDITS: usize = 5;
+
+/// Edits come once so many calls were made: all resources are waiting then.
+const CALLS_BEFORE_EDITS: u64 = 40;
+
+/// What was measured so far.
+#[derive(Default)]
+pub struct Bench {
+    free: Vec<(&'static str, Measured)>,
+    paced: Vec<(&'static str, Measured)>,
+    edits: Vec<Edit>,
+    broken: Vec<String>,
+}
+
+/// What one run took.
+struct Measured {
+    resources: usize,
+    calls: u64,
+    throttled: usize,
+    writes: usize,
+    took: Duration,
+    working: Usage,
+    idle_calls: u64,
+    idle_writes: usize,
+    idle: Usage,
+}
+
+struct Edit {
+    took: Duration,
+    /// Resources whose resync was still due afterwards.
+    due: usize,
+}
+
+impl Bench {
+    /// As fast as it goes, without any limit. Gives the world, in which all is as declared then.
+    pub async fn free(&mut self, name: &'static str, resources: usize, names: Names) -> Result<World, Failure> {
+        say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
+        let world = World::new(resources, names).await?;
+        let simulator = world.simulator(Quotas::Off, false).await?;
+        let flags = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
+        let measured = measure(name, &world, &simulator, &program(), &flags).await?;
+        let calls = CALLS_A_RESOURCE * resources as u64;
+        self.promise(measured.calls == calls, || format!("{name}: {} calls, not {calls}", measured.calls));
+        self.promise(measured.idle_calls == 0, || format!("{name}: {} calls while idle", measured.idle_calls));
+        self.promise(measured.idle_writes == 0, || format!("{name}: {} writes while idle", measured.idle_writes));
+        self.free.push((name, measured));
+        Ok(world)
+    }
+
+    /// The loop that the operator is compared with.
+    pub async fn naive(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
+        say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
+        let world = World::new(resources, Names::Ids).await?;
+        let simulator = world.simulator(Quotas::Off, false).await?;
+        let measured = measure(name, &world, &simulator, &std::env::current_exe()?, &[]).await?;
+        self.free.push((name, measured));
+        world.stop().await;
+        Ok(())
+    }
+
+    /// Under the service's quotas, with the operator's defaults.
+    pub async fn paced(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
+        say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
+        let world = World::new(resources, Names::Ids).await?;
+        let simulator = world.simulator(Quotas::Aws, false).await?;
+        let measured = measure(name, &world, &simulator, &program(), &[]).await?;
+        let (ratio, throttled) = (measured.ratio(), measured.throttled_share());
+        self.promise(ratio <= MAX_RATIO, || format!("{name}: {ratio:.2} of the shortest time"));
+        self.promise(throttled < MAX_THROTTLED, || format!("{name}: {:.2} % answered 429", throttled * 100.0));
+        self.paced.push((name, measured));
+        world.stop().await;
+        Ok(())
+    }
+
+    /// Edits while every resource of a world, in which all is as declared, is due: the operator has just started.
+    pub async fn edit(&mut self, name: &'static str, world: &World) -> Result<(), Failure> {
+        say(&format!("{name}: starting with {} due resyncs", world.resources));
+        let simulator = world.simulator(Quotas::Aws, true).await?;
+        let operator = start(world, &simulator, &program(), &[], name)?;
+        simulator.wait_until(|simulator| calls(simulator) >= CALLS_BEFORE_EDITS).await;
+        for nth in 0..EDITS {
+            let asked = Instant::now();
+            let channel = world.edit(world.resources * (2 * nth + 1) / (2 * EDITS)).await?;
+            let there = |simulator: &Simulator| simulator.member_count(&channel, MembershipType::Default) > MEMBERS;
+            if tokio::time::timeout(STUCK, simulator.wait_until(there)).await.is_err() {
+                return Err(format!("{name}: an edit was not carried out within a minute").into());
+            }
+            let took = asked.elapsed();
+            let listed: std::collections::HashSet<_> =
+                simulator.call_log().into_iter().filter_map(|call| call.channel).collect();
+            let due = world.resources - listed.len();
+            say(&format!("{name}: an edit took {:.2} s, {due} resyncs were due", took.as_secs_f64()));
+            self.promise(took <= MAX_EDIT, || format!("{name}: an edit took {:.2} s", took.as_secs_f64()));
+            self.edits.push(Edit { took, due });
+        }
+        operator.stop().await?;
+        simulator.shutdown().await;
+        Ok(())
+    }
+
+    fn promise(&mut self, kept: bool, broken: impl FnOnce() -> String) {
+        if !kept {
+            self.broken.push(broken());
+        }
+    }
+
+    /// Prints all figures; whether every promise was kept.
+    pub fn conclude(&self) -> bool {
+        let free: Vec<_> = self.free.iter().map(|(name, measured)| measured.free_row(name)).collect();
+        let headings =
+            ["", "calls", "writes each", "seconds", "CPU s", "peak MiB", "idle: calls", "writes", "CPU s", "MiB"];
+        table::print("Without limits", &headings, &free);
+        let of = |name: &str| self.free.iter().find(|(other, _)| *other == name).map(|(_, measured)| measured.working);
+        if let (Some(ours), Some(naive)) = (of("free-1000"), of("naive-1000")) {
+            #[expect(clippy::cast_precision_loss, reason = "memory in KiB is far below 2^52")]
+            let memory = ours.peak as f64 / naive.peak as f64;
+            let cpu = ours.cpu.as_secs_f64() / naive.cpu.as_secs_f64();
+            println!("  free-1000 ÷ naive-1000: CPU {cpu:.2}, peak memory {memory:.2}");
+        }
+        let paced: Vec<_> = self.paced.iter().map(|(name, measured)| measured.paced_row(name)).collect();
+        let headings = ["", "calls", "answered 429", "writes each", "seconds", "÷ shortest", "CPU s", "peak MiB"];
+        table::print("Under the service's quotas, at the default share", &headings, &paced);
+        let edits: Vec<_> = self
+            .edits
+            .iter()
+            .enumerate()
+            .map(|(nth, edit)| vec![format!("edit {}", nth + 1), seconds(edit.took), edit.due.to_string()])
+            .collect();
+        table::print("An edit among due resyncs, under the service's quotas", &["", "seconds", "still due"], &edits);
+        println!();
+        for broken in &self.broken {
+            println!("broken promise: {broken}");
+        }
+        if self.broken.is_empty() {
+            println!("all promises of calls and pace were kept");
+        }
+        self.broken.is_empty()
+    }
+}
+
+impl Measured {
+    /// The time it took, in the shortest that the rate allows.
+    fn ratio(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "calls are far below 2^52")]
+        let shortest = self.calls as f64 / BEARER_RATE;
+        self.took.as_secs_f64() / shortest
+    }
+
+    fn throttled_share(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "calls are far below 2^52")]
+        let share = self.throttled as f64 / self.calls as f64;
+        share
+    }
+
+    fn writes_each(&self) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "writes are far below 2^52")]
+        let each = self.writes as f64 / self.resources as f64;
+        format!("{each:.2}")
+    }
+
+    fn free_row(&self, name: &str) -> Vec<String> {
+        vec![
+            name.to_owned(),
+            self.calls.to_string(),
+            self.writes_each(),
+            seconds(self.took),
+            seconds(self.working.cpu),
+            mebibytes(self.working.peak),
+            self.idle_calls.to_string(),
+            self.idle_writes.to_string(),
+            seconds(self.idle.cpu.saturating_sub(self.working.cpu)),
+            mebibytes(self.idle.resident),
+        ]
+    }
+
+    fn paced_row(&self, name: &str) -> Vec<String> {
+        vec![
+            name.to_owned(),
+            self.calls.to_string(),
+            format!("{:.2} %", self.throttled_share() * 100.0),
+            self.writes_each(),
+            seconds(self.took),
+            format!("{:.3}", self.ratio()),
+            seconds(self.working.cpu),
+            mebibytes(self.working.peak),
+        ]
+    }
+}
+
+/// Runs the program until all is as declared, then lets it rest.
+async fn measure(
+    name: &str,
+    world: &World,
+    simulator: &Simulator,
+    program: &Path,
+    flags: &[&str],
+) -> Result<Measured, Failure> {
+    let began = Instant::now();
+    let operator = start(world, simulator, program, flags, name)?;
+    let pid = operator.pid().ok_or("the program has ended")?;
+    tokio::select! {
+        complete = world.complete() => complete?,
+        stuck = progress(name, world, simulator, pid) => {
+            return Err(format!("{name}: {stuck}; the program's last words:\n{}", last_lines(&operator.log())).into());
+        }
+    }
+    let (took, working) = (began.elapsed(), Usage::of(pid)?);
+    let (worked, seen) = (calls(simulator), *world.seen.borrow());
+    say(&format!("{name}: took {:.1} s, {:.2} s of CPU; now idle", took.as_secs_f64(), working.cpu.as_secs_f64()));
+    sleep(IDLE).await;
+    let measured = Measured {
+        resources: world.resources,
+        calls: worked,
+        throttled: simulator.call_log().iter().filter(|call| call.status == 429).count(),
+        writes: seen.writes,
+        took,
+        working,
+        idle_calls: calls(simulator) - worked,
+        idle_writes: world.seen.borrow().writes - seen.writes,
+        idle: Usage::of(pid)?,
+    };
+    operator.stop().await?;
+    Ok(measured)
+}
+
+fn start(
+    world: &World,
+    simulator: &Simulator,
+    program: &Path,
+    flags: &[&str],
+    name: &str,
+) -> Result<Operator, Failure> {
+    let (kubeconfig, log) = (world.kubeconfig(), world.folder().join(format!("{name}.log")));
+    let launch = Launch { program, kubeconfig: &kubeconfig, endpoint: &simulator.endpoint(), log: &log };
+    let flags = flags.iter().map(|&flag| flag.to_owned()).chain([format!("--chime-bearer={}", bearer())]);
+    Ok(Operator::start(&launch, flags)?)
+}
+
+/// Shows how far a run is, until it is stuck; says why it is.
+async fn progress(name: &str, world: &World, simulator: &Simulator, pid: u32) -> String {
+    let (mut before, mut since) = ((0, 0), Instant::now());
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let now = (world.seen.borrow().complete, calls(simulator));
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        show(&format!("{name}: {} of {} complete, {} calls", now.0, world.resources, now.1));
+        if since.elapsed() > STUCK {
+            return "no progress for a minute".to_owned();
+        }
+        if let Err(error) = Usage::of(pid) {
+            return format!("the program has ended ({error})");
+        }
+    }
+}
+
+fn calls(simulator: &Simulator) -> u64 {
+    simulator.calls().values().sum()
+}
+
+fn program() -> PathBuf {
+    std::env::var_os("ROLLCALL_BENCH_OPERATOR").map_or_else(|| env!("CARGO_BIN_EXE_rollcall").into(), PathBuf::from)
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2}", duration.as_secs_f64())
+}
+
+fn mebibytes(kib: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "memory in KiB is far below 2^52")]
+    let mebibytes = kib as f64 / 1024.0;
+    format!("{mebibytes:.1}")
+}
+
+/// A line that stays.
+fn say(line: &str) {
+    let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+    eprintln!("{clear}{line}");
+}
+
+/// A line that the next takes the place of, on a terminal.
+fn show(line: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{line}");
+        let _ = std::io::stderr().flush();
+    } else {
+        eprintln!("{line}");
+    }
+}

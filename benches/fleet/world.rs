@@ -1,0 +1,206 @@
+//! On what does the operator work? An API server with resources, and a service with their channels.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+use rollcall::api::{ChannelMembership, ChannelMembershipSpec, custom_resource_definition};
+use rollcall::simulator::{ChannelSeed, Options, Quotas, Seed, Simulator};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::Failure;
+use crate::control_plane::ControlPlane;
+
+/// How many members each resource declares.
+pub const MEMBERS: usize = 100;
+
+/// How many users there are, of whom each resource declares some.
+const USERS: usize = 1000;
+
+/// How many resources are written at once while the world is made.
+const WRITERS: usize = 16;
+
+const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/5f0c3a52-7d3b-4c1e-9a55-3f1f5d0e8c11";
+
+/// How members are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As ids.
+    Ids,
+    /// As full ARNs.
+    Arns,
+}
+
+/// An API server with resources, each on a channel of its own.
+pub struct World {
+    control_plane: ControlPlane,
+    api: Api<ChannelMembership>,
+    pub resources: usize,
+    pub seen: watch::Receiver<Seen>,
+    watching: JoinHandle<()>,
+}
+
+/// What the statuses tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Resources whose members are all there.
+    pub complete: usize,
+    /// Writes of the resources since they were made.
+    pub writes: usize,
+}
+
+impl World {
+    /// Starts an API server and makes the resources.
+    pub async fn new(resources: usize, names: Names) -> Result<Self, Failure> {
+        let control_plane = ControlPlane::start().await?;
+        control_plane.install_crd(&custom_resource_definition()).await?;
+        let client = control_plane.client().await?;
+        let api: Api<ChannelMembership> = Api::namespaced(client.clone(), "default");
+        stream::iter(0..resources)
+            .map(Ok::<_, Failure>)
+            .try_for_each_concurrent(WRITERS, async |index| {
+                api.create(&PostParams::default(), &resource(index, names)).await?;
+                Ok(())
+            })
+            .await?;
+        let (tell, seen) = watch::channel(Seen::default());
+        let watching = tokio::spawn(observe(client, tell));
+        Ok(Self { control_plane, api, resources, seen, watching })
+    }
+
+    /// The cluster's administrator.
+    pub fn kubeconfig(&self) -> std::path::PathBuf {
+        self.control_plane.kubeconfig()
+    }
+
+    /// Where logs may be written.
+    pub fn folder(&self) -> &std::path::Path {
+        self.control_plane.folder()
+    }
+
+    /// A simulator with a channel for each resource, either empty or with all whom the resource declares.
+    pub async fn simulator(&self, quotas: Quotas, complete: bool) -> Result<Simulator, Failure> {
+        let mut seed = Seed::new(INSTANCE).users((0..USERS).map(user)).users(["rollcall"]).admins(["rollcall"]);
+        for index in 0..self.resources {
+            let members = members(index).filter(|_| complete);
+            seed = seed.channel(ChannelSeed::new(&name(index)).members(members));
+        }
+        Ok(Simulator::start(Options { seed, quotas, ..Options::default() }).await?)
+    }
+
+    /// Declares one more member of a channel. Gives the channel.
+    pub async fn edit(&self, index: usize) -> Result<String, Failure> {
+        let with_one_more: Vec<String> = members(index).chain([user(first(index) + MEMBERS)]).collect();
+        let patch = json!({"spec": {"members": with_one_more}});
+        self.api.patch(&name(index), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(channel(index))
+    }
+
+    /// Waits until all members of all resources are there.
+    pub async fn complete(&self) -> Result<(), Failure> {
+        self.seen.clone().wait_for(|seen| seen.complete == self.resources).await?;
+        Ok(())
+    }
+
+    /// Ends the API server.
+    pub async fn stop(self) {
+        self.watching.abort();
+        self.control_plane.stop().await;
+    }
+}
+
+/// The bearer's ARN.
+pub fn bearer() -> String {
+    format!("{INSTANCE}/user/rollcall")
+}
+
+fn name(index: usize) -> String {
+    format!("team-{index:04}")
+}
+
+fn channel(index: usize) -> String {
+    format!("{INSTANCE}/channel/{}", name(index))
+}
+
+fn user(number: usize) -> String {
+    format!("person-{:04}", number % USERS)
+}
+
+/// The first user of a resource, of [`MEMBERS`] in a row.
+fn first(index: usize) -> usize {
+    index * 7
+}
+
+fn members(index: usize) -> impl Iterator<Item = String> {
+    (first(index)..first(index) + MEMBERS).map(user)
+}
+
+fn resource(index: usize, names: Names) -> ChannelMembership {
+    let written = |id: String| if names == Names::Arns { format!("{INSTANCE}/user/{id}") } else { id };
+    let members = members(index).map(written).collect();
+    let spec = ChannelMembershipSpec { channel_arn: channel(index), members: Some(members), ..Default::default() };
+    ChannelMembership::new(&name(index), spec)
+}
+
+/// A resource without its members, which nobody here looks at.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = "ChannelMembership")]
+struct Outline {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: Counts,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    observed_generation: Option<i64>,
+    desired: Option<usize>,
+    present: Option<usize>,
+}
+
+impl Outline {
+    fn is_complete(&self) -> bool {
+        let Counts { observed_generation, desired, present } = &self.status;
+        *observed_generation == self.metadata.generation && desired.is_some() && desired == present
+    }
+}
+
+/// Counts what happens to the resources. All of them are there already, so each that is seen anew was written.
+async fn observe(client: Client, tell: watch::Sender<Seen>) {
+    let complete = Arc::new(Mutex::new(HashSet::new()));
+    let changes = watcher(Api::<Outline>::all(client), watcher::Config::default()).default_backoff();
+    changes
+        .for_each(|event| {
+            let mut complete = complete.lock().unwrap_or_else(PoisonError::into_inner);
+            let (object, written) = match event {
+                Ok(watcher::Event::Apply(object)) => (object, 1),
+                Ok(watcher::Event::InitApply(object)) => (object, 0),
+                Ok(_) => return std::future::ready(()),
+                Err(error) => {
+                    eprintln!("the watch failed, so writes are not all counted: {error}");
+                    return std::future::ready(());
+                }
+            };
+            let is_complete = object.is_complete();
+            let name = object.metadata.name.unwrap_or_default();
+            if is_complete {
+                complete.insert(name)
+            } else {
+                complete.remove(&name)
+            };
+            tell.send_modify(|seen| {
+                seen.writes += written;
+                seen.complete = complete.len();
+            });
+            std::future::ready(())
+        })
+        .await;
+}
