@@ -35,11 +35,6 @@ impl<S: Service> Client<S> {
         Self { service, pacer }
     }
 
-    /// The service behind it.
-    pub fn service(&self) -> &S {
-        &self.service
-    }
-
     /// The pace of its calls.
     pub fn pacer(&self) -> &Pacer {
         &self.pacer

@@ -83,19 +83,6 @@ impl Pacer {
         self.limits(target).0.lock().bucket.rate()
     }
 
-    /// How long this many more calls of one kind on a channel will wait for their turns in all, if nothing else comes up:
-    /// an estimate for people. Zero where there is no limit.
-    pub fn expected_wait(&self, target: &Target, operation: Operation, level: Level, calls: u32) -> Duration {
-        let Some(further) = calls.checked_sub(1) else { return Duration::ZERO };
-        let now = Instant::now();
-        let (bearer, channel) = self.limits(target);
-        let queue = bearer.lock();
-        let ahead = u32::try_from(queue.ahead_of(&channel, level)).unwrap_or(u32::MAX);
-        let of_bearer = queue.bucket.wait(now, ahead.saturating_add(further));
-        let of_channel = channel.lock().bucket(operation).map(|bucket| bucket.wait(now, further));
-        of_channel.map_or(of_bearer, |wait| wait.max(of_bearer))
-    }
-
     /// The two limits of a target, made if they are new.
     fn limits(&self, target: &Target) -> (Arc<Bearer>, Arc<Channel>) {
         let now = Instant::now();

@@ -116,6 +116,11 @@ impl CallErrorClass {
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Throttled | Self::Transient)
     }
+
+    /// Whether every other call would be refused as well: it is no member's fault.
+    pub fn is_of_all_calls(self) -> bool {
+        matches!(self, Self::BearerRejected | Self::AccessDenied)
+    }
 }
 
 /// A call that was refused or failed as a whole.

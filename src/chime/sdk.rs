@@ -25,7 +25,7 @@ use aws_sdk_chimesdkmessaging::config::{Builder, Credentials};
 use aws_sdk_chimesdkmessaging::types::{ChannelMembershipType, Identity};
 use aws_types::service_config::ServiceConfigKey;
 
-use self::failure::call_error;
+use self::failure::{MOST_CODE, MOST_MESSAGE, call_error, tidy};
 use super::port::{BatchAnswer, CallError, MemberError, Membership, Operation, PAGE_SIZE, Page, Service, Target};
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
@@ -178,8 +178,8 @@ impl Service for Sdk {
             errors: errors
                 .map(|error| MemberError {
                     member: error.member_arn,
-                    code: error.error_code.map(|code| code.as_str().to_owned()),
-                    message: error.error_message,
+                    code: error.error_code.map(|code| tidy(code.as_str(), MOST_CODE)),
+                    message: error.error_message.map(|message| tidy(&message, MOST_MESSAGE)),
                 })
                 .collect(),
         })

@@ -12,28 +12,76 @@ use crate::membership::answer::Answer;
 use crate::membership::arn::MemberArn;
 use crate::membership::plan::Plan;
 
-/// So many whole-batch refusals in a row, without a success, are taken for one bad member at most: halving a batch of 100
-/// finds one in 8.
+/// So many refusals in a row, without a success, are taken for one bad member at most: halving a batch of 100 finds one in 8.
 const MAX_REFUSALS: u32 = 8;
+
+/// Up to so many bad members, found alone, buy two more tries each.
+const MAX_ALONE: u32 = 2;
+
+/// After so many batches in a row of which nobody could be added, the rest is not tried: the channel is full, or the like.
+const MAX_BATCHES_IN_VAIN: u32 = 2;
 
 impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Adds whom the plan names. Gives those for whom the service's answer leaves open whether they are there.
     pub(super) async fn apply(&mut self, plan: Plan) -> Result<Vec<String>, Halt> {
-        let mut batches: VecDeque<Vec<String>> =
-            plan.add.iter().map(str::to_owned).collect::<Vec<_>>().chunks(MAX_BATCH).map(<[String]>::to_vec).collect();
+        let add: Vec<String> = plan.add.iter().map(str::to_owned).collect();
         drop(plan);
         let mut doubtful = Vec::new();
-        let mut refusals = 0;
-        while let Some(batch) = batches.pop_front() {
-            match self.add(batch, &mut doubtful).await? {
-                Added::Answered => refusals = 0,
-                Added::Refused(batch, error) => {
-                    refusals += 1;
-                    self.split(batch, error, refusals, &mut batches)?;
+        let mut in_vain = 0;
+        let mut batches = add.chunks(MAX_BATCH);
+        for batch in batches.by_ref() {
+            match self.add_all(batch.to_vec(), &mut doubtful).await? {
+                None => in_vain = 0,
+                Some(error) => {
+                    in_vain += 1;
+                    if in_vain == MAX_BATCHES_IN_VAIN {
+                        batches.for_each(|batch| self.refuse(batch, &error));
+                        break;
+                    }
                 }
             }
         }
         Ok(doubtful)
+    }
+
+    /// One batch; one that is refused whole though the channel could just be listed is halved, because perhaps one member
+    /// spoils it for the others. Gives the refusal where nothing of it could be added.
+    async fn add_all(&mut self, batch: Vec<String>, doubtful: &mut Vec<String>) -> Result<Option<CallError>, Halt> {
+        let mut parts = VecDeque::from([batch]);
+        let (mut refusals, mut alone) = (0, 0);
+        let mut in_vain = None;
+        while let Some(part) = parts.pop_front() {
+            let (mut part, error) = match self.add(part, doubtful).await? {
+                Added::Answered => {
+                    (refusals, in_vain) = (0, None);
+                    continue;
+                }
+                Added::Refused(part, error) => (part, error),
+            };
+            refusals += 1;
+            // Not a member's fault: the channel's, if it is refused like this again and again, or the bearer's.
+            let is_members = error.class == CallErrorClass::Refused;
+            let most = MAX_REFUSALS + if is_members { 2 * u32::min(alone, MAX_ALONE) } else { 0 };
+            let enough = refusals > most || refusals == most && part.len() > 1;
+            if error.class.is_of_all_calls() || enough && !is_members {
+                return Err(Halt::Refused(error));
+            }
+            if enough {
+                parts.push_front(part);
+                parts.drain(..).for_each(|part| self.refuse(&part, &error));
+                return Ok(Some(error));
+            }
+            if part.len() == 1 {
+                alone += 1;
+                self.refuse(&part, &error);
+                in_vain = Some(error);
+            } else {
+                let second = part.split_off(part.len() / 2);
+                parts.push_front(second);
+                parts.push_front(part);
+            }
+        }
+        Ok(in_vain)
     }
 
     /// One batch, made again as it was until it is answered or refused.
@@ -82,38 +130,6 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 }
             }
         }
-    }
-
-    /// A batch was refused whole though the channel could just be listed: perhaps one member spoils it for the others.
-    fn split(
-        &mut self,
-        batch: Vec<String>,
-        error: CallError,
-        refusals: u32,
-        batches: &mut VecDeque<Vec<String>>,
-    ) -> Result<(), Halt> {
-        let whole_channel = matches!(error.class, CallErrorClass::BearerRejected | CallErrorClass::AccessDenied);
-        let enough = refusals > MAX_REFUSALS || refusals == MAX_REFUSALS && batch.len() > 1;
-        if !whole_channel && !enough {
-            if batch.len() == 1 {
-                self.refuse(&batch, &error);
-            } else {
-                let mut first = batch;
-                let second = first.split_off(first.len() / 2);
-                batches.push_front(second);
-                batches.push_front(first);
-            }
-            return Ok(());
-        }
-        if error.class == CallErrorClass::Refused {
-            // Not the channel and not the bearer: it is full, or none of these people can be added.
-            self.refuse(&batch, &error);
-            while let Some(batch) = batches.pop_front() {
-                self.refuse(&batch, &error);
-            }
-            return Ok(());
-        }
-        Err(Halt::Refused(error))
     }
 
     fn refuse(&mut self, names: &[String], error: &CallError) {

@@ -20,6 +20,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         for name in doubtful {
             match self.describe(&name).await? {
                 Ok(found) => self.settle(&name, found.as_ref()),
+                Err(error) if error.class.is_of_all_calls() => return Err(Halt::Refused(error)),
                 Err(error) => {
                     let now = self.engine.clock.now();
                     let message = format!("is said to be a member already, which could not be confirmed: {error}");

@@ -35,6 +35,11 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// How many members are missing though nothing stood in their way.
+    pub fn unplanned(&self) -> usize {
+        self.pending.saturating_sub(self.transient.iter().map(|(_, count)| count).sum())
+    }
+
     /// Counts whoever is `there`, and takes everybody else's problem from `problems`.
     pub fn new(
         intent: &Arc<Intent>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settings::Settings;
 use crate::api::{ChannelMembershipSpec, Mode, Reason, Tolerance};
 use crate::chime::port::Target;
-use crate::membership::arn::{ChannelArn, MemberArn};
+use crate::membership::arn::{ArnError, ChannelArn, MemberArn};
 use crate::membership::roster::Roster;
 
 /// What a resource wants.
@@ -31,19 +31,20 @@ pub struct Objection {
     pub reason: Reason,
     /// The condition's message.
     pub message: String,
+    /// The channel's id, where that much could be read.
+    pub channel: Option<String>,
 }
 
 impl Intent {
     /// Checks a spec: total, and says of the first thing wrong which value it is and what to do.
     pub fn read(spec: &ChannelMembershipSpec, settings: &Settings) -> Result<Self, Objection> {
-        let invalid = |error: &dyn std::error::Error| Objection {
-            reason: Reason::InvalidMember,
-            message: format!("the spec cannot be used: {error}"),
-        };
-        let channel = ChannelArn::parse(&spec.channel_arn).map_err(|error| invalid(&error))?;
+        let invalid = |error: ArnError| (Reason::InvalidMember, format!("the spec cannot be used: {error}"));
+        let object = |(reason, message), channel| Objection { reason, message, channel };
+        let channel = ChannelArn::parse(&spec.channel_arn).map_err(|error| object(invalid(error), None))?;
+        let id = || Some(channel.id().to_owned());
         let written = spec.members.as_ref().into_iter().flat_map(crate::api::MemberList::iter);
-        let roster = Roster::read(&channel, written).map_err(|error| invalid(&error))?;
-        let bearer = bearer(&channel, spec.chime_bearer.as_deref(), settings)?;
+        let roster = Roster::read(&channel, written).map_err(|error| object(invalid(error), id()))?;
+        let bearer = bearer(&channel, spec.chime_bearer.as_deref(), settings).map_err(|why| object(why, id()))?;
         let wanted = spec.resync_interval.map_or(settings.resync_interval, crate::api::Interval::duration);
         Ok(Self {
             target: Target { channel, membership_type: spec.membership_type, bearer },
@@ -56,31 +57,23 @@ impl Intent {
 }
 
 /// The resource's own bearer where that is allowed, else the one configured for the channel's app instance.
-fn bearer(channel: &ChannelArn, own: Option<&str>, settings: &Settings) -> Result<MemberArn, Objection> {
+fn bearer(channel: &ChannelArn, own: Option<&str>, settings: &Settings) -> Result<MemberArn, (Reason, String)> {
     let instance = channel.app_instance();
     let Some(own) = own else {
-        return settings.bearers.iter().find(|bearer| bearer.app_instance() == instance).cloned().ok_or_else(|| {
-            Objection {
-                reason: Reason::BearerRejected,
-                message: format!(
-                    "no bearer is configured for {instance}: start the operator with --chime-bearer {instance}/user/<id>"
-                ),
-            }
-        });
+        let configured = settings.bearers.iter().find(|bearer| bearer.app_instance() == instance);
+        let start = format!("start the operator with --chime-bearer {instance}/user/<id>");
+        let objection = || (Reason::BearerRejected, format!("no bearer is configured for {instance}: {start}"));
+        return configured.cloned().ok_or_else(objection);
     };
     if !settings.allow_bearer_override {
-        return Err(Objection {
-            reason: Reason::NotGranted,
-            message: format!(
-                "spec.chimeBearer {own:?} is not honoured: take it out, or start the operator with --allow-bearer-override"
-            ),
-        });
+        let next = "take it out, or start the operator with --allow-bearer-override";
+        return Err((Reason::NotGranted, format!("spec.chimeBearer {own:?} is not honoured: {next}")));
     }
     match MemberArn::parse(own) {
         Ok(bearer) if bearer.app_instance() == instance => Ok(bearer),
-        _ => Err(Objection {
-            reason: Reason::BearerRejected,
-            message: format!("spec.chimeBearer {own:?} is no user or bot of the channel's app instance {instance}"),
-        }),
+        _ => {
+            let wanted = format!("no user or bot of the channel's app instance {instance}");
+            Err((Reason::BearerRejected, format!("spec.chimeBearer {own:?} is {wanted}")))
+        }
     }
 }

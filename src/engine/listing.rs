@@ -1,8 +1,9 @@
 //! How is a channel listed, once for everybody who wants to know?
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::view::{Cell, Flight, Listing, Look, Views};
@@ -13,6 +14,9 @@ use crate::membership::names::NameSet;
 
 /// A listing is begun anew at most so often because its token was refused or came twice.
 const MAX_RESTARTS: u32 = 3;
+
+/// Between two tries of a call lies at least this, whoever asks.
+const LEAST_REST: Duration = Duration::from_secs(1);
 
 /// No channel has more pages: an elastic one holds 1,000,000 members (Chime SDK Developer Guide, elastic channels).
 const MAX_PAGES: usize = 20_000;
@@ -28,10 +32,11 @@ impl<S: Service> Views<S> {
         let (views, cell) = (Arc::clone(self), Arc::clone(cell));
         let (tell, news) = watch::channel(Listing::Running);
         let urgency = Urgency::new(level);
-        let flight = Flight { urgency: urgency.clone(), news };
+        let wake = Arc::new(Notify::new());
+        let flight = Flight { urgency: urgency.clone(), news, wake: Arc::clone(&wake) };
         tokio::spawn(async move {
             let shutdown = views.shutdown.clone();
-            let list = List { views: &views, cell: &cell, urgency, tell: &tell };
+            let list = List { views: &views, cell: &cell, urgency, tell: &tell, wake: &wake };
             let over = Over(&cell);
             let end = shutdown.run_until_cancelled(list.run()).await.flatten();
             drop(over);
@@ -57,6 +62,7 @@ struct List<'a, S> {
     cell: &'a Cell,
     urgency: Urgency,
     tell: &'a watch::Sender<Listing>,
+    wake: &'a Notify,
 }
 
 impl<S: Service> List<'_, S> {
@@ -131,11 +137,22 @@ impl<S: Service> List<'_, S> {
                         return None;
                     }
                     self.tell.send_replace(Listing::Retrying(error));
-                    tokio::time::sleep(backoff.failed(fastrand::f64())).await;
+                    self.rest(backoff.failed(fastrand::f64())).await;
                 }
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+impl<S> List<'_, S> {
+    /// Rests, but not while somebody asks; for a second in any case.
+    async fn rest(&self, rest: Duration) {
+        let asked = async {
+            tokio::time::sleep(LEAST_REST).await;
+            self.wake.notified().await;
+        };
+        let _ = tokio::time::timeout(rest, asked).await;
     }
 }
 

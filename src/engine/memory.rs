@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::declaration::Declaration;
@@ -11,7 +12,7 @@ use super::intent::{Intent, Objection};
 use super::settings::Settings;
 use super::view::Cell;
 use crate::membership::arn::ChannelArn;
-use crate::membership::problem::Problems;
+use crate::membership::problem::{Problems, REFUSED_REST};
 
 /// What is remembered of one resource.
 #[derive(Debug, Default)]
@@ -24,12 +25,14 @@ pub struct Memory {
     pub(super) cell: Option<Arc<Cell>>,
     /// The generation that was last carried through.
     pub(super) done_generation: Option<i64>,
-    /// The last request for a reconcile that was seen, and when: a listing from before that does not answer it.
+    /// The request for a reconcile that is open, and since when: a listing from before that does not answer it.
     pub(super) request: Option<(String, Instant)>,
     /// The last request that was carried through.
     pub(super) done_request: Option<String>,
     /// How often in a row a pass ended because a call was refused as a whole.
     pub(super) refusals: u32,
+    /// Whether a status write was sent whose answer never came: what stands in the cluster is not known.
+    pub(super) status_unsure: bool,
     restored: bool,
 }
 
@@ -39,16 +42,16 @@ impl Memory {
         &mut self,
         declaration: &Declaration<'_>,
         settings: &Settings,
-        now: Instant,
+        wall: Timestamp,
     ) -> Result<Arc<Intent>, Objection> {
         if !self.restored {
-            self.restore(declaration);
+            self.restore(declaration, wall);
         }
         let asked = declaration.requested_at.filter(|asked| self.done_request.as_deref() != Some(asked));
         if let Some(asked) = asked
             && self.request.as_ref().is_none_or(|(seen, _)| seen != asked)
         {
-            self.request = Some((asked.to_owned(), now));
+            self.request = Some((asked.to_owned(), Instant::now()));
             self.start_anew();
         }
         match &self.intent {
@@ -75,14 +78,15 @@ impl Memory {
 
     /// When a request for a reconcile came in that is not carried through yet.
     pub(super) fn open_request(&self) -> Option<Instant> {
-        let (asked, since) = self.request.as_ref()?;
-        (self.done_request.as_ref() != Some(asked)).then_some(*since)
+        self.request.as_ref().map(|(_, since)| *since)
     }
 
     /// The pass went through for this declaration.
     pub(super) fn carried_through(&mut self, declaration: &Declaration<'_>) {
         self.done_generation = Some(declaration.generation);
         self.done_request = declaration.requested_at.map(str::to_owned);
+        // Whoever took the annotation away asks for nothing any more.
+        self.request = None;
         self.refusals = 0;
     }
 
@@ -93,7 +97,7 @@ impl Memory {
     }
 
     /// Takes over from the status what an earlier process knew, so that a restart tries nobody again too soon.
-    fn restore(&mut self, declaration: &Declaration<'_>) {
+    fn restore(&mut self, declaration: &Declaration<'_>, wall: Timestamp) {
         self.restored = true;
         let Some(status) = declaration.status else { return };
         let unfinished = status.conditions.iter().any(|c| c.type_ == "Reconciling" && c.status == "True");
@@ -106,6 +110,8 @@ impl Memory {
             if let Some(name) = channel.name_of(&problem.member_arn) {
                 let next = problem.next_attempt.as_ref().map_or(problem.first_seen.0, |time| time.0);
                 let (code, message) = (&problem.error_code, &problem.error_message);
+                // An earlier process's clock may have been ahead; nobody rests for years because of that.
+                let next = next.min(wall.checked_add(REFUSED_REST).unwrap_or(next));
                 self.problems.restore(name, code, message, problem.attempts, problem.first_seen.0, next);
             }
         }
@@ -118,6 +124,7 @@ fn read(declaration: &Declaration<'_>, settings: &Settings) -> Result<Arc<Intent
         Err(unreadable) => Err(Objection {
             reason: crate::api::Reason::InvalidMember,
             message: format!("the spec cannot be read: {unreadable}"),
+            channel: None,
         }),
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn outcome(reason: Reason, found: &Findings) -> String {
             let refused = if found.failed > 0 { format!(", {refused}") } else { String::new() };
             format!("{there}, {again}{refused}: see status.errors")
         }
+        Reason::Adding => format!("{there}, {} to be added", number(found.pending)),
         Reason::Observed if found.present < found.desired => {
             let missing = number(found.desired - found.present);
             format!("{there}, {missing} missing; mode: Observe changes nothing")

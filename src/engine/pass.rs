@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
@@ -25,6 +24,9 @@ use crate::membership::plan::Plan;
 /// After a call was refused as a whole, the next look rests this long, then twice as long each time, up to the resync
 /// interval: a channel made a minute late is found in a minute.
 const FIRST_REFUSAL_REST: Duration = Duration::from_mins(1);
+
+/// Between two passes over a resource that nobody changed lies at least this, whatever is due.
+const LEAST_REST: Duration = Duration::from_secs(1);
 
 /// What carries out declarations.
 pub struct Engine<S> {
@@ -62,6 +64,9 @@ pub(super) struct Pass<'a, S, T> {
     pub(super) cell: Arc<Cell>,
     pub(super) memory: &'a mut Memory,
     pub(super) report: Report<'a, T>,
+    /// How urgent the pass was when it began.
+    pub(super) level: Level,
+    /// How urgent its calls are.
     pub(super) urgency: Urgency,
     pub(super) cancel: &'a CancellationToken,
 }
@@ -76,7 +81,7 @@ impl<S: Service> Engine<S> {
     /// How urgent a pass over this declaration is.
     pub fn level(&self, declaration: &Declaration<'_>, memory: &mut Memory) -> Level {
         // What a spec cannot tell is found out by the pass itself.
-        let _ = memory.recall(declaration, &self.settings, Instant::now());
+        let _ = memory.recall(declaration, &self.settings, self.clock.now());
         if memory.is_edit(declaration) {
             Level::Edit
         } else if memory.problems.next_retry().is_some_and(|due| due <= self.clock.now()) {
@@ -96,9 +101,10 @@ impl<S: Service> Engine<S> {
         store: &mut T,
         cancel: &CancellationToken,
     ) -> Next {
-        let mut report = Report::new(declaration, store, self.clock, self.settings.custom_endpoint.as_deref());
+        let endpoint = self.settings.custom_endpoint.as_deref();
+        let mut report = Report::new(declaration, store, self.clock, endpoint, memory.status_unsure);
         let level = self.level(declaration, memory);
-        let intent = memory.recall(declaration, &self.settings, Instant::now());
+        let intent = memory.recall(declaration, &self.settings, self.clock.now());
         let suspended = declaration.spec.is_ok_and(|spec| spec.suspend);
         let intent = match intent {
             Ok(intent) if !suspended => intent,
@@ -108,6 +114,7 @@ impl<S: Service> Engine<S> {
                     Err(objection) if !suspended => report.objection(&objection).await,
                     intent => report.suspended(intent.ok().as_deref()).await,
                 };
+                memory.status_unsure = report.is_unsure();
                 return written.map_or_else(Next::After, |()| Next::OnChange);
             }
         };
@@ -115,7 +122,7 @@ impl<S: Service> Engine<S> {
         cell.keep_for(&intent.roster);
         memory.cell = Some(Arc::clone(&cell));
         let urgency = Urgency::new(level);
-        let mut pass = Pass { engine: self, intent, cell, memory, report, urgency, cancel };
+        let mut pass = Pass { engine: self, intent, cell, memory, report, level, urgency, cancel };
         let end = pass.walk().await;
         pass.conclude(end, declaration).await
     }
@@ -166,24 +173,41 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 self.report.refused(&found, error).await
             }
             // What was done is not lost: the next pass reads it off the view, the next process off the channel.
-            Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
+            Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => {
+                self.memory.status_unsure = self.report.is_unsure();
+                return Next::AtOnce;
+            }
             // Nothing was seen, so nothing is known that the status does not say.
             Err(Halt::Interrupted) if self.cell.listed().is_none() => Ok(()),
             Err(Halt::Interrupted) => self.report.stopped(&found).await,
         };
-        written.map_or_else(Next::After, |()| Next::After(self.due_in(end.is_err())))
+        self.memory.status_unsure = self.report.is_unsure();
+        let due = self.due_in(&end, &found);
+        Next::After(match written {
+            Ok(()) => due,
+            // A refused call is not made again just because its status could not be written.
+            Err(rest) if end.is_err() => rest.max(due),
+            Err(rest) => rest.min(due),
+        })
     }
 
     /// How long until something is due.
-    fn due_in(&self, refused: bool) -> Duration {
-        let resync = self.cell.until_resync(self.interval());
-        if refused {
+    fn due_in(&self, end: &Result<(), Halt>, found: &Findings) -> Duration {
+        if end.is_err() {
             let doublings = self.memory.refusals.saturating_sub(1).min(16);
             return (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST));
         }
+        let resync = self.cell.until_resync(self.interval());
+        if self.intent.mode == Mode::Observe {
+            return resync.max(LEAST_REST);
+        }
+        // Somebody left after the plan was made: a listing showed it that another pass, or this one, asked for since.
+        if found.unplanned() > 0 {
+            return LEAST_REST;
+        }
         let now = self.engine.clock.now();
-        let retry = self.memory.problems.next_retry().filter(|_| self.intent.mode == Mode::Enforce);
+        let retry = self.memory.problems.next_retry();
         let retry = retry.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        retry.map_or(resync, |retry| retry.min(resync))
+        retry.map_or(resync, |retry| retry.min(resync)).max(LEAST_REST)
     }
 }

@@ -22,6 +22,12 @@ const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 /// Progress is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
+/// From when on an outage is told of a resource that was as declared when last seen.
+const LONG_OUTAGE: Duration = Duration::from_mins(10);
+
+/// When progress is told again that could not be written.
+const PROGRESS_AFTER_FAILURE: Duration = Duration::from_mins(5);
+
 /// When a status that did not get through is tried again.
 const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
 
@@ -36,8 +42,11 @@ pub(super) struct Report<'a, T> {
     generation: i64,
     requested_at: Option<&'a str>,
     before: ChannelMembershipStatus,
+    began: Instant,
     next_progress: Instant,
     told: Option<(Reason, usize)>,
+    /// A write was sent whose answer never came, so the status in the cluster may be that one.
+    unsure: bool,
 }
 
 impl<'a, T: Store> Report<'a, T> {
@@ -46,6 +55,7 @@ impl<'a, T: Store> Report<'a, T> {
         store: &'a mut T,
         clock: Clock,
         endpoint: Option<&'a str>,
+        unsure: bool,
     ) -> Self {
         Self {
             store,
@@ -54,8 +64,10 @@ impl<'a, T: Store> Report<'a, T> {
             generation: declaration.generation,
             requested_at: declaration.requested_at,
             before: declaration.status.cloned().unwrap_or_default(),
+            began: Instant::now(),
             next_progress: Instant::now() + FIRST_PROGRESS,
             told: None,
+            unsure,
         }
     }
 
@@ -64,10 +76,39 @@ impl<'a, T: Store> Report<'a, T> {
         self.next_progress
     }
 
+    /// Calls fail and are made again, over a resource of which nothing new is known. A short outage is nobody's business: it
+    /// would take Ready from all resources at once.
+    pub(super) async fn outage(&mut self, error: &CallError) {
+        self.skip_progress();
+        if self.began.elapsed() < LONG_OUTAGE || self.told.is_some() {
+            return;
+        }
+        self.told = Some((Reason::Retrying, 0));
+        let message = format!("the channel could not be listed for some time: {error}; the call is made again");
+        self.tell(self.with_conditions(self.before.clone(), Reason::Retrying, true, &message)).await;
+    }
+
+    /// Leaves progress untold for a while.
+    pub(super) fn skip_progress(&mut self) {
+        self.next_progress = Instant::now() + PROGRESS_EVERY;
+    }
+
+    /// Whether the status says how many are present.
+    pub(super) fn has_counts(&self) -> bool {
+        self.before.present.is_some()
+    }
+
+    /// Whether it is unknown what stands in the cluster.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
     /// The pass came to its end.
     pub(super) async fn outcome(&mut self, found: &Findings) -> Result<(), Duration> {
         let reason = if found.intent.mode == Mode::Observe {
             Reason::Observed
+        } else if found.unplanned() > 0 {
+            Reason::Adding
         } else if found.pending > 0 {
             Reason::Retrying
         } else if found.failed == 0 {
@@ -89,7 +130,13 @@ impl<'a, T: Store> Report<'a, T> {
 
     /// The spec cannot be carried out as it is.
     pub(super) async fn objection(&mut self, objection: &Objection) -> Result<(), Duration> {
-        let status = self.with_conditions(self.before.clone(), objection.reason, true, &objection.message);
+        let mut status = self.before.clone();
+        if status.observed_generation != Some(self.generation) {
+            // The numbers are of another spec.
+            status = ChannelMembershipStatus { conditions: status.conditions, ..ChannelMembershipStatus::default() };
+        }
+        status.channel = objection.channel.clone().or(status.channel);
+        let status = self.with_conditions(status, objection.reason, true, &objection.message);
         self.finish(self.handled(status)).await
     }
 
@@ -106,7 +153,8 @@ impl<'a, T: Store> Report<'a, T> {
 
     /// The process stops in the middle: what was done is recorded.
     pub(super) async fn stopped(&mut self, found: &Findings) -> Result<(), Duration> {
-        if self.before.present == Some(narrow(found.present)) {
+        let counts = (Some(narrow(found.present)), Some(narrow(found.failed)));
+        if (self.before.present, self.before.failed) == counts {
             return Ok(());
         }
         let status = self.status(found, Reason::Adding, &message::adding(found, None));
@@ -115,15 +163,20 @@ impl<'a, T: Store> Report<'a, T> {
 
     /// The pass goes on.
     pub(super) async fn progress(&mut self, found: &Findings, reason: Reason, message: &str) {
-        self.next_progress = Instant::now() + PROGRESS_EVERY;
+        self.skip_progress();
         let news = (reason, found.present);
         if self.told == Some(news) {
             return;
         }
         self.told = Some(news);
-        let status = self.status(found, reason, message);
+        self.tell(self.status(found, reason, message)).await;
+    }
+
+    async fn tell(&mut self, status: ChannelMembershipStatus) {
         if let Err(error) = self.write(status).await {
             tracing::warn!(%error, "failed to write progress");
+            // A turn to call may be granted meanwhile and lie idle: an API server that hangs costs that once.
+            self.next_progress = Instant::now() + PROGRESS_AFTER_FAILURE;
         }
     }
 
@@ -152,7 +205,8 @@ impl<'a, T: Store> Report<'a, T> {
         message: &str,
     ) -> ChannelMembershipStatus {
         let message = match self.endpoint {
-            Some(endpoint) => format!("{message} [the service is {endpoint}, not AWS]"),
+            // In front, because a long message is cut at its end.
+            Some(endpoint) => format!("[{endpoint}, not AWS] {message}"),
             None => message.to_owned(),
         };
         let state = State::of(reason, complete);
@@ -198,10 +252,12 @@ impl<'a, T: Store> Report<'a, T> {
             resync_interval: self.before.resync_interval,
             ..status.clone()
         };
-        if alone == self.before {
+        if alone == self.before && !self.unsure {
             return Ok(());
         }
-        self.store.write_status(&status).await?;
+        let written = self.store.write_status(&status).await;
+        self.unsure = matches!(written, Err(StoreError::Unavailable(_)));
+        written?;
         if let Some(ready) = status.conditions.first() {
             tracing::info!(
                 generation = self.generation,

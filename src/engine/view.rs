@@ -1,7 +1,7 @@
 //! Who is in a channel, as far as this process knows?
 //!
 //! One [`Cell`] is shared by all resources of a channel, type and bearer: what one bearer may not see says nothing about
-//! another's view. It keeps who of the declared is there and how many others are, so memory follows what is declared.
+//! another's view. It keeps who of the declared is there, and of the others a few hundred, so memory follows what is declared.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,10 @@ use crate::membership::roster::Roster;
 /// Reads right after a write miss it now and then (seen for up to 2.5 s), so what a listing does not show of people added this
 /// short a time before it began is doubted, and not the people.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// So many others are kept too: a resource that is made later, for people who are there already, then needs no call. At some
+/// 20 bytes each, 5,000 channels full of strangers cost 50 MB.
+const KEPT_OTHERS: usize = 500;
 
 /// The live views of all channels in use.
 pub struct Views<S> {
@@ -78,6 +82,8 @@ pub(super) struct Flight {
     pub(super) urgency: Urgency,
     /// How it goes.
     pub(super) news: watch::Receiver<Listing>,
+    /// Ends a rest after a call that failed: somebody asks now.
+    pub(super) wake: Arc<Notify>,
 }
 
 /// How a listing goes.
@@ -142,6 +148,9 @@ impl Cell {
         if let Some(flight) = &state.flight {
             // One that began too early is waited for all the same: there is one listing at a time.
             flight.urgency.raise(level);
+            if level == Level::Edit {
+                flight.wake.notify_one();
+            }
             return Look::Wait(flight.news.clone());
         }
         if state.view.as_ref().is_some_and(|view| view.began >= not_before) {
@@ -157,7 +166,7 @@ impl Cell {
         wanted_by.push(Arc::downgrade(roster));
     }
 
-    /// Who of the declared is there.
+    /// Who is there: whoever is declared, and perhaps others.
     pub(super) fn there(&self) -> NameSet {
         lock(&self.state).view.as_ref().map(|view| view.there.clone()).unwrap_or_default()
     }
@@ -219,6 +228,9 @@ impl Cell {
         let rosters: Vec<Arc<Roster>> = state.wanted_by.iter().filter_map(Weak::upgrade).collect();
         let wanted = |name: &str| rosters.iter().any(|roster| roster.names().contains(name));
         let mut there: NameSet = names.iter().filter(|name| wanted(name)).collect();
+        if names.len() - there.len() <= KEPT_OTHERS {
+            there = names.clone();
+        }
         let before = state.view.take();
         let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
         added.retain(|(_, at)| *at + SETTLING > began);

@@ -6,7 +6,8 @@ use std::pin::pin;
 use super::message;
 use super::pass::{Halt, Pass};
 use super::store::Store;
-use crate::api::Reason;
+use crate::api::{Mode, Reason};
+use crate::chime::pace::Level;
 use crate::chime::port::{CallError, Service};
 
 /// What a pass waits for.
@@ -30,6 +31,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 output = &mut future => return Ok(output),
                 () = tokio::time::sleep_until(self.report.next_progress()) => {}
             }
+            if !self.has_progress() {
+                match waiting {
+                    Waiting::Again(error) if self.intent.mode == Mode::Enforce => self.report.outage(error).await,
+                    _ => self.report.skip_progress(),
+                }
+                continue;
+            }
             let found = self.findings();
             let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
             let (reason, message) = match waiting {
@@ -40,5 +48,15 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             };
             self.report.progress(&found, reason, &message).await;
         }
+    }
+
+    /// Whether there is progress to tell. Whoever only observes is never reconciling. Who was counted before is not to be
+    /// counted as missing just because this process has not listed the channel yet, and looking again at a channel where
+    /// everybody is takes nothing of that back: thousands of resources may wait for their resync at once.
+    fn has_progress(&mut self) -> bool {
+        if self.intent.mode == Mode::Observe || self.cell.listed().is_none() && self.report.has_counts() {
+            return false;
+        }
+        self.level == Level::Edit || self.findings().pending > 0
     }
 }

@@ -4,6 +4,7 @@
 //! `arn:<partition>:chime:<region>:<account>:` comes `app-instance/<id>`, then `/channel/<id>`, `/user/<id>` or `/bot/<id>`.
 //! Ids hold `:` and `@`, so an ARN is split in at most six parts, and ARNs are compared byte for byte.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -75,25 +76,26 @@ impl ChannelArn {
         &self.text[self.app_instance_end + "/channel/".len()..]
     }
 
-    /// The one identity of a member of this channel, however it was written: `alice`, `user/alice`, `bot/helper` or in full.
-    pub fn member(&self, written: &str) -> Result<MemberArn, ArnError> {
-        let app_instance = self.app_instance();
+    /// The one identity of a member of this channel, however it was written: `alice`, `user/alice`, `bot/helper` or in full. It
+    /// is given as the name within the channel.
+    pub fn name<'a>(&self, written: &'a str) -> Result<Cow<'a, str>, ArnError> {
         if written.starts_with("arn:") {
-            let member = MemberArn::parse(written)?;
-            if member.app_instance() == app_instance {
-                return Ok(member);
-            }
-            return Err(ArnError::ForeignMember { member: shown(written), app_instance: app_instance.to_owned() });
+            MemberArn::check(written)?;
+            return self.name_of(written).map(Cow::Borrowed).ok_or_else(|| ArnError::ForeignMember {
+                member: shown(written),
+                app_instance: self.app_instance().to_owned(),
+            });
         }
-        let (kind, id) = match written.split_once('/') {
-            None => ("user", written),
-            Some((kind @ ("user" | "bot"), id)) => (kind, id),
-            Some(_) => return Err(ArnError::NotAMember(shown(written))),
-        };
-        if !is_id(id) {
-            return Err(ArnError::NotAMember(shown(written)));
+        match written.split_once('/') {
+            None if is_id(written) => Ok(Cow::Owned(format!("user/{written}"))),
+            Some(("user" | "bot", id)) if is_id(id) => Ok(Cow::Borrowed(written)),
+            _ => Err(ArnError::NotAMember(shown(written))),
         }
-        Ok(MemberArn(format!("{app_instance}/{kind}/{id}").into()))
+    }
+
+    /// The member whom somebody wrote so: see [`Self::name`].
+    pub fn member(&self, written: &str) -> Result<MemberArn, ArnError> {
+        self.name(written).map(|name| self.member_named(&name))
     }
 
     /// A member's name within this channel: what follows the app instance in its ARN. `None` for other app instances.
@@ -114,10 +116,15 @@ pub struct MemberArn(Arc<str>);
 impl MemberArn {
     /// Reads the full ARN of a user or bot.
     pub fn parse(text: &str) -> Result<Self, ArnError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    fn check(text: &str) -> Result<(), ArnError> {
         let refused = || ArnError::NotAMember(shown(text));
         let (_, resource) = split_app_instance(text).ok_or_else(refused)?;
         match resource.split_once('/') {
-            Some(("user" | "bot", id)) if is_id(id) => Ok(Self(text.into())),
+            Some(("user" | "bot", id)) if is_id(id) => Ok(()),
             _ => Err(refused()),
         }
     }
@@ -127,14 +134,14 @@ impl MemberArn {
         &self.0
     }
 
-    /// The ARN of the app instance that the member is of.
-    pub fn app_instance(&self) -> &str {
-        split_app_instance(&self.0).map_or("", |(end, _)| &self.0[..end])
-    }
-
     /// Whether this is a bot and not a user.
     pub fn is_bot(&self) -> bool {
         split_app_instance(&self.0).is_some_and(|(_, resource)| resource.starts_with("bot/"))
+    }
+
+    /// The ARN of the app instance that the member is of.
+    pub fn app_instance(&self) -> &str {
+        split_app_instance(&self.0).map_or("", |(end, _)| &self.0[..end])
     }
 }
 
@@ -215,25 +222,23 @@ mod tests {
     fn a_member_is_the_same_however_it_is_written() {
         let full = format!("{INSTANCE}/user/alice");
         for written in ["alice", "user/alice", &full] {
-            assert_eq!(channel().member(written).unwrap().as_str(), full);
+            assert_eq!(channel().name(written).unwrap(), "user/alice");
         }
-        let bot = channel().member("bot/helper").unwrap();
-        assert_eq!(bot.as_str(), format!("{INSTANCE}/bot/helper"));
-        assert!(bot.is_bot());
+        assert_eq!(channel().member_named("user/alice").as_str(), full);
+        assert_eq!(channel().name("bot/helper").unwrap(), "bot/helper");
     }
 
     #[test]
     fn ids_with_colons_and_at_signs_are_whole() {
         for id in ["us-east-1:0f0a", "a@b.c", "x"] {
-            let full = format!("{INSTANCE}/user/{id}");
-            assert_eq!(channel().member(&full).unwrap(), channel().member(id).unwrap());
+            assert_eq!(channel().name(&format!("{INSTANCE}/user/{id}")).unwrap(), channel().name(id).unwrap());
         }
     }
 
     #[test]
     fn a_member_of_another_app_instance_is_refused_by_name() {
         let foreign = "arn:aws:chime:us-east-1:123456789012:app-instance/other/user/bob";
-        let error = channel().member(foreign).unwrap_err();
+        let error = channel().name(foreign).unwrap_err();
         assert!(matches!(error, ArnError::ForeignMember { .. }));
         assert!(error.to_string().contains(foreign), "{error}");
     }
@@ -258,8 +263,8 @@ mod tests {
     #[test]
     fn what_is_no_member_is_refused_without_a_panic() {
         for bad in ["", "-a", "a-", "a b", "admin/alice", "user/", "ü", "arn:", "arn:aws:chime:::x", "a/b/c"] {
-            assert!(channel().member(bad).is_err(), "{bad}");
+            assert!(channel().name(bad).is_err(), "{bad}");
         }
-        assert!(channel().member(&"é".repeat(5000)).unwrap_err().to_string().len() < 1000);
+        assert!(channel().name(&"é".repeat(5000)).unwrap_err().to_string().len() < 1000);
     }
 }

@@ -6,28 +6,18 @@ use super::names::NameSet;
 use super::problem::Problems;
 use super::roster::Roster;
 
-/// What one pass over a channel will do, and what it will leave for later.
+/// What one pass over a channel will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Names to add now, sorted.
     pub add: NameSet,
-    /// How many of the declared are there.
-    pub present: usize,
-    /// How many of the declared are missing and not due yet.
-    pub resting: usize,
 }
 
 impl Plan {
     /// Every declared member is there, is added now, or rests because of a problem that is not due yet.
     pub fn new(roster: &Roster, live: &NameSet, problems: &Problems, now: Timestamp) -> Self {
-        let present = roster.names().iter().filter(|name| live.contains(name)).count();
-        let add: NameSet = roster
-            .names()
-            .iter()
-            .filter(|name| !live.contains(name))
-            .filter(|name| problems.get(name).is_none_or(|problem| problem.next_attempt <= now))
-            .collect();
-        Self { present, resting: roster.len() - present - add.len(), add }
+        let due = |name: &str| problems.get(name).is_none_or(|problem| problem.next_attempt <= now);
+        Self { add: roster.names().iter().filter(|name| !live.contains(name) && due(name)).collect() }
     }
 }
 
@@ -61,12 +51,11 @@ mod tests {
             }
             let now = Timestamp::from_second(later).unwrap();
             let plan = Plan::new(&roster, &live, &problems, now);
-            prop_assert_eq!(plan.present + plan.add.len() + plan.resting, roster.len());
-            for name in plan.add.iter() {
-                prop_assert!(roster.names().contains(name) && !live.contains(name));
-                prop_assert!(later >= 3600 || !refused.iter().any(|refused| refused == name));
+            for name in roster.names().iter() {
+                let rests = later < 3600 && refused.iter().any(|refused| refused == name);
+                prop_assert_eq!(plan.add.contains(name), !live.contains(name) && !rests, "{}", name);
             }
-            prop_assert!(later < 3600 || plan.resting == 0);
+            prop_assert!(plan.add.iter().all(|name| roster.names().contains(name)));
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Problem {
     pub message: String,
     /// How often adding was tried since the member was first refused.
     pub attempts: u32,
+    /// How often in a row the code was one that nobody knows, or none.
+    unknown: u32,
     /// When it was first refused.
     pub first_seen: Timestamp,
     /// When it is tried again at the earliest.
@@ -31,34 +33,39 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The problem of a member who failed `attempts` times; `rest` says how long to wait after so many (1 for the first)
+    /// The problem of a member who failed once more; `rest` says how long to wait after so many attempts (1 for the first)
     /// where it may pass by itself.
-    fn new(
+    fn after(
+        before: Option<&Self>,
         code: Option<&str>,
         message: &str,
-        attempts: u32,
-        first_seen: Timestamp,
         now: Timestamp,
         rest: impl FnOnce(u32) -> Duration,
     ) -> Self {
-        let transient = is_transient(code, attempts);
-        let rest = if transient { rest(attempts) } else { REFUSED_REST };
+        let attempts = before.map_or(1, |before| before.attempts.saturating_add(1));
+        let answer = Answer::of(code);
+        let unknown = before.map_or(0, |before| before.unknown);
+        let unknown = if answer == Answer::Unknown { unknown.saturating_add(1) } else { 0 };
+        let transient = is_transient(answer, unknown);
         Self {
             transient,
             code: code.unwrap_or(NO_CODE).to_owned(),
             message: message.to_owned(),
             attempts,
-            first_seen,
-            next_attempt: now.checked_add(rest).unwrap_or(Timestamp::MAX),
+            unknown,
+            first_seen: before.map_or(now, |before| before.first_seen),
+            next_attempt: now
+                .checked_add(if transient { rest(attempts) } else { REFUSED_REST })
+                .unwrap_or(Timestamp::MAX),
         }
     }
 }
 
-fn is_transient(code: Option<&str>, attempts: u32) -> bool {
-    match Answer::of(code) {
+fn is_transient(answer: Answer, unknown: u32) -> bool {
+    match answer {
         // A conflict gets here only when nobody can find the member there.
         Answer::Transient | Answer::Conflict => true,
-        Answer::Unknown => attempts < UNKNOWN_TRIES,
+        Answer::Unknown => unknown < UNKNOWN_TRIES,
         Answer::Refused => false,
     }
 }
@@ -77,17 +84,24 @@ impl Problems {
         now: Timestamp,
         backoff: impl FnOnce(u32) -> Duration,
     ) {
-        let before = self.0.get(name);
-        let attempts = before.map_or(1, |problem| problem.attempts.saturating_add(1));
-        let first_seen = before.map_or(now, |problem| problem.first_seen);
-        let problem = Problem::new(code, message, attempts, first_seen, now, backoff);
+        let problem = Problem::after(self.0.get(name), code, message, now, backoff);
         self.0.insert(name.into(), problem);
     }
 
     /// Takes over what an earlier process wrote down.
-    pub fn restore(&mut self, name: &str, code: &str, message: &str, attempts: u32, seen: Timestamp, next: Timestamp) {
-        let problem = Problem::new(Some(code), message, attempts, seen, seen, |_| Duration::ZERO);
-        self.0.insert(name.into(), Problem { next_attempt: next, ..problem });
+    pub fn restore(
+        &mut self,
+        name: &str,
+        code: &str,
+        message: &str,
+        attempts: u32,
+        first_seen: Timestamp,
+        next_attempt: Timestamp,
+    ) {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let transient = is_transient(Answer::of(Some(&code)), attempts);
+        let problem = Problem { transient, code, message, attempts, unknown: attempts, first_seen, next_attempt };
+        self.0.insert(name.into(), problem);
     }
 
     /// The member is there, or nobody wants it any more.
@@ -162,6 +176,13 @@ mod tests {
             assert!(problems(&[code; 4]).get("user/a").unwrap().transient);
             assert!(!problems(&[code; 5]).get("user/a").unwrap().transient);
         }
+    }
+
+    #[test]
+    fn what_was_known_to_pass_does_not_count_among_the_tries_of_what_nobody_knows() {
+        let mut problems = problems(&[Some("ServiceFailure"); 7]);
+        problems.record("user/a", None, "", Timestamp::UNIX_EPOCH, |_| Duration::ZERO);
+        assert!(problems.get("user/a").unwrap().transient);
     }
 
     #[test]

@@ -13,14 +13,8 @@ pub struct Roster {
 impl Roster {
     /// Reads names as people write them. Whoever is written twice, once short and once in full, counts once.
     pub fn read<'a>(channel: &ChannelArn, written: impl IntoIterator<Item = &'a str>) -> Result<Self, ArnError> {
-        let members = written.into_iter().map(|name| channel.member(name)).collect::<Result<Vec<_>, _>>()?;
-        let names = members.iter().filter_map(|member| channel.name_of(member.as_str())).collect();
-        Ok(Self { channel: channel.clone(), names })
-    }
-
-    /// The channel that they are declared for.
-    pub fn channel(&self) -> &ChannelArn {
-        &self.channel
+        let names = written.into_iter().map(|name| channel.name(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { channel: channel.clone(), names: names.iter().map(|name| &**name).collect() })
     }
 
     /// How many members are declared.

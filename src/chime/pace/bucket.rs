@@ -55,11 +55,6 @@ impl Bucket {
         self.full_at - CREDIT
     }
 
-    /// How long the call after `further` others will wait.
-    pub(super) fn wait(&self, now: Instant, further: u32) -> Duration {
-        self.ready_at().saturating_duration_since(now).saturating_add(self.interval().saturating_mul(further))
-    }
-
     pub(super) fn take(&mut self, now: Instant) {
         self.full_at = self.full_at.max(now) + self.interval();
     }

@@ -22,11 +22,13 @@ pub(super) struct ChannelPace {
     waiting: usize,
     /// When the channel had its last turn or joined the round; the least is next.
     pub(super) turn: u64,
+    /// Whether the last call that waited left without having had its turn.
+    left_unserved: bool,
 }
 
 impl Channel {
     pub(super) fn new(batch: Bucket, list: Bucket) -> Self {
-        Self(Mutex::new(ChannelPace { batch, list, waiting: 0, turn: 0 }))
+        Self(Mutex::new(ChannelPace { batch, list, waiting: 0, turn: 0, left_unserved: false }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ChannelPace> {
@@ -49,16 +51,19 @@ impl ChannelPace {
         self.bucket(operation).map(|bucket| bucket.ready_at())
     }
 
-    /// One more call waits. Who joins the round goes to its end.
+    /// One more call waits. Who joins the round goes to its end, but for one who left it without a turn: a resource that is
+    /// edited every few seconds would never have one.
     pub(super) fn join_round(&mut self, turns: &AtomicU64) {
-        if self.waiting == 0 {
+        if self.waiting == 0 && !self.left_unserved {
             self.turn = turns.fetch_add(1, Ordering::Relaxed);
         }
         self.waiting += 1;
     }
 
-    pub(super) fn leave_round(&mut self) {
+    /// A call waits no longer.
+    pub(super) fn leave_round(&mut self, served: bool) {
         self.waiting = self.waiting.saturating_sub(1);
+        self.left_unserved = !served;
     }
 
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {

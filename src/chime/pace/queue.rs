@@ -168,12 +168,6 @@ impl Bearer {
 }
 
 impl Queue {
-    /// How many waiting calls of other channels are at least as urgent.
-    pub(super) fn ahead_of(&self, own: &Arc<Channel>, level: Level) -> usize {
-        let ahead = |waiter: &&Waiter| !Arc::ptr_eq(own, &waiter.channel) && waiter.urgency.level() <= level;
-        self.waiters.values().filter(ahead).count()
-    }
-
     fn join(&mut self, waiter: Waiter) -> u64 {
         waiter.channel.lock().join_round(&self.turns);
         let arrival = self.arrivals;
@@ -182,9 +176,9 @@ impl Queue {
         arrival
     }
 
-    fn leave(&mut self, arrival: u64) -> Option<Waiter> {
+    fn leave(&mut self, arrival: u64, served: bool) -> Option<Waiter> {
         let waiter = self.waiters.remove(&arrival)?;
-        waiter.channel.lock().leave_round();
+        waiter.channel.lock().leave_round(served);
         Some(waiter)
     }
 
@@ -214,7 +208,7 @@ impl Queue {
                 Ok((arrival, channel, operation)) => {
                     // It may fail though the queue is locked: the channel's bucket may have just served another bearer.
                     if self.take(&channel, operation, now)
-                        && let Some(waiter) = self.leave(arrival)
+                        && let Some(waiter) = self.leave(arrival, true)
                     {
                         granted.push((waiter.grant, Permit::new(bearer, &channel, operation, now)));
                     }
@@ -265,6 +259,6 @@ struct Seat<'a> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.bearer.lock().leave(self.arrival);
+        self.bearer.lock().leave(self.arrival, false);
     }
 }

@@ -247,8 +247,6 @@ async fn a_wait_that_is_dropped_costs_nobody_anything() {
         let waiting = bench.pacer.permit(&place, LIST, &urgency);
         assert!(tokio::time::timeout(Duration::ZERO, waiting).await.is_err());
     }
-    let ahead = bench.pacer.expected_wait(&target(1), LIST, Level::Resync, 1);
-    assert!(ahead <= Duration::from_millis(125), "those who left are still counted: {ahead:?}");
     bench.call(1, target(1), LIST, &urgency);
     let order = bench.order().await;
     assert!(order[1].1 <= Duration::from_millis(127), "{order:?}");
@@ -361,16 +359,28 @@ async fn a_forgotten_bucket_buys_no_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_many_batches_can_be_told_beforehand() {
-    let pacer = pacer(Rates::default());
-    assert_eq!(pacer.batch_rate(&target(1)), Some(0.8));
-    let wait = |calls| pacer.expected_wait(&target(1), BATCH, Level::Edit, calls);
-    assert_eq!(wait(0), Duration::ZERO);
-    assert_eq!(wait(1), Duration::ZERO);
-    assert_eq!(wait(101), Duration::from_secs(125));
-    let free = self::pacer(Rates::UNLIMITED);
-    assert_eq!(free.batch_rate(&target(1)), None);
-    assert_eq!(free.expected_wait(&target(1), BATCH, Level::Edit, u32::MAX), Duration::ZERO);
+async fn the_rate_of_batches_in_force_is_told() {
+    assert_eq!(pacer(Rates::default()).batch_rate(&target(1)), Some(0.8));
+    assert_eq!(pacer(Rates::UNLIMITED).batch_rate(&target(1)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_whose_call_left_without_its_turn_keeps_its_place() {
+    let mut bench = Bench::new(Rates::default());
+    let urgency = Urgency::new(Level::Edit);
+    bench.call(0, target(0), LIST, &urgency);
+    bench.settle().await;
+    let place = target(1);
+    let pacer = Arc::clone(&bench.pacer);
+    let mut edited = Box::pin(pacer.permit(&place, LIST, &urgency));
+    assert!(futures::poll!(&mut edited).is_pending());
+    for channel in 2..6 {
+        bench.call(channel, target(channel), LIST, &urgency);
+    }
+    bench.settle().await;
+    drop(edited);
+    bench.call(1, target(1), LIST, &urgency);
+    assert_eq!(names(&bench.order().await), [0, 1, 2, 3, 4, 5]);
 }
 
 #[tokio::test(start_paused = true)]

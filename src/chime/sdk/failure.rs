@@ -10,7 +10,10 @@ use aws_sdk_chimesdkmessaging::operation::RequestId;
 use crate::chime::port::{CallError, CallErrorClass, Operation};
 
 /// The longest message that is kept, in characters.
-const MOST_MESSAGE: usize = 512;
+pub(super) const MOST_MESSAGE: usize = 512;
+
+/// The longest code that is kept, in characters: the longest of the service's enum has 36.
+pub(super) const MOST_CODE: usize = 64;
 
 /// Reads a failure of the SDK.
 ///
@@ -33,6 +36,7 @@ where
             }
         }
         SdkError::ResponseError(_) => unreadable(error),
+        _ if credentials_timed_out(error) => (CallErrorClass::Transient, "Timeout".to_owned(), causes(error)),
         _ if has_cause::<CredentialsError>(error) => {
             (CallErrorClass::AccessDenied, "CredentialsNotLoaded".to_owned(), causes(error))
         }
@@ -43,7 +47,7 @@ where
         SdkError::ConstructionFailure(_) => (CallErrorClass::Refused, "InvalidRequest".to_owned(), causes(error)),
         _ => (CallErrorClass::Transient, "ConnectionFailed".to_owned(), causes(error)),
     };
-    let message = cut(message);
+    let (code, message) = (tidy(&code, MOST_CODE), tidy(&message, MOST_MESSAGE));
     CallError { class, operation, code, message, request_id: error.request_id().map(str::to_owned) }
 }
 
@@ -123,14 +127,27 @@ fn without_canonical_request(message: &str) -> &str {
     message[..end.unwrap_or(message.len())].trim_end()
 }
 
+/// An error and what caused it, down to the first cause.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Whoever gives out credentials was slow; that passes by itself, unlike credentials that are not there.
+fn credentials_timed_out(error: &(dyn Error + 'static)) -> bool {
+    let slow = |cause: &(dyn Error + 'static)| {
+        matches!(cause.downcast_ref::<CredentialsError>(), Some(CredentialsError::ProviderTimedOut(_)))
+    };
+    chain(error).any(slow)
+}
+
 fn has_cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.downcast_ref::<T>().is_some())
+    chain(error).any(|error| error.downcast_ref::<T>().is_some())
 }
 
 /// The error and what caused it, each said once.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
-    for cause in std::iter::successors(Some(error), |&error| error.source()) {
+    for cause in chain(error) {
         let text = cause.to_string();
         if !said.ends_with(&text) {
             if !said.is_empty() {
@@ -142,12 +159,14 @@ fn causes(error: &(dyn Error + 'static)) -> String {
     said
 }
 
-fn cut(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(MOST_MESSAGE) {
-        message.truncate(end);
-        message.push('…');
+/// What the service wrote, fit for one line of a log or a status: without control characters, and not longer than `most`
+/// characters.
+pub(super) fn tidy(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
+        line.push('…');
     }
-    message
+    line
 }
 
 #[cfg(test)]
@@ -181,6 +200,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        assert_eq!(cut("é".repeat(600)).chars().count(), MOST_MESSAGE + 1);
+        assert_eq!(tidy(&"é".repeat(600), MOST_MESSAGE).chars().count(), MOST_MESSAGE + 1);
+        assert_eq!(tidy("two\nlines\u{1b}[31m", 64), "two lines [31m");
     }
 }

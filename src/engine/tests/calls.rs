@@ -162,3 +162,17 @@ async fn a_listing_that_misses_people_added_a_moment_ago_is_doubted_and_not_the_
     resource.pass(&engine).await;
     assert_eq!(service.calls(Batch), 2, "what a listing does not show long after an add is gone");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_comes_later_for_people_who_are_there_needs_no_call() {
+    let service = Fake::default();
+    service.with(|channel| channel.members.extend(users(300).iter().map(|id| (user(id), MembershipType::Default))));
+    let engine = engine(&service);
+    let mut first = Resource::declaring(users(10));
+    first.pass(&engine).await;
+    let calls = service.all_calls();
+    let mut second = Resource::declaring(users(300));
+    second.pass(&engine).await;
+    assert_eq!(service.all_calls(), calls);
+    assert_eq!(second.conditions(), READY);
+}

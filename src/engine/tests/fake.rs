@@ -54,7 +54,8 @@ pub struct Channel {
     /// Code of the service for each of these members, as often as it says.
     pub refused: BTreeMap<String, (Option<String>, usize)>,
     /// Batches that hold such a member are refused whole.
-    pub poison: Option<String>,
+    pub poison: Vec<String>,
+    pub describe_denied: bool,
     /// Listings do not show these yet.
     pub unseen: Vec<String>,
     /// These are left out of a batch's answer.
@@ -129,7 +130,7 @@ impl Service for Fake {
         let members: Vec<String> = members.iter().map(|member| member.as_str().to_owned()).collect();
         let made = Made { operation, members: members.clone(), token: None };
         self.call(made, |channel| {
-            if channel.poison.as_ref().is_some_and(|poison| members.contains(poison)) {
+            if channel.poison.iter().any(|poison| members.contains(poison)) {
                 return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
             }
             let mut answer = BatchAnswer::default();
@@ -162,6 +163,9 @@ impl Service for Fake {
         let operation = Operation::DescribeChannelMembership;
         let made = Made { operation, members: vec![member.as_str().to_owned()], token: None };
         self.call(made, |channel| {
+            if channel.describe_denied {
+                return Err(error(operation, CallErrorClass::AccessDenied, "AccessDenied"));
+            }
             let kind = channel.members.get(member.as_str()).copied();
             Ok(kind.map(|kind| Membership { membership_type: Some(kind), invited_by: None }))
         })

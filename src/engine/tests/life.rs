@@ -195,3 +195,109 @@ async fn a_trial_against_another_service_says_so_in_every_status() {
     resource.pass(&engine).await;
     assert!(resource.message().contains("http://127.0.0.1:4010, not AWS"), "{}", resource.message());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_taken_back_leaves_drift_detection_as_it_was() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    resource.requested_at = Some("a".to_owned());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    resource.pass(&engine).await;
+    resource.requested_at = None;
+    let before = service.calls(List);
+    resource.live(&engine, Duration::from_hours(10)).await;
+    let lists = service.calls(List) - before;
+    assert!((10..=12).contains(&lists), "{lists} listings in 10 resync intervals");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_behind_a_queue_takes_ready_from_nobody() {
+    let service = Fake::default();
+    service.with(|channel| {
+        channel.members.extend(users(1000).iter().map(|id| (user(id), crate::api::MembershipType::Default)));
+    });
+    let mut resource = Resource::declaring(users(1000));
+    resource.pass(&engine(&service)).await;
+    let written = resource.written.statuses.len();
+    let slow = Rates { channel_list: Some("1".parse().unwrap()), ..Rates::UNLIMITED };
+    let restarted = engine_at(&service, slow);
+    resource.memory = Memory::default();
+    resource.live(&restarted, Duration::from_hours(5)).await;
+    assert_eq!(resource.written.statuses.len(), written, "a listing of 20 s is nobody's business");
+    assert_eq!(resource.written.events.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_the_first_listing_leaves_the_status_alone() {
+    let service = Fake::default();
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine(&service)).await;
+    let written = resource.written.statuses.len();
+    let stop = CancellationToken::new();
+    let restarted = engine_until(&service, Rates::UNLIMITED, stop.clone());
+    service.with(|channel| channel.faults.extend((0..99).map(|_| Fault::Before(Transient, "ServiceFailure"))));
+    resource.memory = Memory::default();
+    resource.cancel = stop.child_token();
+    tokio::join!(resource.pass(&restarted), async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stop.cancel();
+    });
+    assert_eq!(resource.written.statuses.len(), written);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_ten_minutes_is_told_of_a_resource_that_was_ready() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    service.with(|channel| channel.faults.extend((0..12).map(|_| Fault::Before(Transient, "ServiceUnavailable"))));
+    resource.pass(&engine).await;
+    let told: Vec<&str> = resource.written.statuses.iter().map(|status| status.conditions[0].reason.as_str()).collect();
+    assert_eq!(told, ["AllPresent", "Retrying", "AllPresent"]);
+    assert_eq!(resource.written.statuses[1].present, Some(3), "what was last seen stands");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_the_rest_of_a_listing_that_failed() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    service.with(|channel| channel.faults.extend((0..9).map(|_| Fault::Before(Transient, "ServiceUnavailable"))));
+    let cancel = resource.cancel.clone();
+    tokio::join!(resource.pass(&engine), async {
+        while service.with(|channel| !channel.faults.is_empty()) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        cancel.cancel();
+    });
+    resource.cancel = CancellationToken::new();
+    resource.requested_at = Some("mended".to_owned());
+    let asked = tokio::time::Instant::now();
+    resource.pass(&engine).await;
+    assert!(asked.elapsed() < Duration::from_secs(3), "waited for {:?}", asked.elapsed());
+    assert_eq!(resource.conditions(), READY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_write_whose_answer_was_lost_is_made_again_though_nothing_seems_new() {
+    let service = Fake::default();
+    let engine = engine_at(&service, Rates { channel_batch: Some("0.05".parse().unwrap()), ..Rates::UNLIMITED });
+    let mut resource = Resource::declaring(users(100));
+    resource.pass(&engine).await;
+    let before = resource.written.statuses.len();
+    service.with(|channel| channel.members.remove(&user("u00001")));
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    service.with(|channel| channel.faults.push_back(Fault::After(Transient, "Timeout")));
+    resource.written.failures.push_back(StoreError::Unavailable("applied, but the answer was lost".to_owned()));
+    service.with(|channel| channel.faults.extend((0..2).map(|_| Fault::Before(Transient, "ServiceFailure"))));
+    resource.edit(|spec| spec.limits = Some(crate::api::Limits::default()));
+    resource.pass(&engine).await;
+    assert!(resource.written.statuses.len() > before);
+    assert_eq!(resource.conditions(), READY);
+}
