@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only functions marked as tests")]
 
+#[path = "simulator/limits.rs"]
+mod limits;
 #[path = "simulator/wire.rs"]
 mod wire;
 
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use rollcall::api::MembershipType;
 use rollcall::simulator::{
-    Action, ChannelSeed, DeleteOfNonMember, Effect, Fault, Limits, Missing, Mode, Operation, Options, Privacy, Quotas,
+    Action, ChannelSeed, DeleteOfNonMember, Effect, Fault, Missing, Mode, Operation, Options, Privacy, Quotas,
     Repeated, Seed, Simulator, Switches,
 };
 use serde_json::json;
@@ -201,26 +203,6 @@ async fn by_default_a_vanished_channel_is_forbidden_to_readers_and_not_found_for
     assert_eq!(client.list("").await.refusal().0, 403);
     assert_eq!(client.delete("user/bob").await.refusal().0, 403);
     assert_eq!(client.batch(&[arn("user/bob")]).await.refusal().0, 404);
-}
-
-#[tokio::test]
-async fn a_full_channel_takes_as_many_as_fit() {
-    let (_simulator, client) =
-        started(|options| options.limits = Limits { members_per_channel: 2, ..Limits::default() }).await;
-    let answer = client.batch(&[arn("user/alice"), arn("user/bob")]).await;
-    assert_eq!(answer.codes(), [(arn("user/bob"), "ResourceLimitExceeded".to_owned())]);
-    let full = client.batch(&[arn("user/bob")]).await;
-    assert_eq!(full.refusal(), (400, "ResourceLimitExceededException".into()));
-}
-
-#[tokio::test]
-async fn over_the_rate_a_call_is_throttled_without_effect() {
-    let (simulator, client) = started(|options| options.quotas = Quotas::Aws).await;
-    assert_eq!(client.batch(&[arn("user/alice")]).await.status, 200);
-    let throttled = client.batch(&[arn("user/bob")]).await;
-    assert_eq!(throttled.refusal(), (429, "ThrottledClientException".into()));
-    assert_eq!(throttled.json["Code"], "Throttled");
-    assert!(!simulator.members(&support(), DEFAULT).contains(&arn("user/bob")));
 }
 
 #[tokio::test]
