@@ -350,6 +350,11 @@ async fn the_admin_page_shows_and_changes_everything() {
     assert_eq!(client.send("DELETE", "/_admin/members", &members).await.json[arn("user/mallory")], "no change");
     let last = client.send("GET", "/_admin/log?last=1", "").await;
     assert_eq!((&last.json[0]["action"], &last.json[0]["bearer"]), (&json!("removed"), &json!(null)));
+    let news = client.send("GET", "/_admin/log?after=1", "").await;
+    let numbered: Vec<_> =
+        news.json.as_array().unwrap().iter().map(|entry| (&entry["number"], &entry["action"])).collect();
+    assert_eq!(numbered, [(&json!(2), &json!("added")), (&json!(3), &json!("removed"))]);
+    assert_eq!(client.send("GET", "/_admin/log?after=3", "").await.json, json!([]));
     client.send("POST", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
     assert!(simulator.bans(&support()).contains(&arn("user/bob")));
     client.send("DELETE", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
@@ -362,6 +367,8 @@ async fn the_admin_page_shows_and_changes_everything() {
         ("POST", "/_admin/seed", "x: y"),
         ("DELETE", "/_admin/faults?id=x", ""),
         ("GET", "/_admin/members", ""),
+        ("GET", "/_admin/log?after=x", ""),
+        ("GET", "/_admin/log?after=1&last=1", ""),
         ("POST", "/_admin/members", r#"{"channel": "x", "members": []}"#),
     ] {
         let answer = client.send(method, path, body).await;
