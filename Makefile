@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+SCRIPTS := hack/with-parent hack/require hack/control-plane-tools hack/boto3-venv .ci/run
 .PHONY: help demo test lint manifests run bench tools clean
 
 help: ## Show this list
@@ -16,12 +17,14 @@ demo: ## Show Rollcall at work on a real API server and a local Chime service (D
 	@cargo run --locked --quiet --example demo
 
 test: ## Run all tests
-	@hack/require rust python
-	@echo "==> 1/3 control plane tools"
+	@hack/require rust
+	@echo "==> 1/4 Python with boto3"
+	@hack/boto3-venv >/dev/null
+	@echo "==> 2/4 control plane tools"
 	@hack/control-plane-tools >/dev/null
-	@echo "==> 2/3 compile"
+	@echo "==> 3/4 compile"
 	@cargo test --locked --no-run
-	@echo "==> 3/3 tests"
+	@echo "==> 4/4 tests"
 	@cargo test --locked
 
 lint: ## Check format, lints, scripts and dependencies
@@ -31,8 +34,8 @@ lint: ## Check format, lints, scripts and dependencies
 	@echo "==> 2/4 clippy"
 	@cargo clippy --locked --all-targets -- -D warnings
 	@echo "==> 3/4 scripts"
-	@sh -n hack/with-parent && sh -n hack/require && bash -n hack/control-plane-tools && bash -n .ci/run
-	@if command -v shellcheck >/dev/null; then shellcheck hack/with-parent hack/require hack/control-plane-tools .ci/run; \
+	@for script in $(SCRIPTS); do $$(sed -n '1s/.*[/ ]//p' $$script) -n $$script || exit; done # by the shell of its first line
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "only their syntax: for more, install shellcheck"; fi
 	@echo "==> 4/4 dependencies"
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
@@ -40,9 +43,9 @@ lint: ## Check format, lints, scripts and dependencies
 
 manifests: ## Write crds/ from the types
 	@hack/require rust
-	@mkdir -p crds
-	cargo run --locked --quiet -- crd > crds/new.yaml || { rm -f crds/new.yaml; exit 1; }
-	@mv crds/new.yaml crds/channelmemberships.rollcall.dev.yaml
+	@mkdir -p crds target
+	cargo run --locked --quiet -- crd > target/new-crd.yaml
+	@mv target/new-crd.yaml crds/channelmemberships.rollcall.dev.yaml
 
 run: ## Run the operator against the cluster of KUBECONFIG (ARGS="--chime-bearer …")
 	@hack/require rust

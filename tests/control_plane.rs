@@ -6,8 +6,9 @@ mod control_plane;
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -17,7 +18,11 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 /// Set for the process that is to be killed while it holds a control plane.
 const HOLD: &str = "ROLLCALL_TEST_HOLD";
@@ -178,11 +183,14 @@ async fn nothing_is_left_when_its_owner_is_killed() {
     let mut owner = Command::new(env::current_exe().unwrap())
         .args(["--exact", "hold_a_control_plane_until_killed", "--ignored", "--nocapture"])
         .env(HOLD, "1")
+        // Held by this process alone: however the test ends, the owner sees it.
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
-    let folder = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("holding ")?.1.to_owned())).unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let folder = spawn_blocking(move || lines.find_map(|line| Some(line.split_once("holding ")?.1.to_owned())));
+    let folder = timeout(Duration::from_mins(2), folder).await.unwrap().unwrap().unwrap();
     assert_eq!(processes_naming(&folder), ["etcd", "kube-apiserver", "sh", "sh", "sh", "sh"]);
 
     owner.kill().unwrap();
@@ -200,10 +208,20 @@ async fn nothing_is_left_when_its_owner_is_killed() {
 #[tokio::test]
 #[ignore = "only a part of another test, which kills it"]
 async fn hold_a_control_plane_until_killed() {
-    if env::var_os(HOLD).is_some() {
+    if env::var_os(HOLD).is_none() {
+        return;
+    }
+    // A thread, as the runtime would wait for a blocking task of its own when the start fails.
+    let (ended, unwanted) = oneshot::channel();
+    thread::spawn(move || ended.send(io::copy(&mut io::stdin(), &mut io::sink())));
+    let hold = async {
         let control_plane = ControlPlane::start().await.unwrap();
         println!("holding {}", control_plane.folder().display());
         std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = hold => {}
+        _ = unwanted => {}
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only functions marked as tests")]
 
+#[path = "simulator/limits.rs"]
+mod limits;
 #[path = "simulator/wire.rs"]
 mod wire;
 
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use rollcall::api::MembershipType;
 use rollcall::simulator::{
-    Action, ChannelSeed, DeleteOfNonMember, Effect, Fault, Limits, Missing, Mode, Operation, Options, Privacy, Quotas,
+    Action, ChannelSeed, DeleteOfNonMember, Effect, Fault, Missing, Mode, Operation, Options, Privacy, Quotas,
     Repeated, Seed, Simulator, Switches,
 };
 use serde_json::json;
@@ -204,26 +206,6 @@ async fn by_default_a_vanished_channel_is_forbidden_to_readers_and_not_found_for
 }
 
 #[tokio::test]
-async fn a_full_channel_takes_as_many_as_fit() {
-    let (_simulator, client) =
-        started(|options| options.limits = Limits { members_per_channel: 2, ..Limits::default() }).await;
-    let answer = client.batch(&[arn("user/alice"), arn("user/bob")]).await;
-    assert_eq!(answer.codes(), [(arn("user/bob"), "ResourceLimitExceeded".to_owned())]);
-    let full = client.batch(&[arn("user/bob")]).await;
-    assert_eq!(full.refusal(), (400, "ResourceLimitExceededException".into()));
-}
-
-#[tokio::test]
-async fn over_the_rate_a_call_is_throttled_without_effect() {
-    let (simulator, client) = started(|options| options.quotas = Quotas::Aws).await;
-    assert_eq!(client.batch(&[arn("user/alice")]).await.status, 200);
-    let throttled = client.batch(&[arn("user/bob")]).await;
-    assert_eq!(throttled.refusal(), (429, "ThrottledClientException".into()));
-    assert_eq!(throttled.json["Code"], "Throttled");
-    assert!(!simulator.members(&support(), DEFAULT).contains(&arn("user/bob")));
-}
-
-#[tokio::test]
 async fn reads_lag_behind_writes_by_the_visibility_delay() {
     let (simulator, client) = started(|options| options.visibility_delay = Duration::from_hours(1)).await;
     client.batch(&[arn("user/alice")]).await;
@@ -368,6 +350,11 @@ async fn the_admin_page_shows_and_changes_everything() {
     assert_eq!(client.send("DELETE", "/_admin/members", &members).await.json[arn("user/mallory")], "no change");
     let last = client.send("GET", "/_admin/log?last=1", "").await;
     assert_eq!((&last.json[0]["action"], &last.json[0]["bearer"]), (&json!("removed"), &json!(null)));
+    let news = client.send("GET", "/_admin/log?after=1", "").await;
+    let numbered: Vec<_> =
+        news.json.as_array().unwrap().iter().map(|entry| (&entry["number"], &entry["action"])).collect();
+    assert_eq!(numbered, [(&json!(2), &json!("added")), (&json!(3), &json!("removed"))]);
+    assert_eq!(client.send("GET", "/_admin/log?after=3", "").await.json, json!([]));
     client.send("POST", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
     assert!(simulator.bans(&support()).contains(&arn("user/bob")));
     client.send("DELETE", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
@@ -380,6 +367,8 @@ async fn the_admin_page_shows_and_changes_everything() {
         ("POST", "/_admin/seed", "x: y"),
         ("DELETE", "/_admin/faults?id=x", ""),
         ("GET", "/_admin/members", ""),
+        ("GET", "/_admin/log?after=x", ""),
+        ("GET", "/_admin/log?after=1&last=1", ""),
         ("POST", "/_admin/members", r#"{"channel": "x", "members": []}"#),
     ] {
         let answer = client.send(method, path, body).await;

@@ -37,7 +37,8 @@ pub struct Stage<'a> {
     pub simulation: Simulation,
     operator: Program,
     lines_seen: usize,
-    entries_seen: usize,
+    /// The number of the newest entry of the service's log that was shown.
+    entry_seen: usize,
     /// From when on seconds are counted.
     pub since: Option<Instant>,
     /// The ARN of the channel looked at.
@@ -74,6 +75,7 @@ impl Told {
 
 #[derive(Deserialize)]
 struct Entry {
+    number: usize,
     action: String,
     channel: String,
     member: String,
@@ -145,14 +147,14 @@ impl<'a> Stage<'a> {
         let operator = Program::start(Path::new("env"), &line, log, None)
             .map_err(|source| Failure::Start { program: "rollcall run", source })?;
         // Before the operator can have changed anything: there is no resource yet.
-        let entries: Vec<Entry> = simulation.ask(Method::GET, "/_admin/log", "").await?;
+        let entries: Vec<Entry> = simulation.ask(Method::GET, "/_admin/log?last=1", "").await?;
         let mut stage = Self {
             screen,
             control_plane,
             simulation,
             operator,
             lines_seen: 0,
-            entries_seen: entries.len(),
+            entry_seen: entries.last().map_or(0, |entry| entry.number),
             since: None,
             channel: channel.to_owned(),
             present: BTreeSet::new(),
@@ -211,8 +213,10 @@ impl<'a> Stage<'a> {
     }
 
     async fn show_channel(&mut self) -> Result<(), Failure> {
-        let entries: Vec<Entry> = self.simulation.ask(Method::GET, "/_admin/log", "").await?;
-        for entry in entries.iter().skip(self.entries_seen) {
+        let news = format!("/_admin/log?after={}", self.entry_seen);
+        let entries: Vec<Entry> = self.simulation.ask(Method::GET, &news, "").await?;
+        for entry in entries {
+            self.entry_seen = entry.number;
             let id = id_of(&entry.member);
             let by = entry.bearer.as_deref().map_or("somebody else", id_of);
             let added = entry.action == "added";
@@ -228,7 +232,6 @@ impl<'a> Stage<'a> {
             let place = entry.channel.rsplit('/').next().unwrap_or_default();
             self.screen.happened(self.seconds(), place, event, &format!("{id:<12} {verb} by {by}"))?;
         }
-        self.entries_seen = entries.len();
         Ok(())
     }
 
@@ -309,7 +312,7 @@ fn not_seen(what: &str, deadline: Duration) -> Failure {
 }
 
 /// As a shell wants it.
-fn quoted(argument: &str) -> String {
+pub fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@".contains(c);
     if argument.chars().all(plain) { argument.to_owned() } else { format!("'{argument}'") }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::control_plane::ControlPlane;
 use crate::failure::Failure;
 use crate::screen::Screen;
-use crate::stage::{Simulation, Stage, id_of, kubectl, member_of};
+use crate::stage::{Simulation, Stage, id_of, kubectl, member_of, quoted};
 
 const SEED: &str = "examples/simulator/seed.yaml";
 const MANIFEST: &str = "examples/support.yaml";
@@ -85,6 +85,7 @@ pub fn hand_over(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.since = None;
     let (screen, endpoint) = (stage.screen, &stage.simulation.endpoint);
     screen.chapter("5  Your turn, in another terminal (Ctrl-C in this one ends it all)")?;
+    screen.command(&format!("cd {}", quoted(env!("CARGO_MANIFEST_DIR"))))?;
     screen.command(&format!("export KUBECONFIG={}", stage.control_plane.kubeconfig().display()))?;
     if !is_found("kubectl") {
         screen.command(&format!("export PATH=\"$PATH:{}\"", stage.control_plane.tools().display()))?;

@@ -17,7 +17,7 @@ use super::state::By;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// The newest so many entries of a log are shown, unless `?last=` says otherwise.
+/// So many entries of a log are shown, unless `?last=` says otherwise.
 const SHOWN: usize = 1000;
 
 const INDEX: &[(&str, &str)] = &[
@@ -36,7 +36,8 @@ const INDEX: &[(&str, &str)] = &[
     ("DELETE /_admin/channels", r#"deletes a channel: {"channel": ARN}"#),
     ("GET /_admin/calls?last=N", "calls by operation, and the newest in full"),
     ("DELETE /_admin/calls", "forgets the calls"),
-    ("GET /_admin/log?last=N", "who was added and removed, when, in whose name"),
+    ("GET /_admin/log?last=N", "who was added and removed, when, in whose name: the newest entries"),
+    ("GET /_admin/log?after=N", "the same: the first 1000 entries after the one with that number"),
     ("GET /_admin/faults", "faults in force"),
     (
         "POST /_admin/faults",
@@ -99,10 +100,11 @@ fn perform(service: &Service, method: &str, page: &str, query: &str, body: &[u8]
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).and_then(|(_, value)| decode(value, true))
     };
-    let last = match parameter("last") {
-        None => SHOWN,
-        Some(text) => text.parse().map_err(|_| Refused(400, format!("last={text:?} is no number")))?,
+    let number = |name: &str| {
+        let parse = |text: String| text.parse().map_err(|_| Refused(400, format!("{name}={text:?} is no number")));
+        parameter(name).map(parse).transpose()
     };
+    let last: Option<usize> = number("last")?;
     let now = service.now();
     match (method, page) {
         ("GET", "") => Ok(INDEX.iter().map(|(path, what)| ((*path).to_owned(), Value::from(*what))).collect()),
@@ -154,7 +156,8 @@ fn perform(service: &Service, method: &str, page: &str, query: &str, body: &[u8]
         ("GET", "calls") => {
             let world = service.world();
             let calls = world.calls.iter();
-            let shown: Vec<_> = calls.skip(world.calls.iter().len().saturating_sub(last)).map(call).collect();
+            let shown: Vec<_> =
+                calls.skip(world.calls.iter().len().saturating_sub(last.unwrap_or(SHOWN))).map(call).collect();
             Ok(json!({"counts": world.calls.counts(), "calls": shown}))
         }
         ("DELETE", "calls") => {
@@ -164,7 +167,12 @@ fn perform(service: &Service, method: &str, page: &str, query: &str, body: &[u8]
         ("GET", "log") => {
             let world = service.world();
             let log = &world.state.log;
-            Ok(log.iter().skip(log.iter().len().saturating_sub(last)).map(entry).collect())
+            let (after, most) = match (number("after")?, last) {
+                (None, last) => (log.newest().saturating_sub(last.unwrap_or(SHOWN)), usize::MAX),
+                (Some(after), None) => (after, SHOWN),
+                (Some(_), Some(_)) => return Err(Refused(400, "say either last or after".into())),
+            };
+            Ok(log.after(after).take(most).map(|(number, logged)| entry(number, logged)).collect())
         }
         ("GET", "faults") => {
             let world = service.world();
@@ -263,8 +271,9 @@ fn call(record: &CallRecord) -> Value {
     })
 }
 
-fn entry(entry: &Entry) -> Value {
+fn entry(number: usize, entry: &Entry) -> Value {
     json!({
+        "number": number,
         "at": entry.at.as_secs_f64(),
         "action": match entry.action { Action::Added => "added", Action::Removed => "removed" },
         "channel": entry.channel.as_str(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::roster::Roster;
+use super::switches::Limits;
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
@@ -72,14 +73,21 @@ impl Elastic {
         elastic
     }
 
-    /// A sub-channel with room for one more, opened if need be; `None` when the channel is full.
-    pub fn with_room(&mut self) -> Option<String> {
-        let target = self.configuration.target_memberships_per_sub_channel as usize;
-        let free = self.sub_channels.iter().find(|(_, members)| members.len() < target).map(|(id, _)| id.clone());
-        free.or_else(|| {
-            let full = self.sub_channels.len() >= self.configuration.maximum_sub_channels as usize;
-            (!full).then(|| self.open_sub_channel())
-        })
+    /// Whether there is room for one more, in a sub-channel of now or in one yet to be opened.
+    pub fn has_room(&self, limits: &Limits) -> bool {
+        let most = limits.sub_channels_per_elastic_channel.min(self.configuration.maximum_sub_channels as usize);
+        self.sub_channels.len() < most || self.free_sub_channel(limits).is_some()
+    }
+
+    /// Puts a member into a sub-channel with room, opening one if need be. For when [`Self::has_room`].
+    pub fn insert(&mut self, member: MemberArn, limits: &Limits) {
+        let sub_channel = self.free_sub_channel(limits).cloned().unwrap_or_else(|| self.open_sub_channel());
+        self.sub_channels.entry(sub_channel).or_default().insert(member);
+    }
+
+    fn free_sub_channel(&self, limits: &Limits) -> Option<&String> {
+        let most = limits.members_per_sub_channel.min(self.configuration.target_memberships_per_sub_channel as usize);
+        self.sub_channels.iter().find(|(_, members)| members.len() < most).map(|(id, _)| id)
     }
 
     /// The sub-channels that a member is in.

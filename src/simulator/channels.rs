@@ -1,5 +1,7 @@
 //! How do the channel operations answer?
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,11 +71,12 @@ impl State {
         }
         let of_input =
             |arns: &[String]| arns.iter().map(|member| self.input_user(&arn, member)).collect::<Result<Vec<_>, _>>();
-        let mut members = of_input(&body.member_arns)?;
+        // Named twice: once is enough.
+        let mut members: BTreeSet<_> = of_input(&body.member_arns)?.into_iter().collect();
         let mut moderators = of_input(&body.moderator_arns)?;
         moderators.push(bearer.clone());
         if elastic.is_none() {
-            members.push(bearer.clone());
+            members.insert(bearer.clone());
         }
         let grant = Grant { by: bearer.clone(), at: call.now };
         let mode = if elastic.is_some() { Mode::Restricted } else { body.mode.unwrap_or_default() };
@@ -90,17 +93,17 @@ impl State {
             bans: [].into(),
             elastic: elastic.map(Elastic::new),
         };
+        // Asked before anything is made: who is refused leaves no trace of the others.
+        for member in &members {
+            self.may_join(&arn, &channel, member, MembershipType::Default).map_err(MemberRefusal::into_call)?;
+        }
+        if elastic.is_none() && members.len() > self.limits.members_per_channel {
+            return Err(Refusal::limit_exceeded("The number of members of the channel has reached its limit"));
+        }
         self.channels.insert(arn.clone(), channel);
         self.created_by_token.insert(token, arn.clone());
-        for member in members {
-            let joined = self.join(&arn, &member, MembershipType::Default, self.delay, call.now, call.by());
-            // Named twice: once is enough.
-            if let Err(refusal) =
-                joined.or_else(|refusal| if refusal.code == "Conflict" { Ok(()) } else { Err(refusal) })
-            {
-                self.delete_channel(&arn);
-                return Err(MemberRefusal::into_call(refusal));
-            }
+        for member in &members {
+            self.enrol(&arn, member, MembershipType::Default, self.delay, call.now, call.by());
         }
         Answer::json(201, &json!({"ChannelArn": arn.as_str()}))
     }

@@ -42,6 +42,8 @@ pub struct Entry {
 /// The memberships that came or went, oldest first. A deleted channel's are not listed one by one.
 #[derive(Debug, Default)]
 pub struct MembershipLog {
+    /// How many entries came before those that are kept.
+    dropped: usize,
     entries: VecDeque<Entry>,
 }
 
@@ -58,6 +60,7 @@ impl MembershipLog {
     ) {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
+            self.dropped += 1;
         }
         self.entries.push_back(Entry {
             at,
@@ -73,6 +76,17 @@ impl MembershipLog {
     /// All that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// The number of the newest entry; the first of all has number 1.
+    pub fn newest(&self) -> usize {
+        self.dropped + self.entries.len()
+    }
+
+    /// Those that are kept and have a higher number than this, with their numbers.
+    pub fn after(&self, number: usize) -> impl Iterator<Item = (usize, &Entry)> {
+        let from = number.saturating_sub(self.dropped).min(self.entries.len());
+        (self.dropped + from + 1..).zip(self.entries.range(from..))
     }
 }
 
@@ -124,5 +138,25 @@ impl Calls {
     /// All that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
         self.records.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_keep_their_numbers_when_the_oldest_go() {
+        let channel = ChannelArn::parse("arn:aws:chime:us-east-1:1:app-instance/a/channel/c").unwrap();
+        let member = channel.member("alice").unwrap();
+        let mut log = MembershipLog::default();
+        for _ in 0..KEPT + 2 {
+            log.add(Action::Added, &channel, &member, MembershipType::Default, Duration::ZERO, By::default());
+        }
+        let numbers = |after| log.after(after).map(|(number, _)| number);
+        assert_eq!(numbers(0).next(), Some(3));
+        assert!(numbers(KEPT).eq([KEPT + 1, KEPT + 2]));
+        assert_eq!(numbers(KEPT + 2).chain(numbers(usize::MAX)).next(), None);
+        assert_eq!(log.newest(), KEPT + 2);
     }
 }

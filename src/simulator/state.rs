@@ -220,21 +220,28 @@ impl State {
         now: Duration,
         by: By<'_>,
     ) -> Result<(), MemberRefusal> {
-        let Self { users, channels, limits, switches, log, .. } = self;
-        let unknown = || match switches.unknown_member {
+        let channel =
+            self.channels.get(arn).ok_or_else(|| MemberRefusal::new("NotFound", "The channel was not found"))?;
+        self.may_join(arn, channel, member, membership_type)?;
+        self.enrol(arn, member, membership_type, delay, now, by);
+        Ok(())
+    }
+
+    /// Whether the rules about somebody allow them in a channel, which need not be among those of the state yet.
+    pub fn may_join(
+        &self,
+        arn: &ChannelArn,
+        channel: &Channel,
+        member: &MemberArn,
+        membership_type: MembershipType,
+    ) -> Result<(), MemberRefusal> {
+        let user = self.users.get(member).filter(|_| member.app_instance() == arn.app_instance());
+        let user = user.ok_or_else(|| match self.switches.unknown_member {
             Missing::Forbidden => {
                 MemberRefusal::new("Forbidden", "An invalid app instance user ARN was supplied for the input parameter")
             }
             Missing::NotFound => MemberRefusal::new("NotFound", "The app instance user was not found"),
-        };
-        let channel =
-            channels.get_mut(arn).ok_or_else(|| MemberRefusal::new("NotFound", "The channel was not found"))?;
-        if member.app_instance() != arn.app_instance() {
-            return Err(unknown());
-        }
-        // The key of the map: one allocation for a user, however many channels they are in.
-        let Some(known) = users.get_key_value(member).map(|(known, _)| known.clone()) else { return Err(unknown()) };
-        let Some(user) = users.get_mut(member) else { return Err(unknown()) };
+        })?;
         if channel.bans.contains_key(member) {
             return Err(MemberRefusal::new("Forbidden", "The member is banned from the channel"));
         }
@@ -242,28 +249,41 @@ impl State {
             return Err(MemberRefusal::new("Conflict", "The user is already a member of the channel"));
         }
         let full = |what: &str| MemberRefusal::new("ResourceLimitExceeded", format!("{what} has reached its limit"));
-        if user.channels >= limits.channels_per_user {
+        if user.channels >= self.limits.channels_per_user {
             return Err(full("The number of channels of the user"));
         }
-        let members = channel.len();
-        match &mut channel.elastic {
-            None if members >= limits.members_per_channel => {
-                return Err(full("The number of members of the channel"));
-            }
-            None => {}
+        match &channel.elastic {
             Some(_) if membership_type == MembershipType::Hidden => {
-                return Err(MemberRefusal::new("BadRequest", "Elastic channels have no HIDDEN members"));
+                Err(MemberRefusal::new("BadRequest", "Elastic channels have no HIDDEN members"))
             }
-            Some(elastic) => {
-                let sub_channel = elastic.with_room().ok_or_else(|| full("The number of members of the channel"))?;
-                elastic.sub_channels.entry(sub_channel).or_default().insert(known.clone());
-            }
+            Some(elastic) if elastic.has_room(&self.limits) => Ok(()),
+            None if channel.len() < self.limits.members_per_channel => Ok(()),
+            _ => Err(full("The number of members of the channel")),
+        }
+    }
+
+    /// Makes somebody a member who [may join](Self::may_join) a channel of the state.
+    pub fn enrol(
+        &mut self,
+        arn: &ChannelArn,
+        member: &MemberArn,
+        membership_type: MembershipType,
+        delay: Duration,
+        now: Duration,
+        by: By<'_>,
+    ) {
+        let Some(channel) = self.channels.get_mut(arn) else { return };
+        // The key of the map: one allocation for a user, however many channels they are in.
+        let Some(known) = self.users.get_key_value(member).map(|(known, _)| known.clone()) else { return };
+        if let Some(user) = self.users.get_mut(member) {
+            user.channels += 1;
+        }
+        if let Some(elastic) = &mut channel.elastic {
+            elastic.insert(known.clone(), &self.limits);
         }
         let invited_by = by.bearer.unwrap_or(&known);
         channel.roster_mut(membership_type).insert(&known, invited_by, now, delay);
-        user.channels += 1;
-        log.add(Action::Added, arn, &known, membership_type, now, by);
-        Ok(())
+        self.log.add(Action::Added, arn, &known, membership_type, now, by);
     }
 
     /// Takes somebody out of a channel. Says whether they were in it.

@@ -88,7 +88,9 @@ pub struct Limits {
     pub admins_per_app_instance: usize,
     /// Elastic channels of an app instance.
     pub elastic_channels_per_app_instance: usize,
-    /// Members of a sub-channel.
+    /// Sub-channels of an elastic channel, whatever its configuration says.
+    pub sub_channels_per_elastic_channel: usize,
+    /// Members of a sub-channel, whatever its channel's configuration says.
     pub members_per_sub_channel: usize,
 }
 
@@ -100,6 +102,7 @@ impl Default for Limits {
             moderators_per_channel: 1_000,
             admins_per_app_instance: 100,
             elastic_channels_per_app_instance: 1,
+            sub_channels_per_elastic_channel: 100,
             members_per_sub_channel: 1_000,
         }
     }
