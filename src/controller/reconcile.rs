@@ -1,14 +1,14 @@
 //! What happens when a resource is due?
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::slots::{Slot, Slots};
 use super::store::ClusterStore;
@@ -24,6 +24,8 @@ const PANIC_REST: Duration = Duration::from_secs(60);
 pub(super) struct Context<S> {
     pub client: Client,
     pub recorder: Recorder,
+    /// Turns to write to the API server.
+    pub writes: Arc<Semaphore>,
     pub engine: Arc<Engine<S>>,
     pub slots: Arc<Slots>,
     pub shutdown: CancellationToken,
@@ -35,9 +37,8 @@ pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Con
         return Action::await_change();
     }
     let slot = context.slots.of(&object);
-    // Boxed, so that the thousands that wait in the controller's queue are small.
-    let pass = Box::pin(pass(&object, &context, &slot));
-    let next = AssertUnwindSafe(pass).catch_unwind().await;
+    // A task of its own, because the controller polls all that are under way whenever one of them moves.
+    let next = tokio::spawn(pass(object, Arc::clone(&context), Arc::clone(&slot)).in_current_span()).await;
     slot.end();
     match next {
         Ok(Next::After(rest)) => Action::requeue(rest),
@@ -51,17 +52,18 @@ pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Con
     }
 }
 
-async fn pass<S: Service>(object: &Watched, context: &Context<S>, slot: &Slot) -> Next {
+async fn pass<S: Service>(object: Arc<Watched>, context: Arc<Context<S>>, slot: Arc<Slot>) -> Next {
     let mut memory = slot.memory.lock().await;
     let cancel = context.shutdown.child_token();
-    slot.begin(object, cancel.clone());
-    let status = slot.status(object);
+    slot.begin(&object, cancel.clone());
+    let status = slot.status(&object);
     let declaration = Declaration {
         generation: object.metadata.generation.unwrap_or_default(),
         spec: object.spec.0.as_ref().map_err(String::as_str),
         status: status.as_ref(),
         requested_at: object.requested_at(),
     };
-    let mut store = ClusterStore { client: &context.client, recorder: &context.recorder, object, slot };
+    let Context { client, recorder, writes, .. } = &*context;
+    let mut store = ClusterStore { client, recorder, writes, object: &object, slot: &slot };
     context.engine.pass(&declaration, &mut memory, &mut store, &cancel).await
 }

@@ -1,5 +1,6 @@
 //! How are a resource's status and events written to the API server?
 
+use std::future::Future;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
@@ -8,6 +9,8 @@ use kube::runtime::events::{Event as Record, EventType, Recorder};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 
 use super::slots::Slot;
 use super::watched::Watched;
@@ -16,6 +19,10 @@ use crate::engine::store::{Event, Store, StoreError};
 
 /// Every call of the API server ends within this; the client has no deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How many writes of a process are under way at once: each has a connection of its own, with its TLS session, and the API
+/// server works them off no faster when it is asked for a thousand at a time.
+pub(super) const WRITES_AT_ONCE: usize = 8;
 
 /// The longest note of an event, in bytes (Event v1 API).
 const MAX_NOTE_BYTES: usize = 1024;
@@ -27,6 +34,7 @@ const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8
 pub(super) struct ClusterStore<'a> {
     pub client: &'a Client,
     pub recorder: &'a Recorder,
+    pub writes: &'a Semaphore,
     pub object: &'a Watched,
     pub slot: &'a Slot,
 }
@@ -44,6 +52,13 @@ struct AnswerMetadata {
 }
 
 impl ClusterStore<'_> {
+    /// Makes a call when it is its turn. Only then is its future made, which is large: thousands may wait.
+    async fn in_turn<F: Future>(&self, call: impl FnOnce() -> F) -> Result<F::Output, Elapsed> {
+        // Refused only by a semaphore that was closed, and this one never is.
+        let _turn = self.writes.acquire().await;
+        tokio::time::timeout(DEADLINE, Box::pin(call())).await
+    }
+
     fn reference(&self) -> ObjectReference {
         ObjectReference { resource_version: None, ..self.object.object_ref(&()) }
     }
@@ -69,8 +84,8 @@ impl ClusterStore<'_> {
 
 impl Store for ClusterStore<'_> {
     async fn write_status(&mut self, status: &ChannelMembershipStatus) -> Result<(), StoreError> {
-        let call = self.client.request::<Answer>(self.patch(status)?);
-        let answer = match tokio::time::timeout(DEADLINE, call).await {
+        let patch = self.patch(status)?;
+        let answer = match self.in_turn(|| self.client.request::<Answer>(patch)).await {
             Err(_) => return Err(StoreError::Unavailable(format!("no answer within {} s", DEADLINE.as_secs()))),
             Ok(Err(error)) => return Err(store_error(&error)),
             Ok(Ok(answer)) => answer,
@@ -89,8 +104,7 @@ impl Store for ClusterStore<'_> {
             secondary: None,
         };
         let reference = self.reference();
-        let call = self.recorder.publish(&record, &reference);
-        match tokio::time::timeout(DEADLINE, call).await {
+        match self.in_turn(|| self.recorder.publish(&record, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "failed to publish an event"),
             Err(_) => tracing::warn!("failed to publish an event: no answer within {} s", DEADLINE.as_secs()),

@@ -10,10 +10,12 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::reconcile::{Context, reconcile};
 use super::slots::Slots;
+use super::store::WRITES_AT_ONCE;
 use super::watched::Watched;
 use crate::chime::port::Service;
 use crate::engine::Engine;
@@ -35,6 +37,7 @@ pub enum Scope {
 pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
     let reporter = Reporter::from("rollcall");
     let recorder = Recorder::new(client.clone(), reporter);
+    let writes = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     let apis = match scope {
         Scope::Cluster => vec![Api::all(client.clone())],
         Scope::Namespaces(names) => names.iter().map(|name| Api::namespaced(client.clone(), name)).collect(),
@@ -43,6 +46,7 @@ pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>
         let context = Context {
             client: client.clone(),
             recorder: recorder.clone(),
+            writes: Arc::clone(&writes),
             engine: Arc::clone(&engine),
             slots: Arc::default(),
             shutdown: shutdown.clone(),
