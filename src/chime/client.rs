@@ -52,7 +52,7 @@ impl<S: Service> Client<S> {
 
     /// One page of the channel's members of the target's type: see [`Service::list_page`].
     pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made(permit, target, Operation::ListChannelMemberships, self.service.list_page(target, token)).await
+        made(permit, target, Operation::ListChannelMemberships, || self.service.list_page(target, token)).await
     }
 
     /// Adds members: see [`Service::batch_create`].
@@ -62,7 +62,8 @@ impl<S: Service> Client<S> {
         target: &Target,
         members: &[MemberArn],
     ) -> Result<BatchAnswer, CallError> {
-        made(permit, target, Operation::BatchCreateChannelMembership, self.service.batch_create(target, members)).await
+        made(permit, target, Operation::BatchCreateChannelMembership, || self.service.batch_create(target, members))
+            .await
     }
 
     /// One member's membership: see [`Service::describe`].
@@ -72,21 +73,22 @@ impl<S: Service> Client<S> {
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        made(permit, target, Operation::DescribeChannelMembership, self.service.describe(target, member)).await
+        made(permit, target, Operation::DescribeChannelMembership, || self.service.describe(target, member)).await
     }
 }
 
 /// Makes a call within the deadline, tells the pace how it went, and logs it.
-async fn made<T>(
+async fn made<T, F: Future<Output = Result<T, CallError>>>(
     permit: Permit,
     target: &Target,
     operation: Operation,
-    call: impl Future<Output = Result<T, CallError>>,
+    call: impl FnOnce() -> F,
 ) -> Result<T, CallError> {
     debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
     let paced = permit.spend();
     let began = Instant::now();
-    let answer = tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(|_| {
+    // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
+    let answer = tokio::time::timeout(DEADLINE, Box::pin(call())).await.unwrap_or_else(|_| {
         Err(CallError {
             class: CallErrorClass::Transient,
             operation,
