@@ -185,6 +185,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             // What was done is not lost: the next process reads it off the channel, the next pass off the view.
             Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => return Next::AtOnce,
+            // Nothing was seen, so nothing is known that the status does not say.
+            Err(Halt::Interrupted) if self.cell.listed().is_none() => Ok(()),
             Err(Halt::Interrupted) => self.report.stopped(&self.intent, &there, &self.memory.problems).await,
         };
         match written {

@@ -22,6 +22,7 @@ use crate::api::{
     ChannelMembershipStatus, Interval, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Reason, State,
     conditions,
 };
+use crate::chime::pace::Level;
 use crate::chime::port::{CallError, Service};
 use crate::membership::names::NameSet;
 use crate::membership::problem::Problems;
@@ -64,12 +65,14 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Waits, telling of progress when it takes long. Ends at once when the pass is cancelled.
     pub(super) async fn wait<F: Future>(&mut self, waiting: &Waiting, future: F) -> Result<F::Output, Halt> {
         let mut future = pin!(future);
+        // A resync has nothing to tell before it has listed, and thousands may wait for that at once.
+        let has_news = !matches!(waiting, Waiting::Listing) || self.urgency.level() != Level::Resync;
         loop {
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Err(Halt::Interrupted),
                 output = &mut future => return Ok(output),
-                () = tokio::time::sleep_until(self.report.next_progress) => {}
+                () = tokio::time::sleep_until(self.report.next_progress), if has_news => {}
             }
             let there = self.there();
             let counts = Counts::of(&self.intent, &there, &self.memory.problems);

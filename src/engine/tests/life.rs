@@ -68,6 +68,26 @@ async fn a_restart_costs_a_listing_and_tries_nobody_again_too_soon() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_resync_that_waits_for_its_listing_writes_nothing_not_even_when_it_is_stopped() {
+    let service = Fake::default();
+    let mut resource = Resource::declaring(users(120));
+    resource.pass(&engine(&service)).await;
+    let (statuses, calls) = (resource.written.statuses.len(), service.calls(List));
+
+    resource.memory = Memory::default();
+    let stop = CancellationToken::new();
+    let restarted =
+        engine_until(&service, Rates { bearer: Some("0.1".parse().unwrap()), ..Rates::UNLIMITED }, stop.clone());
+    resource.cancel = stop.child_token();
+    tokio::join!(resource.pass(&restarted), async {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        stop.cancel();
+    });
+    assert_eq!(service.calls(List) - calls, 2, "it has not seen the last page");
+    assert_eq!(resource.written.statuses.len(), statuses, "{:#?}", resource.status());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stopping_process_records_what_was_done() {
     let service = Fake::default();
     let stop = CancellationToken::new();
