@@ -67,7 +67,7 @@ struct View {
     began: Instant,
     listed_at: Timestamp,
     /// Whom we added since shortly before the listing began.
-    added: Vec<(Box<str>, Instant)>,
+    added: Vec<(NameSet, Instant)>,
 }
 
 /// How a view can be had that is recent enough.
@@ -154,10 +154,10 @@ impl Cell {
     pub(super) fn seen<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let now = Instant::now();
         if let Some(view) = &mut lock(&self.state).view {
-            let names: Vec<&str> = names.into_iter().collect();
-            view.there.extend(names.iter().copied());
+            let names: NameSet = names.into_iter().collect();
+            view.there.extend(names.iter());
             view.added.retain(|(_, at)| now - *at < SETTLING);
-            view.added.extend(names.iter().map(|name| (Box::from(*name), now)));
+            view.added.push((names, now));
         }
     }
 
@@ -185,7 +185,7 @@ impl Cell {
         let before = state.view.take();
         let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
         added.retain(|(_, at)| *at + SETTLING > began);
-        there.extend(added.iter().map(|(name, _)| &**name));
+        there.extend(added.iter().flat_map(|(names, _)| names.iter()));
         let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
         self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
         self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
