@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::Reporter;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -23,7 +24,7 @@ const PANIC_REST: Duration = Duration::from_secs(60);
 /// What every reconcile needs.
 pub(super) struct Context<S> {
     pub client: Client,
-    pub recorder: Recorder,
+    pub reporter: Reporter,
     /// Turns to write to the API server.
     pub writes: Arc<Semaphore>,
     pub engine: Arc<Engine<S>>,
@@ -38,7 +39,8 @@ pub(super) async fn reconcile<S: Service>(object: Arc<Watched>, context: Arc<Con
     }
     let slot = context.slots.of(&object);
     // A task of its own, because the controller polls all that are under way whenever one of them moves.
-    let next = tokio::spawn(pass(object, Arc::clone(&context), Arc::clone(&slot)).in_current_span()).await;
+    let span = tracing::info_span!("reconciling", object = %ObjectRef::from_obj(&*object));
+    let next = tokio::spawn(pass(object, Arc::clone(&context), Arc::clone(&slot)).instrument(span)).await;
     slot.end();
     match next {
         Ok(Next::After(rest)) => Action::requeue(rest),
@@ -63,7 +65,7 @@ async fn pass<S: Service>(object: Arc<Watched>, context: Arc<Context<S>>, slot: 
         status: status.as_ref(),
         requested_at: object.requested_at(),
     };
-    let Context { client, recorder, writes, .. } = &*context;
-    let mut store = ClusterStore { client, recorder, writes, object: &object, slot: &slot };
+    let Context { client, reporter, writes, .. } = &*context;
+    let mut store = ClusterStore { client, reporter, writes, object: &object, slot: &slot };
     context.engine.pass(&declaration, &mut memory, &mut store, &cancel).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode, header};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event as Record, EventType, Recorder};
+use kube::runtime::events::{Event as Record, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::json;
@@ -33,7 +33,7 @@ const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8
 /// One resource in the cluster.
 pub(super) struct ClusterStore<'a> {
     pub client: &'a Client,
-    pub recorder: &'a Recorder,
+    pub reporter: &'a Reporter,
     pub writes: &'a Semaphore,
     pub object: &'a Watched,
     pub slot: &'a Slot,
@@ -104,7 +104,10 @@ impl Store for ClusterStore<'_> {
             secondary: None,
         };
         let reference = self.reference();
-        match self.in_turn(|| self.recorder.publish(&record, &reference)).await {
+        // One for each event: a recorder keeps all of the last six minutes, looks through them at each, and would say the
+        // same again in the words of the first.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        match self.in_turn(|| recorder.publish(&record, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "failed to publish an event"),
             Err(_) => tracing::warn!("failed to publish an event: no answer within {} s", DEADLINE.as_secs()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future};
 use kube::runtime::controller::{Config, applier};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
@@ -36,7 +36,6 @@ pub enum Scope {
 /// and it returns.
 pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
     let reporter = Reporter::from("rollcall");
-    let recorder = Recorder::new(client.clone(), reporter);
     let writes = Arc::new(Semaphore::new(WRITES_AT_ONCE));
     let apis = match scope {
         Scope::Cluster => vec![Api::all(client.clone())],
@@ -45,7 +44,7 @@ pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>
     future::join_all(apis.into_iter().map(|api| {
         let context = Context {
             client: client.clone(),
-            recorder: recorder.clone(),
+            reporter: reporter.clone(),
             writes: Arc::clone(&writes),
             engine: Arc::clone(&engine),
             slots: Arc::default(),

@@ -6,8 +6,9 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// What is logged where `RUST_LOG` does not say.
-const DEFAULT_FILTER: &str = "info";
+/// What is logged where `RUST_LOG` does not say. The controller's spans are entered for each pass under way whenever one of
+/// them moves; a pass has a span of its own.
+const DEFAULT_FILTER: &str = "info,kube_runtime::controller=warn";
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
