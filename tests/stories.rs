@@ -34,9 +34,9 @@ mod outages;
 mod quiet;
 #[path = "stories/refused.rs"]
 mod refused;
-#[path = "stories/reading.rs"]
-mod reading;
 #[path = "stories/start.rs"]
 mod start;
+#[path = "stories/stops.rs"]
+mod stops;
 #[path = "stories/unreadable.rs"]
 mod unreadable;

@@ -70,7 +70,10 @@ async fn refused_members_are_named_with_code_and_message_and_left_alone_until_th
     stage.simulator.clear_fault(full);
     let mended = stage.reconcile("team").await;
 
-    assert_eq!((verdict(&mended), ready(&mended).1), (["True", "False", "False"].map(str::to_owned), "AllPresent".into()));
+    assert_eq!(
+        (verdict(&mended), ready(&mended).1),
+        (["True", "False", "False"].map(str::to_owned), "AllPresent".into())
+    );
     assert_eq!((counts(&mended), status(&mended).errors), ([20, 20, 0, 0], vec![]));
     assert_eq!(stage.count("support"), 20);
 }

@@ -124,13 +124,21 @@ impl Stage {
 
     /// An operator of whatever these flags say, for another service.
     pub fn operator_of(&self, endpoint: &str, flags: &[&str]) -> Operator {
-        let launch = Launch {
-            program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
-            kubeconfig: &self.kubeconfig,
-            endpoint,
-            log: &self.log(),
-        };
-        Operator::start(&launch, flags).unwrap()
+        self.launch(endpoint, flags, &[])
+    }
+
+    /// An operator without flags, of whatever these variables say.
+    pub fn operator_with_environment(&self, variables: &[(&str, &str)]) -> Operator {
+        self.launch(&self.simulator.endpoint(), &[], variables)
+    }
+
+    fn launch(&self, endpoint: &str, flags: &[&str], variables: &[(&str, &str)]) -> Operator {
+        let log = self.log();
+        let program = Path::new(env!("CARGO_BIN_EXE_rollcall"));
+        let launch = Launch { program, kubeconfig: &self.kubeconfig, endpoint, log: &log };
+        let mut command = launch.command();
+        command.args(flags).envs(variables.iter().copied());
+        Operator::spawn(command, &log).unwrap()
     }
 
     fn log(&self) -> PathBuf {
@@ -180,12 +188,7 @@ impl Stage {
     }
 
     /// Waits until a resource is as it should be.
-    pub async fn until(
-        &self,
-        name: &str,
-        what: &str,
-        holds: impl Fn(&ChannelMembership) -> bool,
-    ) -> ChannelMembership {
+    pub async fn until(&self, name: &str, what: &str, holds: impl Fn(&ChannelMembership) -> bool) -> ChannelMembership {
         let mut last = None;
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -206,9 +209,8 @@ impl Stage {
 
     /// Waits until the newest generation of a resource is said to be Ready, or not, for this reason.
     pub async fn until_reason(&self, name: &str, reason: &str) -> ChannelMembership {
-        let says = |it: &ChannelMembership| {
-            status(it).observed_generation == it.metadata.generation && ready(it).1 == reason
-        };
+        let says =
+            |it: &ChannelMembership| status(it).observed_generation == it.metadata.generation && ready(it).1 == reason;
         self.until(name, reason, says).await
     }
 

@@ -127,7 +127,8 @@ impl Call {
 
     /// What is wrong with the signature, if it is not one of the tests' key for this region and service.
     pub fn signature_problem(&self, region: &str, service: &str) -> Option<String> {
-        let Some(authorization) = self.header("authorization").and_then(|it| it.strip_prefix("AWS4-HMAC-SHA256 ")) else {
+        let Some(authorization) = self.header("authorization").and_then(|it| it.strip_prefix("AWS4-HMAC-SHA256 "))
+        else {
             return Some("it is not signed".to_owned());
         };
         let part = |name: &str| {
