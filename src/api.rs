@@ -9,7 +9,7 @@ mod resource;
 mod status;
 mod tolerance;
 
-pub use condition::{Reason, State, conditions};
+pub use condition::{MAX_MESSAGE_CHARS, Reason, State, conditions};
 pub use crd::{CrdError, crd_yaml, custom_resource_definition};
 pub use interval::{Interval, IntervalError};
 pub use member_list::MemberList;

@@ -32,11 +32,11 @@ mod manifests;
 mod outages;
 #[path = "stories/quiet.rs"]
 mod quiet;
-#[path = "stories/reading.rs"]
-mod reading;
 #[path = "stories/refused.rs"]
 mod refused;
 #[path = "stories/start.rs"]
 mod start;
+#[path = "stories/stops.rs"]
+mod stops;
 #[path = "stories/unreadable.rs"]
 mod unreadable;

@@ -6,7 +6,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The longest condition message, in characters (the API machinery's own limit is 32,768).
-const MAX_MESSAGE_CHARS: usize = 1024;
+pub const MAX_MESSAGE_CHARS: usize = 1024;
 
 /// Every reason a condition can have. A closed list: health checks and alerts hang on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

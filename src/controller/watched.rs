@@ -21,6 +21,7 @@ const MAX_REQUEST_BYTES: usize = 256;
 pub(super) struct Watched {
     #[serde(deserialize_with = "slim")]
     pub metadata: ObjectMeta,
+    #[serde(default)]
     pub spec: Guarded<ChannelMembershipSpec>,
     #[serde(default)]
     pub status: Option<Guarded<ChannelMembershipStatus>>,
@@ -65,6 +66,12 @@ pub(super) struct Trigger {
 /// A value, or why it cannot be read.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded<T>(pub Result<T, String>);
+
+impl<T> Default for Guarded<T> {
+    fn default() -> Self {
+        Self(Err("it is missing".to_owned()))
+    }
+}
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Guarded<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -129,5 +136,7 @@ mod tests {
         let object: Watched = serde_json::from_str(&OBJECT.replace("SPEC", r#"{"channelArn":7}"#)).unwrap();
         assert_eq!(object.metadata.name.as_deref(), Some("a"));
         assert!(object.spec.0.unwrap_err().contains("invalid type"));
+        let object: Watched = serde_json::from_str(&OBJECT.replace(r#""spec":SPEC,"#, "")).unwrap();
+        assert!(object.spec.0.unwrap_err().contains("missing"));
     }
 }

@@ -13,7 +13,7 @@ use super::findings::{Findings, to_the_second};
 use super::intent::{Intent, Objection};
 use super::message;
 use super::store::{Event, Store, StoreError};
-use crate::api::{ChannelMembershipStatus, Interval, Mode, Reason, State, conditions};
+use crate::api::{ChannelMembershipStatus, Interval, MAX_MESSAGE_CHARS, Mode, Reason, State, conditions};
 use crate::chime::port::CallError;
 
 /// A pass shorter than this is told only by its end.
@@ -204,11 +204,10 @@ impl<'a, T: Store> Report<'a, T> {
         complete: bool,
         message: &str,
     ) -> ChannelMembershipStatus {
-        let message = match self.endpoint {
-            // In front, because a long message is cut at its end.
-            Some(endpoint) => format!("[{endpoint}, not AWS] {message}"),
-            None => message.to_owned(),
-        };
+        let trial = self.endpoint.map(|endpoint| format!(" [the service is {endpoint}, not AWS]")).unwrap_or_default();
+        // What is cut from a long message is never that.
+        let room = MAX_MESSAGE_CHARS.saturating_sub(trial.chars().count());
+        let message = message.chars().take(room).collect::<String>() + &trial;
         let state = State::of(reason, complete);
         let now = to_the_second(self.clock.now());
         let generation = Some(self.generation);

@@ -1,1 +1,142 @@
-//! todo
+//! Does it end well when the service has a bad day?
+
+use std::time::Duration;
+
+use rollcall::simulator::{Effect, Fault, Operation, Options};
+
+use crate::stage::{BEARER, Stage, counts, ids, ready, seed, shared, status, support, verdict};
+
+const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const LIST: Operation = Operation::ListChannelMemberships;
+
+/// Three pages are there, three batches are missing, and the second call of each kind goes wrong.
+async fn ends_well_in_spite_of(effect: Effect) {
+    let stage = Stage::open(seed(370)).await;
+    for id in &ids(120) {
+        stage.simulator.add_member(&crate::stage::channel("support"), id).unwrap();
+    }
+    let listing = stage.simulator.inject(Fault::new(effect.clone()).on(LIST).skip(1).times(1));
+    let batch = stage.simulator.inject(Fault::new(effect).on(BATCH).skip(1).times(1));
+    stage.apply("team", support(&ids(370))).await;
+    let _operator = stage.operator(&[]);
+
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!((stage.simulator.fault_hits(listing), stage.simulator.fault_hits(batch)), (1, 1));
+    assert_eq!(stage.count("support"), 370);
+    assert_eq!((counts(&told), status(&told).errors), ([370, 370, 0, 0], vec![]));
+    assert_eq!(verdict(&told), ["True", "False", "False"]);
+    // A page is asked for again with its token, a batch is sent again as it was, and nothing is begun anew. Those whom a
+    // lost answer had named are looked for by one listing of the eight pages that the channel has then.
+    assert!(stage.calls(LIST) <= 3 + 1 + 8, "{:?}", stage.simulator.calls());
+    assert_eq!(stage.calls(BATCH), 3 + 1);
+}
+
+#[tokio::test]
+async fn answers_of_500_are_got_over() {
+    ends_well_in_spite_of(Effect::status(500)).await;
+}
+
+#[tokio::test]
+async fn answers_of_503_are_got_over() {
+    ends_well_in_spite_of(Effect::status(503)).await;
+}
+
+#[tokio::test]
+async fn answers_of_429_are_got_over() {
+    ends_well_in_spite_of(Effect::status(429)).await;
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_are_got_over() {
+    ends_well_in_spite_of(Effect::Cut).await;
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_after_their_effect_are_got_over() {
+    ends_well_in_spite_of(Effect::LoseAnswer).await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_proxy_in_between_is_got_over() {
+    let body = Some("<html>Bad gateway</html>".to_owned());
+    ends_well_in_spite_of(Effect::Refuse { status: 502, code: None, message: None, body }).await;
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_is_given_up_in_time_and_asked_again() {
+    let stage = Stage::open(seed(3)).await;
+    stage.simulator.inject(Fault::new(Effect::latency(Duration::from_secs(3600))).times(1));
+    stage.apply("team", support(&ids(3))).await;
+    let _operator = stage.operator(&[]);
+
+    let waiting = stage.until("team", "something is said", |it| ready(it).0 == "False").await;
+    assert_eq!(verdict(&waiting), ["False", "True", "False"]);
+    stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (1, 1), "the one that was given up was never answered");
+}
+
+#[tokio::test]
+async fn a_service_that_fails_for_long_is_said_to_and_asked_less_and_less() {
+    let stage = Stage::open(seed(3)).await;
+    let down = stage.simulator.inject(Fault::new(Effect::status(503)));
+    stage.apply("team", support(&ids(3))).await;
+    let _operator = stage.operator(&[]);
+
+    let waiting = stage.until_reason("team", "Retrying").await;
+    assert!(ready(&waiting).2.contains("ServiceUnavailable"), "{waiting:?}");
+    stage.until_service("it was asked three times", |it| it.fault_hits(down) == 3).await;
+    stage.simulator.clear_fault(down);
+    stage.until_reason("team", "AllPresent").await;
+
+    let log = stage.simulator.call_log();
+    let waits: Vec<f64> = log.windows(2).take(2).map(|pair| (pair[1].at - pair[0].at).as_secs_f64()).collect();
+    for (wait, least) in waits.iter().zip([1.0, 2.0]) {
+        assert!(*wait >= least, "{waits:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_storm_of_429_slows_all_calls_of_the_bearer_until_it_is_over() {
+    const CHANNELS: usize = 4;
+    let storm_seed =
+        (0..CHANNELS).fold(seed(5), |seed, n| seed.channel(rollcall::simulator::ChannelSeed::new(&name(n))));
+    let stage = Stage::open(storm_seed).await;
+    let storm = stage.simulator.inject(Fault::new(Effect::status(429)).bearer(BEARER));
+    for n in 0..CHANNELS {
+        stage.apply(&name(n), crate::stage::spec(&name(n), &ids(5))).await;
+    }
+    let bearer = format!("--chime-bearer={BEARER}");
+    let _operator = stage.bare_operator(&[&bearer]);
+
+    stage.until_service("the storm strikes", |it| it.fault_hits(storm) >= 8).await;
+    let struck = stage.simulator.call_log();
+    stage.simulator.clear_fault(storm);
+    for n in 0..CHANNELS {
+        let told = stage.until_reason(&name(n), "AllPresent").await;
+        assert_eq!((counts(&told), stage.count(&name(n))), ([5, 5, 0, 0], 5));
+    }
+
+    // From 8 calls a second down to one in two seconds: the last of the storm are over a second apart.
+    let last: Vec<_> = struck[struck.len() - 3..].iter().map(|call| call.at).collect();
+    assert!(last.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)), "{last:?}");
+}
+
+fn name(n: usize) -> String {
+    format!("channel-{n}")
+}
+
+#[tokio::test]
+async fn the_service_is_never_asked_faster_than_its_quotas_allow() {
+    let stage = Stage::with(shared().await, Options { seed: seed(250), ..Options::default() }).await;
+    stage.apply("team", support(&ids(250))).await;
+    let bearer = format!("--chime-bearer={BEARER}");
+    let _operator = stage.bare_operator(&[&bearer]);
+
+    stage.until_reason("team", "AllPresent").await;
+
+    let log = stage.simulator.call_log();
+    assert!(log.iter().all(|call| call.code.is_none()), "{log:?}");
+    assert_eq!((stage.calls(LIST), stage.calls(BATCH), stage.count("support")), (1, 3, 250));
+}

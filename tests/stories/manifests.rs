@@ -37,8 +37,8 @@ async fn a_bad_manifest_is_refused_by_the_api_server_with_the_value_and_what_to_
     let stage = Stage::open(seed(0)).await;
     let channel_help = "not a channel ARN: write arn:aws:chime:<region>:<account>:app-instance/<id>/channel/<id>";
     let duration_help = "not a duration: write hours, minutes and seconds in this order, such as 90s, 15m or 1h30m";
-    let member_help = "every member ARN must be of the channel's app instance: write arn:…:app-instance/<the \
-                       channel's>/user/<id>, or just the user's id";
+    let member_help = "bob is not of the app instance of the channel: write the id of one of its users, or an ARN that begins \
+                       with arn:aws:chime:us-east-1:123456789012:app-instance/1f/";
     let bearer_help = "not a user or bot ARN: write arn:aws:chime:<region>:<account>:app-instance/<id>/user/<id>";
     let failed_help = "write a number of members from 0 to 10000, or a percentage from \"0%\" to \"100%\"";
     let foreign = "arn:aws:chime:us-east-1:123456789012:app-instance/other/user/bob";
@@ -53,6 +53,8 @@ async fn a_bad_manifest_is_refused_by_the_api_server_with_the_value_and_what_to_
         ("members", json!(ids(10_001)), &["spec.members", "10001", "10000"]),
         ("members", Value::Null, &["spec.members is required", "or write [] to declare nobody"]),
         ("members", json!([""]), &["spec.members[0]", "at least 1"]),
+        ("members", json!(["alice", "b b"]), &["spec.members[1]", "\"b b\"", "should match"]),
+        ("members", json!(["admin/alice"]), &["spec.members[0]", "\"admin/alice\"", "should match"]),
         ("type", json!("default"), &["spec.type", "\"default\"", "\"DEFAULT\", \"HIDDEN\""]),
         ("mode", json!("observe"), &["spec.mode", "\"observe\"", "\"Enforce\", \"Observe\""]),
         ("resyncInterval", json!("90"), &["spec.resyncInterval", "\"90\"", duration_help]),

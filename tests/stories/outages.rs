@@ -1,1 +1,77 @@
-//! todo
+//! Does it end well when the API server is away? Each story has one of its own.
+
+use std::time::Duration;
+
+use rollcall::api::custom_resource_definition;
+use rollcall::simulator::{Effect, Fault, Operation, Options, Quotas};
+
+use crate::control_plane::ControlPlane;
+use crate::operator::Operator;
+use crate::stage::{BEARER, Stage, UNPACED, channel, counts, eventually, ids, seed, support, verdict};
+
+const BATCH: Operation = Operation::BatchCreateChannelMembership;
+
+/// A cluster of its own, and an operator that watches all of it.
+async fn cluster(users: usize) -> (ControlPlane, Stage, impl Fn(&Stage) -> Operator) {
+    let control_plane = ControlPlane::start().await.unwrap();
+    control_plane.install_crd(&custom_resource_definition()).await.unwrap();
+    let options = Options { seed: seed(users), quotas: Quotas::Off, ..Options::default() };
+    let stage = Stage::with(&control_plane, options).await;
+    let start = |stage: &Stage| {
+        let bearer = format!("--chime-bearer={BEARER}");
+        let flags = [bearer.as_str(), "--resync-interval=1s", "--min-resync-interval=1s"];
+        stage.operator_of(&stage.simulator.endpoint(), &[flags.as_slice(), &UNPACED].concat())
+    };
+    (control_plane, stage, start)
+}
+
+#[tokio::test]
+async fn an_outage_of_the_api_server_stops_no_work_and_loses_no_edit() {
+    let (mut control_plane, stage, start) = cluster(400).await;
+    stage.simulator.inject(Fault::new(Effect::latency(Duration::from_millis(300))).on(BATCH));
+    stage.apply("team", support(&ids(300))).await;
+    let operator = start(&stage);
+    stage.until_service("the work has begun", |_| stage.count("support") >= 100).await;
+
+    control_plane.kill_apiserver();
+    stage.until_service("the work goes on", |_| stage.count("support") == 300).await;
+    // Longer than any answer is waited for, so that a write of the status has failed for good.
+    eventually("the operator has noticed", async || {
+        operator.log().contains("the status is written again").then_some(())
+    })
+    .await;
+    stage.simulator.remove_member(&channel("support"), "m0007").unwrap();
+    stage.until_service("drift is mended meanwhile", |_| stage.count("support") == 300).await;
+    control_plane.start_apiserver().await.unwrap();
+
+    let told = stage.until_reason("team", "AllPresent").await;
+    assert_eq!((verdict(&told), counts(&told)), (["True", "False", "False"].map(str::to_owned), [300, 300, 0, 0]));
+    stage.apply("team", support(&ids(400))).await;
+    let told = stage.until("team", "400 are present", |it| counts(it) == [400, 400, 0, 0]).await;
+    assert_eq!((verdict(&told), stage.count("support")), (["True", "False", "False"].map(str::to_owned), 400));
+    assert!(operator.stop().await.unwrap());
+    control_plane.stop().await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_comes_late_or_hangs_is_waited_for() {
+    let (mut control_plane, stage, start) = cluster(20).await;
+    stage.apply("team", support(&ids(10))).await;
+    control_plane.kill_apiserver();
+    let operator = start(&stage);
+    eventually("the operator has noticed", async || operator.log().contains("the watch failed").then_some(())).await;
+    control_plane.start_apiserver().await.unwrap();
+    stage.until_reason("team", "AllPresent").await;
+
+    // Connections stay open and nothing is answered: every call has an end all the same.
+    stage.simulator.ban(&channel("support"), "m0000").unwrap();
+    control_plane.pause_apiserver().unwrap();
+    eventually("a write is given up", async || operator.log().contains("no answer within 10 s").then_some(())).await;
+    control_plane.resume_apiserver().unwrap();
+
+    let told = stage.until_reason("team", "MembersRefused").await;
+    assert_eq!(counts(&told), [10, 9, 0, 1]);
+    control_plane.kill_apiserver();
+    assert!(operator.stop().await.unwrap(), "it can be stopped while the API server is away");
+    control_plane.stop().await;
+}

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, Client};
 use rollcall::api::{ChannelMembership, ChannelMembershipStatus, MembershipType, custom_resource_definition};
 use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
 use serde_json::{Value, json};
@@ -124,13 +124,21 @@ impl Stage {
 
     /// An operator of whatever these flags say, for another service.
     pub fn operator_of(&self, endpoint: &str, flags: &[&str]) -> Operator {
-        let launch = Launch {
-            program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
-            kubeconfig: &self.kubeconfig,
-            endpoint,
-            log: &self.log(),
-        };
-        Operator::start(&launch, flags).unwrap()
+        self.launch(endpoint, flags, &[])
+    }
+
+    /// An operator without flags, of whatever these variables say.
+    pub fn operator_with_environment(&self, variables: &[(&str, &str)]) -> Operator {
+        self.launch(&self.simulator.endpoint(), &[], variables)
+    }
+
+    fn launch(&self, endpoint: &str, flags: &[&str], variables: &[(&str, &str)]) -> Operator {
+        let log = self.log();
+        let program = Path::new(env!("CARGO_BIN_EXE_rollcall"));
+        let launch = Launch { program, kubeconfig: &self.kubeconfig, endpoint, log: &log };
+        let mut command = launch.command();
+        command.args(flags).envs(variables.iter().copied());
+        Operator::spawn(command, &log).unwrap()
     }
 
     fn log(&self) -> PathBuf {
@@ -236,13 +244,15 @@ impl Stage {
         self.simulator.member_count(&channel(channel_id), MembershipType::Default)
     }
 
-    /// The Events about a resource, oldest first.
+    /// The Events about a resource, once there is one: it is sent a moment after the status.
     pub async fn events(&self, name: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.cluster.clone(), &self.namespace);
-        let mut about: Vec<Event> = events.list(&kube::api::ListParams::default()).await.unwrap().items;
-        about.retain(|event| event.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some(name));
-        about.sort_by_key(ResourceExt::resource_version);
-        about
+        eventually("an event", async || {
+            let mut about = events.list(&ListParams::default()).await.unwrap().items;
+            about.retain(|event| event.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some(name));
+            (!about.is_empty()).then_some(about)
+        })
+        .await
     }
 
     fn log_tail(&self) -> String {

@@ -1,1 +1,148 @@
-//! todo
+//! What does somebody see who starts the operator wrongly?
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::operator::Launch;
+use crate::stage::{BEARER, INSTANCE, Stage, seed, status, support};
+
+/// A cluster and a service that notice whether anybody calls.
+struct Nowhere {
+    cluster: TcpListener,
+    service: TcpListener,
+    folder: tempfile::TempDir,
+}
+
+impl Nowhere {
+    fn open() -> Self {
+        let listen = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            listener
+        };
+        let nowhere = Self { cluster: listen(), service: listen(), folder: tempfile::tempdir().unwrap() };
+        let kubeconfig = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "it", "cluster": {"server": format!("http://{}", address(&nowhere.cluster))}}],
+            "users": [{"name": "it", "user": {}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "current-context": "it",
+        });
+        std::fs::write(nowhere.folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        nowhere
+    }
+
+    /// Runs `rollcall run` to its end.
+    fn run(&self, flags: &[&str], environment: &[(&str, &str)]) -> Output {
+        let launch = Launch {
+            program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
+            kubeconfig: &self.folder.path().join("kubeconfig"),
+            endpoint: &format!("http://{}", address(&self.service)),
+            log: Path::new("/dev/null"),
+        };
+        let mut command: Command = launch.command();
+        command.args(flags).envs(environment.iter().copied()).output().unwrap()
+    }
+
+    fn was_called(&self) -> bool {
+        let nobody =
+            |listener: &TcpListener| listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        !nobody(&self.cluster) || !nobody(&self.service)
+    }
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().unwrap().to_string()
+}
+
+#[test]
+fn anything_wrong_in_flags_or_environment_is_one_clear_line_and_exit_2_before_any_call() {
+    let second = format!("{BEARER},{INSTANCE}/user/other");
+    let foreign_channel = format!("{INSTANCE}/channel/support");
+    let flags: &[(&str, &str, &str)] = &[
+        ("--chime-bearer", "rollcall", "no user or bot ARN"),
+        ("--chime-bearer", &foreign_channel, "no user or bot ARN"),
+        ("--chime-bearer", &second, "is the second of its app instance"),
+        ("--watch-namespace", "Team_A", "no namespace: write a DNS label"),
+        ("--resync-interval", "90", "no duration: write hours, minutes and seconds"),
+        ("--min-resync-interval", "0s", "no duration"),
+        ("--quota-share", "0%", "--quota-share"),
+        ("--quota-share", "101%", "--quota-share"),
+        ("--quota-share", "most", "--quota-share"),
+        ("--bearer-rate", "-1", "--bearer-rate"),
+        ("--bearer-rate", "fast", "--bearer-rate"),
+        ("--channel-batch-rate", "inf", "--channel-batch-rate"),
+        ("--channel-list-rate", "NaN", "--channel-list-rate"),
+        ("--concurrency", "0", "--concurrency"),
+        ("--concurrency", "70000", "--concurrency"),
+        ("--log-format", "yaml", "[possible values: auto, text, json]"),
+        ("--allow-bearer-override", "maybe", "maybe"),
+    ];
+    let nowhere = Nowhere::open();
+    for (flag, value, help) in flags {
+        let form = format!("{flag}={value}");
+        refused(&form, nowhere.run(&[&form], &[]), &[last(value), help]);
+        let variable = format!("ROLLCALL_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+        let output = nowhere.run(&[], &[(&variable, value)]);
+        refused(&format!("{variable}={value}"), output, &[last(value), help]);
+    }
+    refused("--prune=Owned", nowhere.run(&["--prune=Owned"], &[]), &["unexpected argument '--prune'"]);
+    let environment: &[(&str, &str, &str)] = &[
+        ("KUBECONFIG", "/nonexistent/config", "failed to find the cluster by KUBECONFIG=/nonexistent/config"),
+        ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "localhost:80", "\"localhost:80\": write http://host:port"),
+        ("AWS_USE_FIPS_ENDPOINT", "true", "together with FIPS or dual-stack: unset AWS_USE_FIPS_ENDPOINT"),
+        ("RUST_LOG", "rollcall=loud", "RUST_LOG=\"rollcall=loud\" is no filter"),
+    ];
+    for (variable, value, help) in environment {
+        let output = nowhere.run(&["--chime-bearer", BEARER], &[(variable, value)]);
+        refused(&format!("{variable}={value}"), output, &[help]);
+    }
+    assert!(!nowhere.was_called());
+}
+
+/// The offending one of a list.
+fn last(values: &str) -> &str {
+    values.rsplit(',').next().unwrap()
+}
+
+fn refused(what: &str, output: Output, words: &[&str]) {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{what}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{what} without {word:?}: {stderr}");
+    }
+    assert_eq!(output.stdout, b"", "{what}");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let nowhere = Nowhere::open();
+    for flag in ["--help", "-h"] {
+        let output = nowhere.run(&[flag], &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("ROLLCALL_CHIME_BEARER"), "{text}");
+    }
+    assert!(!nowhere.was_called());
+}
+
+#[tokio::test]
+async fn right_flags_in_their_variables_are_as_good() {
+    let stage = Stage::open(seed(1)).await;
+    stage.apply("team", support(&["m0000"])).await;
+    let _operator = stage.operator_with_environment(&[
+        ("ROLLCALL_WATCH_NAMESPACE", &format!("{},no-such-namespace", stage.namespace)),
+        ("ROLLCALL_CHIME_BEARER", BEARER),
+        ("ROLLCALL_ALLOW_BEARER_OVERRIDE", "true"),
+        ("ROLLCALL_RESYNC_INTERVAL", "2h"),
+        ("ROLLCALL_BEARER_RATE", "0"),
+        ("ROLLCALL_LOG_FORMAT", "json"),
+    ]);
+
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!(status(&told).resync_interval.unwrap().to_string(), "2h");
+}

@@ -41,7 +41,7 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// The binary with nothing but its environment, in which nothing of the machine's AWS, proxies and Rollcall is left.
+    /// `rollcall run` without flags, in an environment where nothing of the machine's AWS, proxies and Rollcall is left.
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.program);
         for (name, _) in std::env::vars_os() {
@@ -51,6 +51,7 @@ impl Launch<'_> {
             }
         }
         command
+            .arg("run")
             .env_remove("RUST_LOG")
             .env("KUBECONFIG", self.kubeconfig)
             .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", self.endpoint)
@@ -64,8 +65,15 @@ impl Launch<'_> {
 impl Operator {
     /// Starts it with these flags.
     pub fn start(launch: &Launch<'_>, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
-        let log = File::options().create(true).append(true).open(launch.log)?;
-        let child = launch.command().arg("run").args(flags).stdout(Stdio::null()).stderr(log).spawn()?;
+        let mut command = launch.command();
+        command.args(flags);
+        Self::spawn(command, launch.log)
+    }
+
+    /// Starts it by this command, which may have an environment of its own.
+    pub fn spawn(mut command: Command, log: &Path) -> io::Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let child = command.stdout(Stdio::null()).stderr(output).spawn()?;
         let watchdog =
             Command::new("sh").arg("-c").arg(WATCHDOG).arg(child.id().to_string()).stdin(Stdio::piped()).spawn();
         let mut watchdog = match watchdog {
@@ -76,7 +84,7 @@ impl Operator {
             }
         };
         let lifeline = watchdog.stdin.take();
-        Ok(Self { child, watchdog: (watchdog, lifeline), log: launch.log.to_owned() })
+        Ok(Self { child, watchdog: (watchdog, lifeline), log: log.to_owned() })
     }
 
     /// The process.
