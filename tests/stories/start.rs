@@ -3,10 +3,14 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::operator::Launch;
 use crate::stage::{BEARER, INSTANCE, Stage, seed, status, support};
+
+/// To say what is wrong takes milliseconds.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A cluster and a service that notice whether anybody calls.
 struct Nowhere {
@@ -44,7 +48,15 @@ impl Nowhere {
             log: Path::new("/dev/null"),
         };
         let mut command: Command = launch.command();
-        command.args(flags).envs(environment.iter().copied()).output().unwrap()
+        command.args(flags).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        // One that takes what it should refuse runs for ever.
+        while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        child.wait_with_output().unwrap()
     }
 
     fn was_called(&self) -> bool {
