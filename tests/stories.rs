@@ -2,7 +2,14 @@
 //!
 //! Each test has a namespace, a service and an operator of its own. What disturbs the API server has one of its own as well.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::manual_assert,
+    clippy::unchecked_time_subtraction,
+    reason = "a test says by a panic what is wrong"
+)]
 
 #[path = "support/control_plane.rs"]
 mod control_plane;

@@ -175,12 +175,6 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
 }
 
 #[test]
-fn the_definition_in_crds_is_the_one_of_the_types() {
-    let written = include_str!("../../crds/channelmemberships.rollcall.dev.yaml");
-    assert!(written == crd_yaml().unwrap(), "crds/ is stale: run `make manifests`");
-}
-
-#[test]
 fn rollcall_crd_prints_the_definition() {
     let printed = std::process::Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("crd").output().unwrap();
     assert!(printed.status.success(), "{printed:?}");

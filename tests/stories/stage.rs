@@ -138,7 +138,7 @@ impl Stage {
         let launch = Launch { program, kubeconfig: &self.kubeconfig, endpoint, log: &log };
         let mut command = launch.command();
         command.args(flags).envs(variables.iter().copied());
-        Operator::spawn(command, &log).unwrap()
+        Operator::spawn(&command, &log).unwrap()
     }
 
     fn log(&self) -> PathBuf {

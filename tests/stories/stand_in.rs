@@ -159,8 +159,8 @@ impl Call {
         let path = self.path.replace('%', "%25");
         let mut query: Vec<&str> = self.query.split('&').collect();
         query.sort_unstable();
-        let headers: String =
-            signed.iter().map(|name| format!("{name}:{}\n", self.header(name).unwrap_or_default().trim())).collect();
+        let lines = signed.iter().map(|name| format!("{name}:{}", self.header(name).unwrap_or_default().trim()));
+        let headers = lines.collect::<Vec<_>>().join("\n") + "\n";
         let body = hex(&sha256(&self.body));
         format!("{}\n{path}\n{}\n{headers}\n{}\n{body}", self.method, query.join("&"), signed.join(";"))
     }

@@ -48,7 +48,12 @@ impl Nowhere {
             log: Path::new("/dev/null"),
         };
         let mut command: Command = launch.command();
-        command.args(flags).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(flags)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + DEADLINE;
         // One that takes what it should refuse runs for ever.

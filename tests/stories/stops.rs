@@ -12,7 +12,7 @@ const MEMBERS: usize = 1_000;
 /// A resource of ten batches, each of which takes a moment.
 async fn long_work() -> (Stage, u64) {
     let stage = Stage::open(seed(MEMBERS)).await;
-    let slow = stage.simulator.inject(Fault::new(Effect::latency(Duration::from_millis(500))).on(BATCH));
+    let slow = stage.simulator.inject(Fault::new(Effect::latency(Duration::from_secs(1))).on(BATCH));
     stage.apply("team", support(&ids(MEMBERS))).await;
     (stage, slow)
 }
@@ -82,7 +82,7 @@ async fn sigterm_while_nothing_is_done_ends_it_at_once_and_writes_nothing() {
 #[tokio::test]
 async fn sigterm_while_a_failed_call_rests_does_not_wait_for_it() {
     let stage = Stage::open(seed(3)).await;
-    let down = stage.simulator.inject(Fault::new(Effect::status(503)));
+    let down = stage.simulator.inject(Fault::new(Effect::status(503)).on(BATCH));
     stage.apply("team", support(&ids(3))).await;
     let operator = stage.operator(&[]);
     stage.until_service("it failed often", |it| it.fault_hits(down) >= 3).await;

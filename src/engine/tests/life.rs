@@ -241,7 +241,7 @@ async fn a_stop_before_the_first_listing_leaves_the_status_alone() {
     resource.memory = Memory::default();
     resource.cancel = stop.child_token();
     tokio::join!(resource.pass(&restarted), async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         stop.cancel();
     });
     assert_eq!(resource.written.statuses.len(), written);

@@ -18,6 +18,7 @@ pub struct Program {
     wrapper: Child,
     // Each line is a signal for the program; its end is the program's.
     lifeline: Option<ChildStdin>,
+    path: PathBuf,
     log: PathBuf,
     log_start: u64,
 }
@@ -25,15 +26,28 @@ pub struct Program {
 impl Program {
     /// Starts `program`, its output appended to `log`. `remove` is a folder to remove once the program's time is over.
     pub fn start(program: &Path, arguments: &[String], log: PathBuf, remove: Option<&Path>) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(&command, log, remove)
+    }
+
+    /// As [`Self::start`], in the environment of a command.
+    pub fn spawn(command: &Command, log: PathBuf, remove: Option<&Path>) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(&log)?;
         let log_start = output.metadata()?.len();
-        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/with-parent"));
+        let mut wrapper = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/with-parent"));
         if let Some(folder) = remove {
-            command.arg("--remove").arg(folder);
+            wrapper.arg("--remove").arg(folder);
         }
-        let mut wrapper = command
-            .arg(program)
-            .args(arguments)
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapper.env(name, value),
+                None => wrapper.env_remove(name),
+            };
+        }
+        let mut wrapper = wrapper
+            .arg(command.get_program())
+            .args(command.get_args())
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -41,10 +55,19 @@ impl Program {
             .process_group(0)
             .spawn()?;
         let lifeline = wrapper.stdin.take();
-        Ok(Self { wrapper, lifeline, log, log_start })
+        let path = command.get_program().into();
+        Ok(Self { wrapper, lifeline, path, log, log_start })
     }
 
-    /// Sends the signal of this name, `STOP` or `CONT`.
+    /// The program's own process, where the system tells of it.
+    pub fn pid(&self) -> Option<u32> {
+        let wrapper = self.wrapper.id();
+        let children = fs::read_to_string(format!("/proc/{wrapper}/task/{wrapper}/children")).ok()?;
+        let is_program = |pid: &&str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == self.path);
+        children.split_whitespace().find(is_program)?.parse().ok()
+    }
+
+    /// Sends the signal of this name, such as `TERM` or `STOP`.
     pub fn signal(&mut self, name: &str) -> io::Result<()> {
         let lifeline = self.lifeline.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         writeln!(lifeline, "{name}")?;
