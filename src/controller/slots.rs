@@ -80,3 +80,37 @@ impl Slot {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version: u64, generation: i64) -> Watched {
+        let metadata =
+            serde_json::json!({"uid": "u", "generation": generation, "resourceVersion": version.to_string()});
+        let status = serde_json::json!({"observedGeneration": version});
+        serde_json::from_str(&serde_json::json!({"metadata": metadata, "status": status}).to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_status_of_ours_stands_until_the_watch_has_shown_it() {
+        let (slots, old) = (Slots::default(), object(4, 1));
+        let slot = slots.of(&old);
+        slot.wrote(5, ChannelMembershipStatus { observed_generation: Some(55), ..ChannelMembershipStatus::default() });
+        slots.applied("u", 4, &old.trigger());
+        assert_eq!(slot.status(&old).unwrap().observed_generation, Some(55), "the watch lags behind");
+        slots.applied("u", 5, &old.trigger());
+        assert_eq!(slot.status(&object(6, 1)).unwrap().observed_generation, Some(6), "somebody else wrote since");
+    }
+
+    #[test]
+    fn a_pass_ends_early_when_its_object_changes_and_not_when_its_status_does() {
+        let (slots, first) = (Slots::default(), object(4, 1));
+        let cancel = CancellationToken::new();
+        slots.of(&first).begin(&first, cancel.clone());
+        slots.applied("u", 5, &object(5, 1).trigger());
+        assert!(!cancel.is_cancelled());
+        slots.applied("u", 6, &object(6, 2).trigger());
+        assert!(cancel.is_cancelled());
+    }
+}

@@ -56,6 +56,8 @@ pub struct Channel {
     /// Batches that hold such a member are refused whole.
     pub poison: Vec<String>,
     pub describe_denied: bool,
+    /// Taken out by somebody just before the next listing.
+    pub vanishing: Option<String>,
     /// Listings do not show these yet.
     pub unseen: Vec<String>,
     /// These are left out of a batch's answer.
@@ -112,6 +114,9 @@ impl Service for Fake {
         let operation = Operation::ListChannelMemberships;
         let made = Made { operation, members: Vec::new(), token: token.map(str::to_owned) };
         self.call(made, |channel| {
+            if let Some(vanishing) = channel.vanishing.take() {
+                channel.members.remove(&vanishing);
+            }
             let after = token.unwrap_or_default();
             let mut rest = channel
                 .members

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Fault, Resource, engine, engine_at, engine_until, user, users};
 use crate::chime::pace::Rates;
-use crate::chime::port::CallErrorClass::Transient;
+use crate::chime::port::CallErrorClass::{ChannelNotAccessible, Transient};
 use crate::chime::port::Operation::{BatchCreateChannelMembership as Batch, ListChannelMemberships as List};
 use crate::engine::Next;
 use crate::engine::memory::Memory;
@@ -287,17 +287,59 @@ async fn a_request_ends_the_rest_of_a_listing_that_failed() {
 #[tokio::test(start_paused = true)]
 async fn a_status_write_whose_answer_was_lost_is_made_again_though_nothing_seems_new() {
     let service = Fake::default();
-    let engine = engine_at(&service, Rates { channel_batch: Some("0.05".parse().unwrap()), ..Rates::UNLIMITED });
+    let engine = engine_at(&service, Rates { channel_batch: Some("0.02".parse().unwrap()), ..Rates::UNLIMITED });
     let mut resource = Resource::declaring(users(100));
+    resource.spec.resync_interval = Some("10s".parse().unwrap());
     resource.pass(&engine).await;
-    let before = resource.written.statuses.len();
+    tokio::time::sleep(Duration::from_secs(10)).await;
     service.with(|channel| channel.members.remove(&user("u00001")));
-    tokio::time::sleep(Duration::from_hours(1)).await;
-    service.with(|channel| channel.faults.push_back(Fault::After(Transient, "Timeout")));
     resource.written.failures.push_back(StoreError::Unavailable("applied, but the answer was lost".to_owned()));
-    service.with(|channel| channel.faults.extend((0..2).map(|_| Fault::Before(Transient, "ServiceFailure"))));
-    resource.edit(|spec| spec.limits = Some(crate::api::Limits::default()));
     resource.pass(&engine).await;
-    assert!(resource.written.statuses.len() > before);
+    assert!(resource.written.failures.is_empty(), "progress was written while the batch waited for its turn");
+    assert_eq!(
+        resource.written.statuses.len(),
+        2,
+        "who is Ready as before is said to be, because it may not stand there"
+    );
     assert_eq!(resource.conditions(), READY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_is_not_made_again_because_its_status_could_not_be_written() {
+    let service = Fake::default();
+    service.with(|channel| channel.faults.extend((0..9).map(|_| Fault::Before(ChannelNotAccessible, "Forbidden"))));
+    let mut resource = Resource::declaring(users(3));
+    resource.written.failures.push_back(StoreError::Unavailable("down".to_owned()));
+    let Next::After(rest) = resource.pass(&engine(&service)).await else { panic!("it is not tried again") };
+    assert!(rest >= Duration::from_mins(1), "{rest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_leaves_in_the_middle_of_a_pass_is_not_left_out_until_the_next_resync() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(40));
+    resource.pass(&engine).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    service.with(|channel| {
+        channel.members.extend(users(80).iter().map(|id| (user(id), crate::api::MembershipType::Default)));
+        channel.vanishing = Some(user("u00000"));
+    });
+    resource.edit(|spec| spec.members = Some(users(80).iter().collect()));
+    resource.live(&engine, Duration::from_secs(10)).await;
+    assert_eq!(resource.conditions(), READY);
+    assert!(service.with(|channel| channel.members.contains_key(&user("u00000"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_of_another_spec_do_not_stand_beside_an_objection() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    resource.edit(|spec| spec.members = Some(["b b"].iter().collect()));
+    resource.pass(&engine).await;
+    let status = resource.status();
+    assert_eq!((status.observed_generation, status.desired, status.present), (Some(2), None, None));
+    assert_eq!(status.channel.as_deref(), Some("support"));
 }
