@@ -228,8 +228,8 @@ async fn measure(
     flags: &[&str],
 ) -> Result<Measured, Failure> {
     let began = Instant::now();
-    let operator = start(world, simulator, program, flags, name)?;
-    let pid = operator.pid().ok_or("the program has ended")?;
+    let mut operator = start(world, simulator, program, flags, name)?;
+    let pid = operator.pid().await?.ok_or("the program has ended")?;
     tokio::select! {
         complete = world.complete() => complete?,
         stuck = progress(name, world, simulator, pid) => {

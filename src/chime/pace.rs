@@ -78,9 +78,9 @@ impl Pacer {
         bearer.into_iter().chain(channel).reduce(f64::min)
     }
 
-    /// The calls a second in force for a bearer; `None` for no limit.
+    /// The calls a second that a bearer is to keep to, whatever slows it down just now; `None` for no limit.
     pub fn bearer_rate(&self, target: &Target) -> Option<f64> {
-        self.limits(target).0.lock().bucket.rate()
+        self.rates.per_second(target.channel.region(), Limit::Bearer)
     }
 
     /// The two limits of a target, made if they are new.

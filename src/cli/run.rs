@@ -21,6 +21,9 @@ use crate::engine::settings::Settings;
 use crate::membership::arn::MemberArn;
 use crate::ops::{logs, stop};
 
+/// A stop takes at most this: less than the 30 s that a kubelet gives, more than a call of the service and a status write.
+const STOP: Duration = Duration::from_secs(25);
+
 /// An API server that says nothing for so long, in the middle of an answer, is taken for gone. A quiet watch ends before that.
 const SILENCE: Duration = Duration::from_mins(2);
 
@@ -120,8 +123,14 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     if args.chime_bearer.is_empty() && !args.allow_bearer_override {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
-    controller::run(cluster, scope, engine, stop).await;
-    tracing::info!("rollcall has stopped");
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP).await;
+    };
+    tokio::select! {
+        () = controller::run(cluster, scope, engine, stop.clone()) => tracing::info!("rollcall has stopped"),
+        () = too_late => tracing::warn!("stopped with statuses unwritten: the API server did not take them in {} s", STOP.as_secs()),
+    }
     Ok(())
 }
 

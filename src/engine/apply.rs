@@ -48,40 +48,51 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// spoils it for the others. Gives the refusal where nothing of it could be added.
     async fn add_all(&mut self, batch: Vec<String>, doubtful: &mut Vec<String>) -> Result<Option<CallError>, Halt> {
         let mut parts = VecDeque::from([batch]);
-        let (mut refusals, mut alone) = (0, 0);
-        let mut in_vain = None;
+        let (mut refusals, mut any) = (0, false);
+        // Refused alone, as members to blame, unless it turns out to be the channel's refusal.
+        let mut alone: Vec<String> = Vec::new();
+        let mut last = None;
         while let Some(part) = parts.pop_front() {
             let (mut part, error) = match self.add(part, doubtful).await? {
                 Added::Answered => {
-                    (refusals, in_vain) = (0, None);
+                    (refusals, any) = (0, true);
+                    alone.clear();
                     continue;
                 }
                 Added::Refused(part, error) => (part, error),
             };
             refusals += 1;
+            if error.class == CallErrorClass::ChannelNotAccessible {
+                // Whoever can list the channel now is not shut out of it. One that was listed in this pass is not asked again.
+                self.look(self.began).await?;
+            }
             // Not a member's fault: the channel's, if it is refused like this again and again, or the bearer's.
             let is_members = error.class == CallErrorClass::Refused;
-            let most = MAX_REFUSALS + if is_members { 2 * u32::min(alone, MAX_ALONE) } else { 0 };
+            let most = MAX_REFUSALS
+                + if is_members { 2 * u32::try_from(alone.len()).unwrap_or(MAX_ALONE).min(MAX_ALONE) } else { 0 };
             let enough = refusals > most || refusals == most && part.len() > 1;
             if error.class.is_of_all_calls() || enough && !is_members {
+                for name in alone {
+                    self.memory.problems.clear(&name);
+                }
                 return Err(Halt::Refused(error));
             }
             if enough {
                 parts.push_front(part);
                 parts.drain(..).for_each(|part| self.refuse(&part, &error));
-                return Ok(Some(error));
+                return Ok((!any).then_some(error));
             }
             if part.len() == 1 {
-                alone += 1;
                 self.refuse(&part, &error);
-                in_vain = Some(error);
+                alone.append(&mut part);
+                last = Some(error);
             } else {
                 let second = part.split_off(part.len() / 2);
                 parts.push_front(second);
                 parts.push_front(part);
             }
         }
-        Ok(in_vain)
+        Ok(last.filter(|_| !any))
     }
 
     /// One batch, made again as it was until it is answered or refused.
@@ -112,6 +123,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         self.cell.seen(answer.added.iter().filter_map(|arn| channel.name_of(arn)));
         let (added, not_added) = (answer.added.len(), answer.errors.len());
         tracing::info!(channel = channel.as_str(), added, not_added, "added {added} of {} members", names.len());
+        // Drawn once, so that those who failed together come back together: each alone would be a batch and a status write.
+        let random = fastrand::f64();
         let added = |name: &str| answer.added.iter().any(|arn| channel.name_of(arn) == Some(name));
         let now = self.engine.clock.now();
         for name in names {
@@ -126,7 +139,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 Some(error) if Answer::of(error.code.as_deref()) == Answer::Conflict => doubtful.push(name.clone()),
                 Some(error) => {
                     let message = error.message.as_deref().unwrap_or_default();
-                    self.memory.problems.record(name, error.code.as_deref(), message, now, rest_of_member);
+                    let rest = |attempts| backoff::wait(attempts, random);
+                    self.memory.problems.record(name, error.code.as_deref(), message, now, rest);
                 }
             }
         }

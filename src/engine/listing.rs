@@ -116,14 +116,16 @@ impl<S: Service> List<'_, S> {
         Some(Err(Fault::Refused(odd("the listing does not end"))))
     }
 
-    /// One page, asked for again until it is answered. `began` is set with the first call.
+    /// One page, asked for again until it is answered. `began` is set to when the first was asked for that was answered.
     async fn page(&self, token: Option<&str>, began: &mut Option<Instant>) -> Option<Result<Page, CallError>> {
         let mut backoff = Backoff::default();
         loop {
             let target = &self.cell.target;
             let client = &self.views.client;
             let permit = client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
-            began.get_or_insert_with(Instant::now);
+            if token.is_none() {
+                *began = Some(Instant::now());
+            }
             match client.list_page(permit, target, token).await {
                 Ok(page) => {
                     if backoff.failures() > 0 {

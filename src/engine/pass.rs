@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
@@ -64,6 +65,8 @@ pub(super) struct Pass<'a, S, T> {
     pub(super) cell: Arc<Cell>,
     pub(super) memory: &'a mut Memory,
     pub(super) report: Report<'a, T>,
+    /// When the pass began.
+    pub(super) began: Instant,
     /// How urgent the pass was when it began.
     pub(super) level: Level,
     /// How urgent its calls are.
@@ -109,6 +112,8 @@ impl<S: Service> Engine<S> {
         let intent = match intent {
             Ok(intent) if !suspended => intent,
             out_of_work => {
+                // A channel that is not looked at takes no part of the rate.
+                memory.cell = None;
                 memory.carried_through(declaration);
                 let written = match out_of_work {
                     Err(objection) if !suspended => report.objection(&objection).await,
@@ -122,7 +127,8 @@ impl<S: Service> Engine<S> {
         cell.keep_for(&intent.roster);
         memory.cell = Some(Arc::clone(&cell));
         let urgency = Urgency::new(level);
-        let mut pass = Pass { engine: self, intent, cell, memory, report, level, urgency, cancel };
+        let began = Instant::now();
+        let mut pass = Pass { engine: self, intent, cell, memory, report, began, level, urgency, cancel };
         let end = pass.walk().await;
         pass.conclude(end, declaration).await
     }

@@ -154,7 +154,7 @@ impl<'a, T: Store> Report<'a, T> {
     /// The process stops in the middle: what was done is recorded.
     pub(super) async fn stopped(&mut self, found: &Findings) -> Result<(), Duration> {
         let counts = (Some(narrow(found.present)), Some(narrow(found.failed)));
-        if (self.before.present, self.before.failed) == counts {
+        if found.intent.mode == Mode::Observe || (self.before.present, self.before.failed) == counts {
             return Ok(());
         }
         let status = self.status(found, Reason::Adding, &message::adding(found, None));
@@ -177,6 +177,7 @@ impl<'a, T: Store> Report<'a, T> {
             tracing::warn!(%error, "failed to write progress");
             // A turn to call may be granted meanwhile and lie idle: an API server that hangs costs that once.
             self.next_progress = Instant::now() + PROGRESS_AFTER_FAILURE;
+            self.told = None;
         }
     }
 

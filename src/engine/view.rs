@@ -59,6 +59,8 @@ pub struct Cell {
 struct State {
     view: Option<View>,
     flight: Option<Flight>,
+    /// A listing was begun since the view's, and has not shown anything: what the view says is not to be relied on any more.
+    unconfirmed: bool,
     /// The rosters of the resources that use the view.
     wanted_by: Vec<Weak<Roster>>,
 }
@@ -153,9 +155,10 @@ impl Cell {
             }
             return Look::Wait(flight.news.clone());
         }
-        if state.view.as_ref().is_some_and(|view| view.began >= not_before) {
+        if !state.unconfirmed && state.view.as_ref().is_some_and(|view| view.began >= not_before) {
             return Look::Ready;
         }
+        state.unconfirmed = true;
         Look::Wait(state.flight.insert(begin()).news.clone())
     }
 
@@ -182,10 +185,13 @@ impl Cell {
     /// The service named these people as there.
     pub(super) fn seen<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let now = Instant::now();
-        if let Some(view) = &mut lock(&self.state).view {
+        let mut state = lock(&self.state);
+        // A listing under way will want to know whom it may have missed.
+        let settled = if state.flight.is_none() { SETTLING } else { Duration::MAX };
+        if let Some(view) = &mut state.view {
             let names: NameSet = names.into_iter().collect();
             view.there.extend(names.iter());
-            view.added.retain(|(_, at)| now - *at < SETTLING);
+            view.added.retain(|(_, at)| now - *at < settled);
             view.added.push((names, now));
         }
     }
@@ -240,10 +246,11 @@ impl Cell {
         let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
         self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
         self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
+        state.unconfirmed = false;
         state.view = Some(View { there, pages, began, listed_at, added, doubted_until });
     }
 
-    /// No listing is under way any more. Where it failed, what was known before it is as good as it was.
+    /// No listing is under way any more.
     pub(super) fn flight_over(&self) {
         lock(&self.state).flight = None;
     }

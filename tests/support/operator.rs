@@ -72,9 +72,14 @@ impl Operator {
         Ok(Self { program: Program::spawn(command, log.to_owned(), None)?, log: log.to_owned() })
     }
 
-    /// The process.
-    pub fn pid(&self) -> Option<u32> {
-        self.program.pid()
+    /// The process, as soon as it runs; `None` where it has ended.
+    pub async fn pid(&mut self) -> io::Result<Option<u32>> {
+        loop {
+            match (self.program.pid(), self.program.exit()?) {
+                (None, None) => sleep(POLL).await,
+                (pid, _) => return Ok(pid),
+            }
+        }
     }
 
     /// What it has logged so far.

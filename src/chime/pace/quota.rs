@@ -65,7 +65,8 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, RateError> {
         let (digits, whole) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |percent| (percent, 100.0));
         match digits.trim().parse::<f64>() {
-            Ok(number) if number > 0.0 && number <= whole => Ok(Self(number / whole)),
+            // Below a thousandth, an interval between two calls is no useful length of time.
+            Ok(number) if (whole / 1000.0..=whole).contains(&number) => Ok(Self(number / whole)),
             _ => Err(RateError::NotAShare(text.to_owned())),
         }
     }

@@ -343,3 +343,17 @@ async fn the_numbers_of_another_spec_do_not_stand_beside_an_objection() {
     assert_eq!((status.observed_generation, status.desired, status.present), (Some(2), None, None));
     assert_eq!(status.channel.as_deref(), Some("support"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_could_not_be_told_is_told_later() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.pass(&engine).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    service.with(|channel| channel.faults.extend((0..20).map(|_| Fault::Before(Transient, "ServiceUnavailable"))));
+    resource.written.failures.push_back(StoreError::Unavailable("a blip".to_owned()));
+    resource.pass(&engine).await;
+    let told: Vec<&str> = resource.written.statuses.iter().map(|status| status.conditions[0].reason.as_str()).collect();
+    assert_eq!(told, ["AllPresent", "Retrying", "AllPresent"]);
+}

@@ -59,11 +59,12 @@ impl Program {
         Ok(Self { wrapper, lifeline, path, log, log_start })
     }
 
-    /// The program's own process, where the system tells of it.
+    /// The program's own process, once the wrapper has started it (Linux only).
     pub fn pid(&self) -> Option<u32> {
         let wrapper = self.wrapper.id();
+        let path = fs::canonicalize(&self.path).ok()?;
         let children = fs::read_to_string(format!("/proc/{wrapper}/task/{wrapper}/children")).ok()?;
-        let is_program = |pid: &&str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == self.path);
+        let is_program = |pid: &&str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == path);
         children.split_whitespace().find(is_program)?.parse().ok()
     }
 
