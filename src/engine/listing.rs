@@ -33,7 +33,7 @@ impl<S: Service> Views<S> {
         let (tell, news) = watch::channel(Listing::Running);
         let urgency = Urgency::new(level);
         let wake = Arc::new(Notify::new());
-        let flight = Flight { urgency: urgency.clone(), news, wake: Arc::clone(&wake) };
+        let flight = Flight { urgency: urgency.clone(), news, wake: Arc::clone(&wake), landed: false };
         tokio::spawn(async move {
             let shutdown = views.shutdown.clone();
             let list = List { views: &views, cell: &cell, urgency, tell: &tell, wake: &wake };

@@ -59,7 +59,7 @@ pub struct Cell {
 struct State {
     view: Option<View>,
     flight: Option<Flight>,
-    /// A listing was begun since the view's, and has not shown anything: what the view says is not to be relied on any more.
+    /// The last listing ended without showing anything: what an older one said is not to be relied on any more.
     unconfirmed: bool,
     /// The rosters of the resources that use the view.
     wanted_by: Vec<Weak<Roster>>,
@@ -86,6 +86,8 @@ pub(super) struct Flight {
     pub(super) news: watch::Receiver<Listing>,
     /// Ends a rest after a call that failed: somebody asks now.
     pub(super) wake: Arc<Notify>,
+    /// Whether the view is that of this listing.
+    pub(super) landed: bool,
 }
 
 /// How a listing goes.
@@ -147,6 +149,9 @@ impl Cell {
     /// A view of a listing that began at `not_before` or later; `begin` starts one where none is under way.
     pub(super) fn look(&self, not_before: Instant, level: Level, begin: impl FnOnce() -> Flight) -> Look {
         let mut state = lock(&self.state);
+        if !state.unconfirmed && state.view.as_ref().is_some_and(|view| view.began >= not_before) {
+            return Look::Ready;
+        }
         if let Some(flight) = &state.flight {
             // One that began too early is waited for all the same: there is one listing at a time.
             flight.urgency.raise(level);
@@ -155,10 +160,6 @@ impl Cell {
             }
             return Look::Wait(flight.news.clone());
         }
-        if !state.unconfirmed && state.view.as_ref().is_some_and(|view| view.began >= not_before) {
-            return Look::Ready;
-        }
-        state.unconfirmed = true;
         Look::Wait(state.flight.insert(begin()).news.clone())
     }
 
@@ -247,12 +248,16 @@ impl Cell {
         self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
         self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
         state.unconfirmed = false;
+        if let Some(flight) = &mut state.flight {
+            flight.landed = true;
+        }
         state.view = Some(View { there, pages, began, listed_at, added, doubted_until });
     }
 
     /// No listing is under way any more.
     pub(super) fn flight_over(&self) {
-        lock(&self.state).flight = None;
+        let mut state = lock(&self.state);
+        state.unconfirmed |= state.flight.take().is_some_and(|flight| !flight.landed);
     }
 }
 

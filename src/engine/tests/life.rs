@@ -357,3 +357,65 @@ async fn an_outage_that_could_not_be_told_is_told_later() {
     let told: Vec<&str> = resource.written.statuses.iter().map(|status| status.conditions[0].reason.as_str()).collect();
     assert_eq!(told, ["AllPresent", "Retrying", "AllPresent"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn people_added_while_a_listing_is_under_way_are_not_lost_when_it_lands() {
+    let service = Fake::default();
+    service.with(|channel| {
+        channel.members.extend(users(1000).iter().map(|id| (user(id), crate::api::MembershipType::Default)));
+    });
+    let engine = engine_at(&service, Rates { channel_list: Some("1".parse().unwrap()), ..Rates::UNLIMITED });
+    let mut resource = Resource::declaring(["u00000"]);
+    resource.pass(&engine).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let mut sibling = Resource::declaring(["u00001"]);
+    sibling.requested_at = Some("now".to_owned());
+    tokio::join!(sibling.pass(&engine), async {
+        // Before the first of the others, so that the page they belong on has been read.
+        for (after, id) in [(2, "a0"), (8, "a1")] {
+            tokio::time::sleep(Duration::from_secs(after)).await;
+            let held = resource.spec.members.take().unwrap_or_default();
+            resource.edit(|spec| spec.members = Some(held.iter().chain([id]).collect()));
+            resource.pass(&engine).await;
+            assert_eq!(service.batches().last().unwrap(), &[user(id)], "an edit does not wait for another's listing");
+            assert!((21..40).contains(&service.calls(List)), "the listing is under way");
+        }
+    });
+    resource.edit(|spec| spec.suspend = false);
+    resource.pass(&engine).await;
+    assert_eq!(service.batches().len(), 2, "nobody is added twice");
+    assert_eq!(resource.conditions(), READY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_an_outage_held_up_is_as_recent_as_its_answers() {
+    let service = Fake::default();
+    let engine = engine(&service);
+    let mut resource = Resource::declaring(users(3));
+    resource.spec.resync_interval = Some("10s".parse().unwrap());
+    service.with(|channel| channel.faults.extend((0..6).map(|_| Fault::Before(Transient, "ServiceUnavailable"))));
+    let Next::After(rest) = resource.pass(&engine).await else { panic!("nothing is due") };
+    assert!(rest >= Duration::from_secs(9), "{rest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_resource_stretches_nobodys_resync() {
+    let service = Fake::default();
+    service.with(|channel| {
+        channel.members.extend(users(2000).iter().map(|id| (user(id), crate::api::MembershipType::Default)));
+    });
+    let engine = engine_at(&service, Rates { bearer: Some("1".parse().unwrap()), ..Rates::UNLIMITED });
+    let mut other = Resource::declaring(["u00000"]);
+    other.spec.channel_arn = other.spec.channel_arn.replace("/support", "/other");
+    let mut resource = Resource::declaring(["u00000"]);
+    for resource in [&mut other, &mut resource] {
+        resource.spec.resync_interval = Some("10s".parse().unwrap());
+        resource.pass(&engine).await;
+    }
+    assert_eq!(resource.status().resync_interval.unwrap().to_string(), "2m40s");
+    other.edit(|spec| spec.suspend = true);
+    other.pass(&engine).await;
+    resource.edit(|spec| spec.mode = crate::api::Mode::Observe);
+    resource.pass(&engine).await;
+    assert_eq!(resource.status().resync_interval.unwrap().to_string(), "1m20s");
+}
