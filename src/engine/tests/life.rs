@@ -371,8 +371,8 @@ async fn people_added_while_a_listing_is_under_way_are_not_lost_when_it_lands() 
     let mut sibling = Resource::declaring(["u00001"]);
     sibling.requested_at = Some("now".to_owned());
     tokio::join!(sibling.pass(&engine), async {
-        // Before the first of the others, so that the page they belong on has been read.
-        for (after, id) in [(2, "a0"), (8, "a1")] {
+        // The page that the first belongs on has been read by then; that of the second has not.
+        for (after, id) in [(2, "a0"), (8, "zz")] {
             tokio::time::sleep(Duration::from_secs(after)).await;
             let held = resource.spec.members.take().unwrap_or_default();
             resource.edit(|spec| spec.members = Some(held.iter().chain([id]).collect()));
