@@ -26,4 +26,3 @@ mod wait;
 mod tests;
 
 pub use pass::{Engine, Next};
-pub use view::Views;

@@ -5,7 +5,6 @@
 #[path = "support/control_plane.rs"]
 mod control_plane;
 #[path = "support/operator.rs"]
-#[allow(dead_code, reason = "each test uses its own part")]
 mod operator;
 
 use std::collections::BTreeSet;

@@ -1,12 +1,13 @@
 //! How are missing members added, batch by batch?
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::pass::{Halt, Pass};
 use super::store::Store;
 use super::wait::Waiting;
-use crate::chime::backoff::{self, Backoff};
-use crate::chime::pace::{Level, Permit};
+use crate::chime::backoff::Backoff;
+use crate::chime::pace::{Level, Permit, Urgency};
 use crate::chime::port::{BatchAnswer, CallError, CallErrorClass, MAX_BATCH, Operation, Service};
 use crate::membership::answer::Answer;
 use crate::membership::arn::MemberArn;
@@ -64,7 +65,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             refusals += 1;
             if error.class == CallErrorClass::ChannelNotAccessible {
                 // Whoever can list the channel now is not shut out of it. One that was listed in this pass is not asked again.
-                self.look(self.began).await?;
+                self.look(self.report.began()).await?;
             }
             // Not a member's fault: the channel's, if it is refused like this again and again, or the bearer's.
             let is_members = error.class == CallErrorClass::Refused;
@@ -119,14 +120,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Records what the service said of each member of a batch.
     fn take_in(&mut self, names: &[String], answer: &BatchAnswer, doubtful: &mut Vec<String>) {
-        let channel = &self.intent.target.channel;
+        let intent = Arc::clone(&self.intent);
+        let channel = &intent.target.channel;
         self.cell.seen(answer.added.iter().filter_map(|arn| channel.name_of(arn)));
         let (added, not_added) = (answer.added.len(), answer.errors.len());
         tracing::info!(channel = channel.as_str(), added, not_added, "added {added} of {} members", names.len());
-        // Drawn once, so that those who failed together come back together: each alone would be a batch and a status write.
-        let random = fastrand::f64();
         let added = |name: &str| answer.added.iter().any(|arn| channel.name_of(arn) == Some(name));
-        let now = self.engine.clock.now();
         for name in names {
             let error = answer
                 .errors
@@ -138,18 +137,15 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 None => doubtful.push(name.clone()),
                 Some(error) if Answer::of(error.code.as_deref()) == Answer::Conflict => doubtful.push(name.clone()),
                 Some(error) => {
-                    let message = error.message.as_deref().unwrap_or_default();
-                    let rest = |attempts| backoff::wait(attempts, random);
-                    self.memory.problems.record(name, error.code.as_deref(), message, now, rest);
+                    self.failed(name, error.code.as_deref(), error.message.as_deref().unwrap_or_default());
                 }
             }
         }
     }
 
     fn refuse(&mut self, names: &[String], error: &CallError) {
-        let now = self.engine.clock.now();
         for name in names {
-            self.memory.problems.record(name, Some(&error.code), &error.message, now, rest_of_member);
+            self.failed(name, Some(&error.code), &error.message);
         }
     }
 
@@ -161,15 +157,10 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Rests after a call that failed and may pass the next time. From here on the pass is a retry.
     pub(super) async fn rest(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), Halt> {
-        self.urgency = crate::chime::pace::Urgency::new(self.urgency.level().max(Level::Retry));
+        self.urgency = Urgency::new(self.urgency.level().max(Level::Retry));
         let rest = backoff.failed(fastrand::f64());
         self.wait(&Waiting::Again(error), tokio::time::sleep(rest)).await
     }
-}
-
-/// How long a member rests whom the service may take the next time.
-pub(super) fn rest_of_member(attempts: u32) -> std::time::Duration {
-    backoff::wait(attempts, fastrand::f64())
 }
 
 enum Added {

@@ -1,6 +1,5 @@
 //! Is somebody there of whom the service said Conflict, or nothing?
 
-use super::apply::rest_of_member;
 use super::pass::{Halt, Pass};
 use super::store::Store;
 use crate::chime::backoff::Backoff;
@@ -22,9 +21,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 Ok(found) => self.settle(&name, found.as_ref()),
                 Err(error) if error.class.is_of_all_calls() => return Err(Halt::Refused(error)),
                 Err(error) => {
-                    let now = self.engine.clock.now();
                     let message = format!("is said to be a member already, which could not be confirmed: {error}");
-                    self.memory.problems.record(&name, Some(&error.code), &message, now, rest_of_member);
+                    self.failed(&name, Some(&error.code), &message);
                 }
             }
         }
@@ -33,7 +31,6 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     fn settle(&mut self, name: &str, found: Option<&Membership>) {
         let wanted = self.intent.target.membership_type;
-        let now = self.engine.clock.now();
         match found.map(|membership| membership.membership_type) {
             Some(Some(membership_type)) if membership_type == wanted => {
                 self.cell.seen([name]);
@@ -45,11 +42,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     "is in the channel with type {other}, not {wanted}: the service cannot change a type in place, so \
                      that membership must be deleted first"
                 );
-                self.memory.problems.record(name, Some(TYPE_MISMATCH), &message, now, rest_of_member);
+                self.failed(name, Some(TYPE_MISMATCH), &message);
             }
             None => {
                 let message = "the service neither added the member nor has the membership";
-                self.memory.problems.record(name, None, message, now, rest_of_member);
+                self.failed(name, None, message);
             }
         }
     }

@@ -87,7 +87,6 @@ impl Memory {
         self.done_request = declaration.requested_at.map(str::to_owned);
         // Whoever took the annotation away asks for nothing any more.
         self.request = None;
-        self.refusals = 0;
     }
 
     /// Refused members are due at once when the spec changes or somebody asks.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
@@ -16,6 +15,7 @@ use super::settings::Settings;
 use super::store::Store;
 use super::view::{Cell, Views};
 use crate::api::Mode;
+use crate::chime::backoff;
 use crate::chime::client::Client;
 use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, Service};
@@ -65,12 +65,12 @@ pub(super) struct Pass<'a, S, T> {
     pub(super) cell: Arc<Cell>,
     pub(super) memory: &'a mut Memory,
     pub(super) report: Report<'a, T>,
-    /// When the pass began.
-    pub(super) began: Instant,
     /// How urgent the pass was when it began.
     pub(super) level: Level,
     /// How urgent its calls are.
     pub(super) urgency: Urgency,
+    /// Drawn once, so that members who fail together come back together: each alone would be a batch and a status write.
+    jitter: f64,
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -81,10 +81,8 @@ impl<S: Service> Engine<S> {
         Self { client, views, settings, clock, shutdown }
     }
 
-    /// How urgent a pass over this declaration is.
-    pub fn level(&self, declaration: &Declaration<'_>, memory: &mut Memory) -> Level {
-        // What a spec cannot tell is found out by the pass itself.
-        let _ = memory.recall(declaration, &self.settings, self.clock.now());
+    /// How urgent a pass over this declaration is, once memory is up to it.
+    fn level(&self, declaration: &Declaration<'_>, memory: &Memory) -> Level {
         if memory.is_edit(declaration) {
             Level::Edit
         } else if memory.problems.next_retry().is_some_and(|due| due <= self.clock.now()) {
@@ -106,8 +104,8 @@ impl<S: Service> Engine<S> {
     ) -> Next {
         let endpoint = self.settings.custom_endpoint.as_deref();
         let mut report = Report::new(declaration, store, self.clock, endpoint, memory.status_unsure);
-        let level = self.level(declaration, memory);
         let intent = memory.recall(declaration, &self.settings, self.clock.now());
+        let level = self.level(declaration, memory);
         let suspended = declaration.spec.is_ok_and(|spec| spec.suspend);
         let intent = match intent {
             Ok(intent) if !suspended => intent,
@@ -127,8 +125,8 @@ impl<S: Service> Engine<S> {
         cell.keep_for(&intent.roster);
         memory.cell = Some(Arc::clone(&cell));
         let urgency = Urgency::new(level);
-        let began = Instant::now();
-        let mut pass = Pass { engine: self, intent, cell, memory, report, began, level, urgency, cancel };
+        let jitter = fastrand::f64();
+        let mut pass = Pass { engine: self, intent, cell, memory, report, level, urgency, jitter, cancel };
         let end = pass.walk().await;
         pass.conclude(end, declaration).await
     }
@@ -158,6 +156,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         there
     }
 
+    /// A member could not be added.
+    pub(super) fn failed(&mut self, name: &str, code: Option<&str>, message: &str) {
+        let (now, jitter) = (self.engine.clock.now(), self.jitter);
+        self.memory.problems.record(name, code, message, now, |attempts| backoff::wait(attempts, jitter));
+    }
+
     /// Where everybody stands now.
     pub(super) fn findings(&mut self) -> Findings {
         let (there, listed, interval) = (self.there(), self.cell.listed(), self.interval());
@@ -170,12 +174,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let written = match &end {
             Ok(()) => {
                 self.memory.carried_through(declaration);
+                self.memory.refusals = 0;
                 self.report.outcome(&found).await
             }
             Err(Halt::Refused(error)) => {
-                let refusals = self.memory.refusals + 1;
                 self.memory.carried_through(declaration);
-                self.memory.refusals = refusals;
+                self.memory.refusals = self.memory.refusals.saturating_add(1);
                 self.report.refused(&found, error).await
             }
             // What was done is not lost: the next pass reads it off the view, the next process off the channel.

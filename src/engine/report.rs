@@ -71,6 +71,11 @@ impl<'a, T: Store> Report<'a, T> {
         }
     }
 
+    /// When the pass began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// When progress is worth telling next.
     pub(super) fn next_progress(&self) -> Instant {
         self.next_progress

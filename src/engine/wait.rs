@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 
+use super::findings::Findings;
 use super::message;
 use super::pass::{Halt, Pass};
 use super::store::Store;
@@ -31,14 +32,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 output = &mut future => return Ok(output),
                 () = tokio::time::sleep_until(self.report.next_progress()) => {}
             }
-            if !self.has_progress() {
+            let Some(found) = self.news() else {
                 match waiting {
                     Waiting::Again(error) if self.intent.mode == Mode::Enforce => self.report.outage(error).await,
                     _ => self.report.skip_progress(),
                 }
                 continue;
-            }
-            let found = self.findings();
+            };
             let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
             let (reason, message) = match waiting {
                 Waiting::Again(error) => (Reason::Retrying, message::retrying(&found, error)),
@@ -50,13 +50,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         }
     }
 
-    /// Whether there is progress to tell. Whoever only observes is never reconciling. Who was counted before is not to be
+    /// Where everybody stands, if there is progress to tell. Whoever only observes is never reconciling. Who was counted before is not to be
     /// counted as missing just because this process has not listed the channel yet, and looking again at a channel where
     /// everybody is takes nothing of that back: thousands of resources may wait for their resync at once.
-    fn has_progress(&mut self) -> bool {
+    fn news(&mut self) -> Option<Findings> {
         if self.intent.mode == Mode::Observe || self.cell.listed().is_none() && self.report.has_counts() {
-            return false;
+            return None;
         }
-        self.level == Level::Edit || self.findings().pending > 0
+        Some(self.findings()).filter(|found| self.level == Level::Edit || found.pending > 0)
     }
 }

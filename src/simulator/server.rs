@@ -122,7 +122,7 @@ pub async fn answer(
     let mut call = match read {
         Ok(call) => call,
         Err(refusal) => {
-            record(&service, &routed, at, None, Err(&refusal), 0, false);
+            record(&service, call_record(&service, &routed, at, None, Err(&refusal), 0, false));
             return refused(&refusal);
         }
     };
@@ -130,7 +130,7 @@ pub async fn answer(
     let mut tweaks = match admit(&service, &call, &members, at) {
         Ok(tweaks) => tweaks,
         Err(refusal) => {
-            record(&service, &routed, at, Some(&call), Err(&refusal), members.len(), false);
+            record(&service, call_record(&service, &routed, at, Some(&call), Err(&refusal), members.len(), false));
             return refused(&refusal);
         }
     };
@@ -175,7 +175,7 @@ fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, name
     let routed = call.routed;
     match &call.tweaks.interruption {
         Some(Interruption::Refuse(refusal, body)) => {
-            record(service, routed, at, Some(call), Err(refusal), named, false);
+            record(service, call_record(service, routed, at, Some(call), Err(refusal), named, false));
             return match body {
                 None => refused(refusal),
                 Some(body) => plain(refusal.status, body),
@@ -183,7 +183,7 @@ fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, name
         }
         Some(Interruption::Cut) => {
             let refusal = Refusal::unmodelled(502, "ConnectionCut", "injected fault");
-            record(service, routed, at, Some(call), Err(&refusal), named, true);
+            record(service, call_record(service, routed, at, Some(call), Err(&refusal), named, true));
             wire.cut();
             return refused(&refusal);
         }
@@ -204,16 +204,7 @@ fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, name
     }
 }
 
-fn record(
-    service: &Service,
-    routed: &Routed,
-    at: Duration,
-    call: Option<&Call<'_>>,
-    outcome: Result<&Answer, &Refusal>,
-    members: usize,
-    cut: bool,
-) {
-    let record = call_record(service, routed, at, call, outcome, members, cut);
+fn record(service: &Service, record: CallRecord) {
     service.change(|world| world.calls.add(record));
 }
 
