@@ -5,3 +5,4 @@ mod calls;
 pub(super) mod fake;
 mod faults;
 mod life;
+mod listings;
