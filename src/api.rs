@@ -6,6 +6,7 @@ mod interval;
 mod member_list;
 mod membership_type;
 mod resource;
+mod source;
 mod status;
 mod tolerance;
 
@@ -14,9 +15,25 @@ pub use crd::{CrdError, crd_yaml, custom_resource_definition};
 pub use interval::{Interval, IntervalError};
 pub use member_list::MemberList;
 pub use membership_type::MembershipType;
-pub use resource::{ChannelMembership, ChannelMembershipSpec, Limits, MAX_ARN_BYTES, MAX_MEMBERS, Mode};
-pub use status::{ChannelMembershipStatus, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem};
+pub use resource::{
+    ChannelMembership, ChannelMembershipSpec, DeletionPolicy, Limits, MAX_ARN_BYTES, MAX_MEMBERS, MAX_SOURCES, Mode,
+    OnLeave, Prune,
+};
+pub use source::{ConfigMapKeyRef, SourceRef};
+pub use status::{
+    ChannelMembershipStatus, Dropped, Held, HeldBecause, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Removed,
+    RemovedInHour, SourceStatus, Stays, Unlisted, UnlistedMember,
+};
 pub use tolerance::{Tolerance, ToleranceError};
 
 /// Set this annotation to a new value, such as the time, and the resource is reconciled at once with a fresh listing.
 pub const RECONCILE_REQUESTED_AT: &str = "rollcall.dev/reconcile-requested-at";
+
+/// Set this annotation to the hash of `status.held`, and that plan goes through: once, and no other.
+pub const APPROVE: &str = "rollcall.dev/approve";
+
+/// Set this annotation to `true`, and a resource that is being deleted lets go and removes nobody.
+pub const RELEASE: &str = "rollcall.dev/release";
+
+/// The finalizer of resources with `deletionPolicy: Prune`.
+pub const FINALIZER: &str = "rollcall.dev/prune";

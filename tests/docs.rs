@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use rollcall::api::{ChannelMembership, Reason};
+use rollcall::api::{ChannelMembership, Reason, custom_resource_definition};
 use rollcall::simulator::{Fault, Limits, Operation, Options, Seed, Simulator, Switches};
+use serde_json::Value;
 
 const KIND: &str = "docs/channelmembership.md";
 const SIMULATOR: &str = "docs/simulator.md";
@@ -47,6 +48,37 @@ fn every_reason_has_its_row() {
     let page = page(KIND);
     for reason in Reason::ALL {
         assert!(page.contains(&format!("\n| `{}` |", reason.as_str())), "{reason:?}");
+    }
+}
+
+#[test]
+fn every_field_of_the_kind_is_on_its_page() {
+    let page = page(KIND);
+    let code: BTreeSet<&str> = page.split('`').skip(1).step_by(2).flat_map(|code| code.split(not_in_a_name)).collect();
+    let definition = serde_json::to_value(custom_resource_definition()).expect("the definition is data");
+    let root = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut fields = BTreeSet::new();
+    for part in ["spec", "status"] {
+        names_of_fields(&root["properties"][part], &mut fields);
+    }
+    assert!(fields.len() > 40, "{fields:?}");
+    for field in fields {
+        assert!(code.contains(field.as_str()), "{KIND} says nothing of `{field}`");
+    }
+}
+
+fn not_in_a_name(letter: char) -> bool {
+    !letter.is_ascii_alphanumeric()
+}
+
+/// The names of all fields below a schema, but for those of conditions, which are Kubernetes' own.
+fn names_of_fields(schema: &Value, names: &mut BTreeSet<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        names.insert(name.clone());
+        if name != "conditions" {
+            names_of_fields(field, names);
+            names_of_fields(&field["items"], names);
+        }
     }
 }
 

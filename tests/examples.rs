@@ -24,8 +24,17 @@ const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The files with a test of their own below.
-const TESTED: [&str; 6] =
-    ["hidden-auditors.yaml", "limits.yaml", "minimal.yaml", "observe.yaml", "support.yaml", "two-teams.yaml"];
+const TESTED: [&str; 9] = [
+    "hidden-auditors.yaml",
+    "limits.yaml",
+    "minimal.yaml",
+    "observe.yaml",
+    "on-call.yaml",
+    "support.yaml",
+    "take-over.yaml",
+    "temporary.yaml",
+    "two-teams.yaml",
+];
 
 /// An example, applied, with an operator and a service of its own.
 struct Applied {
@@ -140,6 +149,47 @@ async fn the_hidden_auditors_of_an_example_are_hidden() {
     assert!(is_ready(&applied.ends("support-auditors", "AllPresent").await));
     assert_eq!(applied.members("support", MembershipType::Hidden), ids(["judy", "us-east-1:oscar"]));
     assert_eq!(applied.members("support", MembershipType::Default), ids(["alice"]));
+}
+
+#[tokio::test]
+async fn the_on_call_example_adds_those_of_the_config_map() {
+    let applied = Applied::example("on-call.yaml").await;
+    assert!(is_ready(&applied.ends("on-call", "AllPresent").await));
+    let all = ids(["bot/helper", "erin", "frank", "grace", "heidi"]);
+    assert_eq!(applied.members("lobby", MembershipType::Default), all);
+}
+
+#[tokio::test]
+async fn the_example_with_an_end_adds_its_guests_until_then() {
+    let applied = Applied::example("temporary.yaml").await;
+    assert!(is_ready(&applied.ends("support-guests", "AllPresent").await));
+    assert_eq!(applied.members("support", MembershipType::Default), ids(["alice", "ivan", "judy"]));
+}
+
+#[tokio::test]
+async fn the_example_that_takes_over_a_channel_changes_nothing_at_first() {
+    let applied = Applied::example("take-over.yaml").await;
+    let before = applied.members("lobby", MembershipType::Default);
+    let status = applied.ends("lobby-take-over", "Observed").await;
+    assert_eq!((status.desired, status.present, is_ready(&status)), (Some(3), Some(1), false));
+    let too_many = status.unlisted.unwrap();
+    assert_eq!(too_many.count, 1, "heidi: {too_many:?}");
+    assert_eq!(applied.members("lobby", MembershipType::Default), before);
+}
+
+#[tokio::test]
+async fn the_api_server_takes_every_example() {
+    let control_plane = ControlPlane::shared().await.unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    control_plane.install_crd_file(&root.join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
+    for file in TESTED {
+        let namespace = control_plane.namespace("accepted").await.unwrap();
+        let path = root.join("examples").join(file);
+        // Strict refuses a misspelt field, which would only be dropped otherwise.
+        let apply = ["apply", "--server-side", "--validate=strict", "--namespace", &namespace, "--filename"];
+        let applied = control_plane.kubectl(&[apply.as_slice(), &[path.to_str().unwrap()]].concat()).await.unwrap();
+        assert!(applied.success, "{file}: {applied:?}");
+    }
 }
 
 #[test]

@@ -15,3 +15,22 @@ fn the_crd_is_small_enough_for_any_way_of_applying_it() {
     // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144 bytes.
     assert!(generated.len() < 262_144, "{} bytes", generated.len());
 }
+
+#[test]
+fn no_field_may_be_null_has_a_format_unknown_to_kubernetes_or_is_a_list_that_merges_by_accident() {
+    let definition = serde_json::to_value(rollcall::api::custom_resource_definition()).expect("the definition is data");
+    let mut schemas = vec![&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]];
+    let mut lists = 0;
+    while let Some(schema) = schemas.pop() {
+        assert!(schema.get("nullable").is_none(), "{schema}");
+        let format = schema["format"].as_str();
+        assert!(matches!(format, None | Some("date-time" | "int64")), "{schema}");
+        if schema["type"] == "array" {
+            lists += 1;
+            assert!(schema["x-kubernetes-list-type"].is_string(), "{schema}");
+        }
+        schemas.extend(schema["properties"].as_object().into_iter().flatten().map(|(_, field)| field));
+        schemas.extend(schema.get("items"));
+    }
+    assert!(lists > 5, "only {lists} lists seen");
+}

@@ -21,6 +21,8 @@ pub enum Reason {
     Observed,
     /// Members are being added.
     Adding,
+    /// Members are being removed, or wait for the time after which they may be.
+    Removing,
     /// A call or a member is tried again soon.
     Retrying,
     /// Waits for its share of the service's quota.
@@ -35,6 +37,12 @@ pub enum Reason {
     AccessDenied,
     /// The operator does not allow this resource what it asks for.
     NotGranted,
+    /// A plan waits for approval.
+    Held,
+    /// Another resource of the channel claims the same.
+    OwnershipConflict,
+    /// A source of members is missing or cannot be read.
+    SourceNotReady,
     /// A value that the schema let through cannot be used.
     InvalidMember,
 }
@@ -58,12 +66,13 @@ pub enum State {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::AllPresent,
         Self::RefusedWithinLimit,
         Self::Suspended,
         Self::Observed,
         Self::Adding,
+        Self::Removing,
         Self::Retrying,
         Self::Paced,
         Self::MembersRefused,
@@ -71,6 +80,9 @@ impl Reason {
         Self::BearerRejected,
         Self::AccessDenied,
         Self::NotGranted,
+        Self::Held,
+        Self::OwnershipConflict,
+        Self::SourceNotReady,
         Self::InvalidMember,
     ];
 
@@ -87,6 +99,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::Observed => "Observed",
             Self::Adding => "Adding",
+            Self::Removing => "Removing",
             Self::Retrying => "Retrying",
             Self::Paced => "Paced",
             Self::MembersRefused => "MembersRefused",
@@ -94,6 +107,9 @@ impl Reason {
             Self::BearerRejected => "BearerRejected",
             Self::AccessDenied => "AccessDenied",
             Self::NotGranted => "NotGranted",
+            Self::Held => "Held",
+            Self::OwnershipConflict => "OwnershipConflict",
+            Self::SourceNotReady => "SourceNotReady",
             Self::InvalidMember => "InvalidMember",
         }
     }
@@ -107,12 +123,15 @@ impl State {
             Reason::Suspended => Self::Suspended,
             Reason::Observed if complete => Self::ObservedComplete,
             Reason::Observed => Self::ObservedIncomplete,
-            Reason::Adding | Reason::Retrying | Reason::Paced => Self::Reconciling,
+            Reason::Adding | Reason::Removing | Reason::Retrying | Reason::Paced => Self::Reconciling,
             Reason::MembersRefused
             | Reason::ChannelNotAccessible
             | Reason::BearerRejected
             | Reason::AccessDenied
             | Reason::NotGranted
+            | Reason::Held
+            | Reason::OwnershipConflict
+            | Reason::SourceNotReady
             | Reason::InvalidMember => Self::Stalled,
         }
     }

@@ -24,6 +24,14 @@ impl MembershipType {
             Self::Hidden => "HIDDEN",
         }
     }
+
+    /// The other of the two.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Default => Self::Hidden,
+            Self::Hidden => Self::Default,
+        }
+    }
 }
 
 impl std::fmt::Display for MembershipType {

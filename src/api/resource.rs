@@ -1,9 +1,10 @@
 //! What may people write in a `ChannelMembership`?
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelMembershipStatus, Interval, MemberList, MembershipType, Tolerance};
+use super::{ChannelMembershipStatus, Interval, MemberList, MembershipType, SourceRef, Tolerance};
 
 /// The most members of one resource: a channel holds 10,000 (AWS General Reference, Chime SDK messaging quotas).
 pub const MAX_MEMBERS: usize = 10_000;
@@ -11,6 +12,9 @@ pub const MAX_MEMBERS: usize = 10_000;
 /// The longest ARN, in bytes. The service takes 1,600, but a rule over 10,000 members fits the API server's cost budget for
 /// validation rules only below that.
 pub const MAX_ARN_BYTES: usize = 1024;
+
+/// The most ConfigMap keys of one resource.
+pub const MAX_SOURCES: usize = 32;
 
 /// Members that a channel of Amazon Chime SDK messaging should have.
 ///
@@ -35,6 +39,9 @@ pub const MAX_ARN_BYTES: usize = 1024;
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Prune", type_ = "string", json_path = ".spec.prune", priority = 1),
+    printcolumn(name = "Unlisted", type_ = "integer", json_path = ".status.unlisted.count", priority = 1),
+    printcolumn(name = "Held", type_ = "string", json_path = ".status.held.hash", priority = 1),
     printcolumn(name = "ARN", type_ = "string", json_path = ".spec.channelArn", priority = 1),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", priority = 1),
     printcolumn(name = "Bearer", type_ = "string", json_path = ".status.bearer", priority = 1)
@@ -47,8 +54,19 @@ pub const MAX_ARN_BYTES: usize = 1024;
     validation = Rule::new("self.type == oldSelf.type")
         .message("spec.type cannot be changed, as the service cannot change it in place: declare the other type in a new resource")
         .field_path(".type"),
-    validation = Rule::new("has(self.members)")
-        .message("spec.members is required: list the channel's members, or write [] to declare nobody"),
+    validation = Rule::new("has(self.subChannelId) == has(oldSelf.subChannelId) && (!has(self.subChannelId) || self.subChannelId == oldSelf.subChannelId)")
+        .message("spec.subChannelId cannot be changed, added or taken out: declare the moderators of the other sub-channel in a new resource"),
+    validation = Rule::new("has(self.members) || (has(self.membersFrom) && self.membersFrom.size() > 0)")
+        .message("spec.members or spec.membersFrom is required: list the channel's members, name ConfigMaps that list them, or write members: [] to declare nobody"),
+    validation = Rule::new("!has(self.deletionPolicy) || self.deletionPolicy == 'Retain' || (has(self.prune) && self.prune != 'Never')")
+        .message("deletionPolicy: Prune removes whom prune says, and prune: Never removes nobody: write prune: Owned as well, or deletionPolicy: Retain")
+        .field_path(".deletionPolicy"),
+    validation = Rule::new("!has(self.subChannelId) || !has(self.prune) || self.prune == 'Never'")
+        .message("moderators of a sub-channel are never removed: take out spec.prune, or spec.subChannelId")
+        .field_path(".prune"),
+    validation = Rule::new("!has(self.subChannelId) || self.type == 'DEFAULT'")
+        .message("an elastic channel has no hidden members: write type: DEFAULT, or take out spec.subChannelId")
+        .field_path(".subChannelId"),
     validation = Rule::new("!has(self.members) || [self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)].all(instance, self.members.all(m, !m.startsWith('arn:') || m.startsWith(instance)))")
         .message(Message::Expression("[self.channelArn.substring(0, self.channelArn.lastIndexOf('/channel/') + 1)].map(instance, self.members.filter(m, m.startsWith('arn:') && !m.startsWith(instance))[0] + ' is not of the app instance of the channel: write the id of one of its users, or an ARN that begins with ' + instance)[0]".to_owned()))
         .field_path(".members"),
@@ -74,6 +92,45 @@ pub struct ChannelMembershipSpec {
     /// The members: a user's id (alice), bot/<id>, or a full ARN of the channel's app instance. [] declares nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<MemberList>,
+
+    /// More members, from ConfigMaps in the same namespace: all of them together with members are declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = MAX_SOURCES, "x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.transformMapEntry(i, s, {s.configMapKeyRef.name + '/' + s.configMapKeyRef.key: true}).size() == self.size()")
+        .message("every key of a ConfigMap may be listed only once: take out the duplicate"))]
+    pub members_from: Vec<SourceRef>,
+
+    /// Whom to remove from the channel, once no resource of the channel declares them: nobody (the default), those this
+    /// resource declared and Rollcall added, those it declared whoever added them, or everybody else.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prune: Prune,
+
+    /// What happens to the members when this resource is deleted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deletion_policy: DeletionPolicy,
+
+    /// What to do about a declared member who was there and was taken out by someone else, or left.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_leave: OnLeave,
+
+    /// From then on this resource declares nobody. A date and time with its offset, such as 2026-12-31T18:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("maxLength" = 35))]
+    #[x_kube(
+        // A rule in place of the format date-time, whose refusal does not say what to write and keeps all rules from being looked at.
+        validation = Rule::new("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('0001-01-01T00:00:00Z')")
+            .message("not a date and time: write it with the offset from UTC, such as 2026-12-31T18:00:00Z"),
+        // The operator could not read 9999-12-31T23:59:59Z: its clock ends a day before.
+        validation = Rule::new("!self.startsWith('9999')").message("never comes: take spec.expiresAt out"),
+    )]
+    pub expires_at: Option<Time>,
+
+    /// The sub-channel of an elastic channel that moderators are added to. Cannot be changed; goes with prune: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[-_a-zA-Z0-9]+$')")
+        .message("not the id of a sub-channel: write 1 to 128 letters, digits, hyphens and underscores"))]
+    pub sub_channel_id: Option<String>,
 
     /// Enforce adds who is missing. Observe lists and reports, and changes nothing.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -112,9 +169,51 @@ pub enum Mode {
     Observe,
 }
 
-/// How much may go wrong before the resource stops being Ready.
+/// Whom a resource removes, once no resource of the channel and type declares them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Prune {
+    /// Nobody.
+    #[default]
+    Never,
+    /// Those it declared before and whom the operator's bearer added.
+    Owned,
+    /// Those it declared before, whoever added them.
+    Declared,
+    /// Everybody else of its type.
+    Unlisted,
+}
+
+/// What happens to the members when a resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay.
+    #[default]
+    Retain,
+    /// They are removed, as prune says.
+    Prune,
+}
+
+/// What to do about a declared member who was there and was taken out by someone else, or left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum OnLeave {
+    /// Adds them again: at once, a second time after 6 hours, a third time after 24 hours.
+    #[default]
+    Readd,
+    /// Leaves them out and says so.
+    Report,
+}
+
+/// How much may go wrong before the resource stops being Ready, and how much may be done without approval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limits {
+    /// More removals than this in 24 hours wait for approval: a number, or a percentage of those who were there, rounded
+    /// up. Default 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removals: Option<Tolerance>,
+    /// More additions than this at once wait for approval. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub additions: Option<u32>,
     /// With up to so many members refused by the service the resource is still Ready: a number, or a percentage of the
     /// declared members, rounded up. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,10 @@
 //! What does the operator say about a `ChannelMembership`?
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::Interval;
+use super::{Interval, MemberList};
 
 /// The most entries of `status.errors`; `errorsOmitted` counts the rest.
 pub const MAX_ERRORS: usize = 200;
@@ -48,6 +48,44 @@ pub struct ChannelMembershipStatus {
     /// How many more entries errors would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_omitted: Option<u32>,
+    /// Members of this type who are in the channel and whom no resource of the channel declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Unlisted>,
+    /// Whom this resource declares or declared and has not seen gone since: what prune may remove. Only where prune needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "names")]
+    pub last_declared: Option<MemberList>,
+    /// The uid of the resource that wrote lastDeclared: in a copy of it under another uid it claims nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "lastDeclaredUID")]
+    pub last_declared_uid: Option<String>,
+    /// When lastDeclared was last confirmed: it claims nobody who joined later without Rollcall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_declared_at: Option<Time>,
+    /// Those of lastDeclared whom this resource does not declare any more, by when they were last confirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub dropped: Vec<Dropped>,
+    /// Those of lastDeclared whom this resource does not declare any more and another resource of the channel does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "names")]
+    pub declared_elsewhere: Option<MemberList>,
+    /// What the ConfigMaps of membersFrom held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub sources: Vec<SourceStatus>,
+    /// What waits for approval by the annotation rollcall.dev/approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// Who is being removed: counted in removed, not yet seen gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "names")]
+    pub removing: Option<MemberList>,
+    /// The removals of the last 24 hours: what limits.removals counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+    /// The last value of the annotation rollcall.dev/approve that was carried out: it lets nothing through a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_approval: Option<String>,
     /// When the channel was last listed. Written along with other changes, never alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_listed: Option<Time>,
@@ -76,4 +114,138 @@ pub struct MemberProblem {
     /// When it is tried again at the earliest, unless the spec changes or a reconcile is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
+}
+
+/// Former members of the list who were last confirmed at one time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Dropped {
+    /// When they were last confirmed.
+    pub at: Time,
+    /// Who they are.
+    #[schemars(schema_with = "names")]
+    pub members: MemberList,
+}
+
+/// Who is in the channel undeclared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlisted {
+    /// How many.
+    pub count: u32,
+    /// Some of them, sorted by ARN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub sample: Vec<UnlistedMember>,
+}
+
+/// One who is in the channel undeclared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnlistedMember {
+    /// Whom it is about.
+    pub member_arn: String,
+    /// Why they stay.
+    pub reason: Stays,
+}
+
+/// Why somebody stays in the channel whom no resource declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Stays {
+    /// This resource never declared them, or another than Rollcall added them, and prune asks for no more.
+    NotOwned,
+    /// The user or bot in whose name a resource or the operator calls.
+    Bearer,
+    /// A moderator of the channel.
+    Moderator,
+    /// Who made the channel.
+    Creator,
+    /// A bot that Rollcall did not add for this resource.
+    Bot,
+    /// Joined so lately that a declaration may be on its way.
+    JoinedLately,
+    /// The removal waits for approval.
+    Held,
+    /// The removal is under way, or waits for its time or for another resource to be readable.
+    Waiting,
+    /// The service refused the removal.
+    Refused,
+}
+
+/// What one ConfigMap key held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The ConfigMap.
+    pub name: String,
+    /// The key.
+    pub key: String,
+    /// A digest of its text; absent where it was missing or could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// A plan that waits for approval.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// How many additions wait.
+    pub additions: u32,
+    /// How many removals wait.
+    pub removals: u32,
+    /// What the annotation rollcall.dev/approve must say: a digest of members and of nothing else.
+    pub hash: String,
+    /// Why it waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub because: Vec<HeldBecause>,
+    /// What approval lets through: + for an addition, - for a removal. The first 2,000; more are approved after them.
+    #[schemars(schema_with = "names")]
+    pub members: MemberList,
+    /// Whether it was approved and is being carried out.
+    #[serde(default)]
+    pub approved: bool,
+}
+
+/// Why a plan waits for approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum HeldBecause {
+    /// More additions than limits.additions.
+    TooManyAdditions,
+    /// More removals than limits.removals.
+    TooManyRemovals,
+    /// The resource declares nobody any more.
+    NobodyLeft,
+    /// It declares fewer members though neither its spec nor a source was changed.
+    ShrankUnchanged,
+    /// Another resource that declared them is gone.
+    DeclarerGone,
+}
+
+/// Removals that count against the limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// How many.
+    pub count: u32,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// By the hour in which they were begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub hours: Vec<RemovedInHour>,
+}
+
+/// The removals of one hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemovedInHour {
+    /// When the hour began.
+    pub from: Time,
+    /// How many.
+    pub count: u32,
+}
+
+/// Names as the status holds them, shortest first form (`alice`, `bot/helper`): any number, and never refused for how they look.
+fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"}})
 }

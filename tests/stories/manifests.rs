@@ -51,7 +51,7 @@ async fn a_bad_manifest_is_refused_by_the_api_server_with_the_value_and_what_to_
         ("members", json!(["alice", foreign]), &["spec.members", member_help]),
         ("members", json!(["alice", "bob", "alice"]), &["alice", "only once: take out the duplicate"]),
         ("members", json!(ids(10_001)), &["spec.members", "10001", "10000"]),
-        ("members", Value::Null, &["spec.members is required", "or write [] to declare nobody"]),
+        ("members", Value::Null, &["spec.members or spec.membersFrom is required"]),
         ("members", json!([""]), &["spec.members[0]", "at least 1"]),
         ("members", json!(["alice", "b b"]), &["spec.members[1]", "\"b b\"", "should match"]),
         ("members", json!(["admin/alice"]), &["spec.members[0]", "\"admin/alice\"", "should match"]),
@@ -146,7 +146,7 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
     let control_plane = shared().await;
     let manifest = format!(
         "{{apiVersion: rollcall.dev/v1alpha1, kind: ChannelMembership, metadata: {{name: team}}, spec: {{channelArn: \
-         '{}', members: [m0000, m0001]}}}}",
+         '{}', members: [m0000, m0001], prune: Owned}}}}",
         channel("support")
     );
     let apply = ["apply", "--namespace", &stage.namespace, "--filename", "-"];
@@ -166,8 +166,9 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
     assert_eq!(narrow[0], ["NAME", "CHANNEL", "DESIRED", "PRESENT", "FAILED", "READY", "REASON", "AGE"]);
     assert_eq!(narrow[1][..7], ["team", "support", "2", "2", "0", "True", "AllPresent"]);
     let wide = get("channelmemberships", &["--output=wide"]).await;
-    assert_eq!(wide[0][8..], ["ARN", "TYPE", "BEARER"]);
-    assert_eq!(wide[1][8..], [&channel("support"), "DEFAULT", BEARER]);
+    assert_eq!(wide[0][8..], ["PRUNE", "UNLISTED", "HELD", "ARN", "TYPE", "BEARER"]);
+    assert_eq!(wide[1][8], "Owned");
+    assert!(wide[1].ends_with(&[channel("support"), "DEFAULT".to_owned(), BEARER.to_owned()]), "{wide:?}");
     let of_category = get("rollcall", &["--output=name"]).await;
     assert_eq!(of_category, [["channelmembership.rollcall.dev/team"]]);
     let by_channel = format!("--field-selector=spec.channelArn={}", channel("support"));
