@@ -5,3 +5,6 @@ pub mod client;
 pub mod pace;
 pub mod port;
 pub mod sdk;
+
+#[cfg(test)]
+pub(crate) mod removal;

@@ -60,7 +60,7 @@ pub use fault::{Effect, Fault};
 pub use journal::{Action, CallRecord, Entry};
 pub use operation::Operation;
 pub use quotas::Quotas;
-pub use seed::{AppInstanceSeed, ChannelSeed, Name, Seed, SeedError};
+pub use seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Name, Seed, SeedError};
 pub use switches::{DeleteOfNonMember, Limits, Missing, Repeated, Switches};
 
 use connection::{CuttableListener, Wire};

@@ -95,6 +95,18 @@ fn closed_rooms_name_no_crate_that_would_open_them() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Every removal passes the guard, because the one call of the service that removes takes what only the guard makes.
+#[test]
+fn a_membership_is_deleted_in_one_place_alone() {
+    let mut places = Vec::new();
+    for file in sources(Path::new("src")) {
+        let text = without_comments(&fs::read_to_string(&file).expect("a source can be read"));
+        let calls = text.matches("delete_channel_membership(").count();
+        places.extend(std::iter::repeat_n(file, calls));
+    }
+    assert_eq!(places, [Path::new("src/chime/sdk/calls.rs")]);
+}
+
 #[test]
 fn the_map_lists_the_rooms_in_their_order() {
     let map = fs::read_to_string("src/lib.rs").expect("a source can be read");

@@ -4,6 +4,8 @@
 
 #[path = "simulator/limits.rs"]
 mod limits;
+#[path = "simulator/removal.rs"]
+mod removal;
 #[path = "simulator/wire.rs"]
 mod wire;
 

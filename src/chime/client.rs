@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pace::{Pacer, Permit, Urgency};
-use super::port::{BatchAnswer, CallError, CallErrorClass, Membership, Operation, Page, Service, Target};
+use super::port::{BatchAnswer, CallError, CallErrorClass, ChannelInfo, Membership, Operation, Page, Service, Target};
 use crate::membership::arn::MemberArn;
+use crate::membership::guard::Removal;
 
 /// The longest that a call may take, whatever the service behind the port does about it.
 pub const DEADLINE: Duration = Duration::from_secs(12);
@@ -45,6 +46,12 @@ impl<S: Service> Client<S> {
         self.pacer.permit(target, operation, urgency).await
     }
 
+    /// Leave to make a call now, paid for by those who wait: for what must follow another call at once. See
+    /// [`Pacer::permit_on_credit`].
+    pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
+        self.pacer.permit_on_credit(target, operation)
+    }
+
     /// One page of the channel's members of the target's type: see [`Service::list_page`].
     pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
         made(permit, target, Operation::ListChannelMemberships, || self.service.list_page(target, token)).await
@@ -69,6 +76,41 @@ impl<S: Service> Client<S> {
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
         made(permit, target, Operation::DescribeChannelMembership, || self.service.describe(target, member)).await
+    }
+
+    /// Deletes one membership: see [`Service::delete`].
+    pub async fn delete(&self, permit: Permit, target: &Target, removal: Removal) -> Result<(), CallError> {
+        made(permit, target, Operation::DeleteChannelMembership, || self.service.delete(target, removal)).await
+    }
+
+    /// The channel itself: see [`Service::describe_channel`].
+    pub async fn describe_channel(&self, permit: Permit, target: &Target) -> Result<ChannelInfo, CallError> {
+        made(permit, target, Operation::DescribeChannel, || self.service.describe_channel(target)).await
+    }
+
+    /// One page of the channel's moderators: see [`Service::moderators_page`].
+    pub async fn moderators_page(
+        &self,
+        permit: Permit,
+        target: &Target,
+        token: Option<&str>,
+    ) -> Result<Page, CallError> {
+        made(permit, target, Operation::ListChannelModerators, || self.service.moderators_page(target, token)).await
+    }
+
+    /// One page of those who are banned: see [`Service::bans_page`].
+    pub async fn bans_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        made(permit, target, Operation::ListChannelBans, || self.service.bans_page(target, token)).await
+    }
+
+    /// One page of an elastic channel's sub-channels: see [`Service::sub_channels_page`].
+    pub async fn sub_channels_page(
+        &self,
+        permit: Permit,
+        target: &Target,
+        token: Option<&str>,
+    ) -> Result<Page, CallError> {
+        made(permit, target, Operation::ListSubChannels, || self.service.sub_channels_page(target, token)).await
     }
 }
 
@@ -144,6 +186,26 @@ mod tests {
         async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
             Ok(None)
         }
+
+        async fn delete(&self, _: &Target, _: Removal) -> Result<(), CallError> {
+            Ok(())
+        }
+
+        async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
+            Ok(ChannelInfo::default())
+        }
+
+        async fn moderators_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            Ok(Page::default())
+        }
+
+        async fn bans_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            Ok(Page::default())
+        }
+
+        async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            Ok(Page::default())
+        }
     }
 
     fn client(script: &[CallErrorClass]) -> Client<Scripted> {
@@ -157,6 +219,7 @@ mod tests {
             channel: ChannelArn::parse(&format!("{instance}/channel/c")).unwrap(),
             membership_type: MembershipType::Default,
             bearer: MemberArn::parse(&format!("{instance}/user/rollcall")).unwrap(),
+            sub_channel: None,
         }
     }
 
@@ -182,5 +245,33 @@ mod tests {
             assert_eq!(client.list_page(permit, &target(), None).await, Ok(Page::default()));
             assert_eq!(began.elapsed() >= Duration::from_secs(1), slowed, "{class:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delete_on_credit_follows_its_describe_though_the_bearer_has_no_turn_left() {
+        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
+        let target = target();
+        let began = Instant::now();
+        let permit = client.permit(&target, Operation::DescribeChannelMembership, &urgency).await;
+        let alice = target.channel.member_named("user/alice");
+        assert_eq!(client.describe(permit, &target, &alice).await, Ok(None));
+        let permit = client.permit_on_credit(&target, Operation::DeleteChannelMembership);
+        let removal = crate::chime::removal::of(&target, "user/alice");
+        assert_eq!(client.delete(permit, &target, removal).await, Ok(()));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let permit = client.permit(&target, Operation::DescribeChannel, &urgency).await;
+        assert_eq!(client.describe_channel(permit, &target).await, Ok(ChannelInfo::default()));
+        assert!(began.elapsed() >= Duration::from_millis(200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_about_a_channel_are_made_each_by_its_own_permit() {
+        let (client, urgency, target) = (client(&[]), Urgency::new(Level::Edit), target());
+        let permit = client.permit(&target, Operation::ListChannelModerators, &urgency).await;
+        assert_eq!(client.moderators_page(permit, &target, None).await, Ok(Page::default()));
+        let permit = client.permit(&target, Operation::ListChannelBans, &urgency).await;
+        assert_eq!(client.bans_page(permit, &target, None).await, Ok(Page::default()));
+        let permit = client.permit(&target, Operation::ListSubChannels, &urgency).await;
+        assert_eq!(client.sub_channels_page(permit, &target, None).await, Ok(Page::default()));
     }
 }

@@ -70,6 +70,18 @@ impl Pacer {
         bearer.permit(&channel, operation, urgency).await
     }
 
+    /// Leave to make one call now, whoever waits.
+    ///
+    /// For the delete of a membership that a Describe has just shown: whatever is waited in between, in a queue perhaps
+    /// minutes long, the membership may become another one, and what was seen of it means nothing any more. The call is
+    /// not free: it takes from the buckets what any call takes, so that they go into debt and whoever comes next waits for
+    /// it too, and the average rate holds. It goes even when as many calls are under way as may be, and counts
+    /// among them.
+    pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
+        let (bearer, channel) = self.limits(target);
+        bearer.permit_on_credit(&channel, operation)
+    }
+
     /// The batches a second in force for a channel, bearer's limit included; `None` for no limit.
     pub fn batch_rate(&self, target: &Target) -> Option<f64> {
         let (bearer, channel) = self.limits(target);

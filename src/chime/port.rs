@@ -7,6 +7,8 @@ use std::future::Future;
 
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
+use crate::membership::guard::Removal;
+pub use crate::membership::witness::Membership;
 
 /// The most members that BatchCreateChannelMembership takes (service model, `MemberArns`).
 pub const MAX_BATCH: usize = 100;
@@ -24,6 +26,8 @@ pub struct Target {
     pub membership_type: MembershipType,
     /// The user or bot in whose name calls are made (`x-amz-chime-bearer`).
     pub bearer: MemberArn,
+    /// The sub-channel that is meant, of an elastic channel.
+    pub sub_channel: Option<Box<str>>,
 }
 
 /// The operations that Rollcall calls.
@@ -35,6 +39,16 @@ pub enum Operation {
     BatchCreateChannelMembership,
     /// `DescribeChannelMembership`.
     DescribeChannelMembership,
+    /// `DeleteChannelMembership`.
+    DeleteChannelMembership,
+    /// `DescribeChannel`.
+    DescribeChannel,
+    /// One page of `ListChannelModerators`.
+    ListChannelModerators,
+    /// One page of `ListChannelBans`.
+    ListChannelBans,
+    /// One page of `ListSubChannels`.
+    ListSubChannels,
 }
 
 impl Operation {
@@ -44,6 +58,11 @@ impl Operation {
             Self::ListChannelMemberships => "ListChannelMemberships",
             Self::BatchCreateChannelMembership => "BatchCreateChannelMembership",
             Self::DescribeChannelMembership => "DescribeChannelMembership",
+            Self::DeleteChannelMembership => "DeleteChannelMembership",
+            Self::DescribeChannel => "DescribeChannel",
+            Self::ListChannelModerators => "ListChannelModerators",
+            Self::ListChannelBans => "ListChannelBans",
+            Self::ListSubChannels => "ListSubChannels",
         }
     }
 }
@@ -54,13 +73,22 @@ impl std::fmt::Display for Operation {
     }
 }
 
-/// One page of a channel's members, as ARNs.
+/// One page of a list: ARNs of members, moderators or banned people, or ids of sub-channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Members of this page, as the service spells them.
-    pub members: Vec<String>,
+    /// What this page holds, as the service spells it.
+    pub items: Vec<String>,
     /// What to ask the next page with; `None` when this was the last. An empty token counts as none.
     pub next: Option<String>,
+}
+
+/// What is worth knowing of a channel before somebody is removed from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelInfo {
+    /// The ARN of who made it.
+    pub created_by: Option<String>,
+    /// Whether it is elastic: its members are in sub-channels.
+    pub elastic: bool,
 }
 
 /// What a batch did, member by member. A member in neither list is unknown.
@@ -81,15 +109,6 @@ pub struct MemberError {
     pub code: Option<String>,
     /// The service's text.
     pub message: Option<String>,
-}
-
-/// One membership, described.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// The type that the member has, where it is one we know.
-    pub membership_type: Option<MembershipType>,
-    /// The ARN of who added the member.
-    pub invited_by: Option<String>,
 }
 
 /// What a failed call means for whoever made it.
@@ -158,4 +177,27 @@ pub trait Service: Send + Sync + 'static {
         target: &Target,
         member: &MemberArn,
     ) -> impl Future<Output = Result<Option<Membership>, CallError>> + Send;
+
+    /// Deletes one membership. A membership that is not there counts as deleted, where the service says so by 204 or NotFound.
+    fn delete(&self, target: &Target, removal: Removal) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// The channel itself.
+    fn describe_channel(&self, target: &Target) -> impl Future<Output = Result<ChannelInfo, CallError>> + Send;
+
+    /// One page of the channel's moderators.
+    fn moderators_page(
+        &self,
+        target: &Target,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Page, CallError>> + Send;
+
+    /// One page of those who are banned from the channel.
+    fn bans_page(&self, target: &Target, token: Option<&str>) -> impl Future<Output = Result<Page, CallError>> + Send;
+
+    /// One page of an elastic channel's sub-channels, by id.
+    fn sub_channels_page(
+        &self,
+        target: &Target,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Page, CallError>> + Send;
 }

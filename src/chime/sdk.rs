@@ -1,8 +1,9 @@
 //! How does a call reach AWS?
 //!
-//! [`Sdk`] is the [`Service`] over AWS's own SDK: a client for each region, made when first needed, on one set of
+//! [`Sdk`] is the [`Service`](super::port::Service) over AWS's own SDK: a client for each region, made when first needed, on one set of
 //! credentials. The SDK's retries are off, because each attempt must take its turn in the pace and be seen.
 
+mod calls;
 mod failure;
 
 #[cfg(test)]
@@ -22,13 +23,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::{Builder, Credentials};
-use aws_sdk_chimesdkmessaging::types::{ChannelMembershipType, Identity};
 use aws_types::service_config::ServiceConfigKey;
 
-use self::failure::{MOST_CODE, MOST_MESSAGE, call_error, tidy};
-use super::port::{BatchAnswer, CallError, MemberError, Membership, Operation, PAGE_SIZE, Page, Service, Target};
-use crate::api::MembershipType;
-use crate::membership::arn::MemberArn;
+use super::port::Target;
 
 /// The longest that a call may take in all: a graceful stop waits this long at most for the one under way.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -137,90 +134,6 @@ impl Sdk {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(self.endpoint.clone());
         Client::from_conf(config.build())
-    }
-}
-
-impl Service for Sdk {
-    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(target)
-            .list_channel_memberships()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .r#type(type_of(target))
-            .max_results(i32::try_from(PAGE_SIZE).unwrap_or(i32::MAX))
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await
-            .map_err(|error| call_error(Operation::ListChannelMemberships, &error))?;
-        let members = answer.channel_memberships.unwrap_or_default().into_iter();
-        Ok(Page {
-            members: members.filter_map(|summary| arn_of(summary.member)).collect(),
-            next: answer.next_token.filter(|token| !token.is_empty()),
-        })
-    }
-
-    async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
-        let answer = self
-            .client(target)
-            .batch_create_channel_membership()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .r#type(type_of(target))
-            .set_member_arns(Some(members.iter().map(|member| member.as_str().to_owned()).collect()))
-            .send()
-            .await
-            .map_err(|error| call_error(Operation::BatchCreateChannelMembership, &error))?;
-        let added = answer.batch_channel_memberships.and_then(|batch| batch.members).unwrap_or_default();
-        let errors = answer.errors.unwrap_or_default().into_iter();
-        Ok(BatchAnswer {
-            added: added.into_iter().filter_map(|member| arn_of(Some(member))).collect(),
-            errors: errors
-                .map(|error| MemberError {
-                    member: error.member_arn,
-                    code: error.error_code.map(|code| tidy(code.as_str(), MOST_CODE)),
-                    message: error.error_message.map(|message| tidy(&message, MOST_MESSAGE)),
-                })
-                .collect(),
-        })
-    }
-
-    async fn describe(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
-        let answer = self
-            .client(target)
-            .describe_channel_membership()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .member_arn(member.as_str())
-            .send()
-            .await;
-        match answer.map_err(|error| call_error(Operation::DescribeChannelMembership, &error)) {
-            Ok(answer) => Ok(answer.channel_membership.map(|membership| Membership {
-                membership_type: membership.r#type.as_ref().and_then(known_type),
-                invited_by: arn_of(membership.invited_by),
-            })),
-            Err(error) if error.code == "NotFound" => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn arn_of(identity: Option<Identity>) -> Option<String> {
-    identity.and_then(|identity| identity.arn)
-}
-
-fn type_of(target: &Target) -> ChannelMembershipType {
-    match target.membership_type {
-        MembershipType::Default => ChannelMembershipType::Default,
-        MembershipType::Hidden => ChannelMembershipType::Hidden,
-    }
-}
-
-fn known_type(of: &ChannelMembershipType) -> Option<MembershipType> {
-    match of {
-        ChannelMembershipType::Default => Some(MembershipType::Default),
-        ChannelMembershipType::Hidden => Some(MembershipType::Hidden),
-        _ => None,
     }
 }
 

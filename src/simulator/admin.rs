@@ -5,6 +5,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ const INDEX: &[(&str, &str)] = &[
     ("GET /_admin/members?channel=ARN&type=DEFAULT|HIDDEN", "a channel's members"),
     (
         "POST /_admin/members",
-        r#"adds behind the callers' backs: {"channel": ARN, "members": [ARN], "type": "DEFAULT"}"#,
+        r#"adds behind the callers' backs: {"channel": ARN, "members": [ARN], "type": "DEFAULT", "invitedBy": ARN, "created": TIME}"#,
     ),
     ("DELETE /_admin/members", r#"removes behind the callers' backs: {"channel": ARN, "members": [ARN]}"#),
     ("POST /_admin/bans", r#"bans: {"channel": ARN, "members": [ARN]}"#),
@@ -56,8 +57,18 @@ pub fn is_path(path: &str) -> bool {
 struct Named {
     channel: String,
     members: Vec<String>,
+}
+
+/// Members to add.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Joining {
+    channel: String,
+    members: Vec<String>,
     #[serde(default)]
     r#type: MembershipType,
+    invited_by: Option<String>,
+    created: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -111,14 +122,14 @@ fn perform(service: &Service, method: &str, page: &str, query: &str, body: &[u8]
         ("GET", "state") => Ok(state(service)),
         ("GET", "members") => members(service, parameter("channel").as_deref(), parameter("type").as_deref()),
         ("POST", "members") => {
-            let asked: Named = serde_json::from_slice(body)?;
-            let outcome = each(&asked.channel, &asked.members, |channel, member| {
-                let outcome = service.change(|world| {
-                    world.state.join(channel, member, asked.r#type, std::time::Duration::ZERO, now, By::default())
-                });
+            let asked: Joining = serde_json::from_slice(body)?;
+            let inviter = asked.invited_by.map(|inviter| ChannelArn::parse(&asked.channel)?.member(&inviter));
+            let inviter = inviter.transpose()?;
+            each(&asked.channel, &asked.members, |channel, member| {
+                let (by, created) = (inviter.as_ref(), asked.created);
+                let outcome = service.change(|world| world.state.put(channel, member, asked.r#type, by, created, now));
                 outcome.err().map_or_else(|| "added".into(), |refusal| format!("{}: {}", refusal.code, refusal.message))
-            })?;
-            Ok(outcome)
+            })
         }
         ("DELETE", "members") => change_members(body, |channel, member| {
             service.change(|world| world.state.leave(channel, member, now, By::default()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fault::Tweaks;
+use super::fault::{TokenTweak, Tweaks};
 use super::paging;
 use super::refusal::Refusal;
 use super::route::Routed;
@@ -148,6 +148,15 @@ impl<'a> Call<'a> {
             }
         };
         Ok(PageRequest { limit, cursor, list })
+    }
+
+    /// The token that a page gives, unless a fault has it otherwise.
+    pub fn next_token(&self, next: Option<String>) -> Option<String> {
+        match self.tweaks.token {
+            Some(TokenTweak::Repeat) => self.routed.parameter("next-token").map(str::to_owned).or(next),
+            Some(TokenTweak::Drop) => None,
+            None => next,
+        }
     }
 }
 

@@ -210,7 +210,8 @@ impl State {
             page.cut(elastic.sub_channels.iter().map(|(id, members)| (id.as_str(), members.len())));
         let sub_channels: Vec<_> =
             sub_channels.into_iter().map(|(id, count)| json!({"SubChannelId": id, "MembershipCount": count})).collect();
-        let answer = json!({"ChannelArn": arn.as_str(), "SubChannels": sub_channels, "NextToken": next});
+        let answer =
+            json!({"ChannelArn": arn.as_str(), "SubChannels": sub_channels, "NextToken": call.next_token(next)});
         Answer::json(200, &without_nulls(answer))
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Simulator;
 use super::fault::Fault;
 use super::journal::{CallRecord, Calls, Entry};
@@ -53,6 +55,11 @@ impl Simulator {
         self.in_channel(channel, |channel| channel.bans.keys().map(ToString::to_string).collect())
     }
 
+    /// The moderators of a channel, as ARNs.
+    pub fn moderators(&self, channel: &str) -> BTreeSet<String> {
+        self.in_channel(channel, |channel| channel.moderators.keys().map(ToString::to_string).collect())
+    }
+
     fn in_channel<T: Default>(&self, channel: &str, read: impl FnOnce(&super::channel::Channel) -> T) -> T {
         let Ok(arn) = ChannelArn::parse(channel) else { return T::default() };
         self.service.world().state.channels.get(&arn).map(read).unwrap_or_default()
@@ -91,10 +98,33 @@ impl Simulator {
 
     /// Adds a member.
     pub fn add_member_as(&self, channel: &str, member: &str, as_type: MembershipType) -> Result<(), ChangeError> {
+        self.join(channel, member, as_type, None, None)
+    }
+
+    /// Adds a member of type DEFAULT as if `inviter` had done it, now or at the time that is given.
+    pub fn add_member_by(
+        &self,
+        channel: &str,
+        member: &str,
+        inviter: &str,
+        created: Option<Timestamp>,
+    ) -> Result<(), ChangeError> {
+        self.join(channel, member, MembershipType::Default, Some(inviter), created)
+    }
+
+    fn join(
+        &self,
+        channel: &str,
+        member: &str,
+        as_type: MembershipType,
+        inviter: Option<&str>,
+        created: Option<Timestamp>,
+    ) -> Result<(), ChangeError> {
         let (channel, member) = self.there(channel, member)?;
+        let inviter = inviter.map(|inviter| channel.member(inviter)).transpose()?;
         let now = self.service.now();
         self.service
-            .change(|world| world.state.join(&channel, &member, as_type, Duration::ZERO, now, By::default()))
+            .change(|world| world.state.put(&channel, &member, as_type, inviter.as_ref(), created, now))
             .map_err(|refusal| ChangeError::Refused {
                 member: member.to_string(),
                 code: refusal.code,

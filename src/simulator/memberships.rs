@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::call::{Answer, Call, member};
-use super::fault::{MemberTweak, TokenTweak};
+use super::fault::MemberTweak;
 use super::journal::Action;
-use super::perform::{Identity, without_nulls};
+use super::perform::{Identity, seconds, without_nulls};
 use super::refusal::{MemberRefusal, Refusal};
 use super::state::State;
 use super::switches::{DeleteOfNonMember, Repeated};
@@ -226,13 +226,15 @@ impl State {
         let (arn, channel, role) = self.to_read(call)?;
         check_sub_channel(sub_channel, channel.elastic.is_some())?;
         role.may_read(channel, wanted)?;
-        let (members, mut next) = match (sub_channel, &channel.elastic) {
+        let (members, next) = match (sub_channel, &channel.elastic) {
             (Some(id), Some(elastic)) => {
                 let members = elastic
                     .sub_channels
                     .get(id)
                     .ok_or_else(|| Refusal::bad_request(format!("there is no sub-channel {id:?}")))?;
-                let (members, next) = page.cut(members.iter().map(|member| (member.as_str(), member.clone())));
+                // Nobody of an elastic channel is hidden.
+                let members = members.iter().filter(|_| wanted == MembershipType::Default);
+                let (members, next) = page.cut(members.map(|member| (member.as_str(), member.clone())));
                 (members.into_iter().map(|(_, member)| member).collect(), next)
             }
             (None, Some(_)) if !self.switches.elastic_list_spans => {
@@ -245,11 +247,7 @@ impl State {
                 (members, next)
             }
         };
-        match call.tweaks.token {
-            Some(TokenTweak::Repeat) => next = call.routed.parameter("next-token").map(str::to_owned).or(next),
-            Some(TokenTweak::Drop) => next = None,
-            None => {}
-        }
+        let next = call.next_token(next);
         let listed = members.len();
         let channel_memberships = members.iter().map(|member| Summary { member: self.identity(member) }).collect();
         let answer = Answer::json(200, &Page { channel_arn: arn.as_str(), channel_memberships, next_token: next })?;
@@ -278,13 +276,14 @@ impl State {
                     .ok_or_else(|| Refusal::not_found("The channel membership was not found"))?,
             ),
         };
+        let created = record.backdated.map_or_else(|| self.epoch(record.created), seconds);
         let membership = without_nulls(json!({
             "InvitedBy": self.identity(&record.invited_by),
             "Type": membership_type,
             "Member": self.identity(&member),
             "ChannelArn": arn.as_str(),
-            "CreatedTimestamp": self.epoch(record.created),
-            "LastUpdatedTimestamp": self.epoch(record.created),
+            "CreatedTimestamp": created,
+            "LastUpdatedTimestamp": created,
             "SubChannelId": shown,
         }));
         Answer::json(200, &json!({"ChannelMembership": membership}))

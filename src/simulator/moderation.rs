@@ -141,6 +141,9 @@ impl State {
         let page = call.page("", self.switches.default_page_size)?;
         let (users, next) = page.cut(grants.keys().map(|user| (user.as_str(), user)));
         let users: Vec<_> = users.into_iter().map(|(_, user)| json!({whom: self.identity(user)})).collect();
-        Answer::json(200, &without_nulls(json!({"ChannelArn": arn.as_str(), list: users, "NextToken": next})))
+        Answer::json(
+            200,
+            &without_nulls(json!({"ChannelArn": arn.as_str(), list: users, "NextToken": call.next_token(next)})),
+        )
     }
 }

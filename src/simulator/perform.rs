@@ -94,12 +94,15 @@ impl State {
         }
     }
 
-    /// A time as JSON has it: seconds since 1970.
+    /// A time since the simulator's start as JSON has it: seconds since 1970.
     pub(super) fn epoch(&self, at: Duration) -> f64 {
-        let milliseconds = (self.started + at).as_millis();
-        u32::try_from(milliseconds / 1000).map_or(0.0, f64::from)
-            + u32::try_from(milliseconds % 1000).map_or(0.0, f64::from) / 1000.0
+        seconds(self.started + at)
     }
+}
+
+/// Seconds, to the millisecond.
+pub(super) fn seconds(time: Duration) -> f64 {
+    u32::try_from(time.as_secs()).map_or(0.0, f64::from) + f64::from(time.subsec_millis()) / 1000.0
 }
 
 impl Call<'_> {

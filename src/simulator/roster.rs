@@ -16,6 +16,8 @@ pub struct Record {
     pub invited_by: MemberArn,
     /// When.
     pub created: Duration,
+    /// When, since 1970, for one who is said to have joined before the simulator's start.
+    pub backdated: Option<Duration>,
     visible_from: Duration,
     /// Set once the member is gone: until when reads still show them.
     visible_until: Option<Duration>,
@@ -69,10 +71,18 @@ impl Roster {
             Some(record) if record.is_visible(now) => now,
             _ => now + delay,
         };
-        let record = Record { invited_by: invited_by.clone(), created: now, visible_from, visible_until: None };
+        let record =
+            Record { invited_by: invited_by.clone(), created: now, backdated: None, visible_from, visible_until: None };
         self.records.insert(member.clone(), record);
         self.present += 1;
         true
+    }
+
+    /// Lets a member have joined at another time, since 1970.
+    pub fn backdate(&mut self, member: &MemberArn, to: Duration) {
+        if let Some(record) = self.records.get_mut(member) {
+            record.backdated = Some(to);
+        }
     }
 
     /// Removes a member whom reads show until `now + delay`. Says whether they were there.

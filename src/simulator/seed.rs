@@ -12,6 +12,7 @@
 //! assert_eq!(seed.app_instances.len(), 1);
 //! ```
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 use super::channel::{ElasticConfiguration, Mode, Privacy};
@@ -113,6 +114,9 @@ pub struct ChannelSeed {
     /// Members of type HIDDEN.
     #[serde(default)]
     pub hidden: Vec<Name>,
+    /// More members of type DEFAULT, whom others than the creator added.
+    #[serde(default)]
+    pub invited: Vec<InvitedSeed>,
     /// Moderators.
     #[serde(default)]
     pub moderators: Vec<Name>,
@@ -121,6 +125,18 @@ pub struct ChannelSeed {
     pub bans: Vec<Name>,
     /// Makes the channel elastic.
     pub elastic: Option<ElasticConfiguration>,
+}
+
+/// Members whom somebody added.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InvitedSeed {
+    /// Who added them: `InvitedBy`.
+    pub by: Name,
+    /// When they joined; when the seed is planted, if absent.
+    pub at: Option<Timestamp>,
+    /// Whom.
+    pub members: Vec<Name>,
 }
 
 impl Seed {
@@ -182,6 +198,7 @@ impl ChannelSeed {
             created_by: None,
             members: vec![],
             hidden: vec![],
+            invited: vec![],
             moderators: vec![],
             bans: vec![],
             elastic: None,
@@ -212,6 +229,17 @@ impl ChannelSeed {
     /// More members of type HIDDEN.
     pub fn hidden<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.hidden.extend(names(ids));
+        self
+    }
+
+    /// More members of type DEFAULT, added by somebody; they joined when the seed is planted, unless a time is given.
+    pub fn invited<S: Into<String>>(
+        mut self,
+        by: &str,
+        at: Option<Timestamp>,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.invited.push(InvitedSeed { by: by.into(), at, members: names(ids).collect() });
         self
     }
 

@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::channel::{Channel, Elastic, Grant};
 use super::journal::{Action, MembershipLog};
 use super::operation::Operation;
 use super::refusal::MemberRefusal;
 use super::roles::Role;
-use super::seed::{AppInstanceSeed, ChannelSeed, Name, Seed, SeedError};
+use super::seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Name, Seed, SeedError};
 use super::switches::{Limits, Missing, Switches};
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
@@ -156,23 +158,54 @@ impl State {
             elastic: seed.elastic.map(Elastic::new),
         };
         self.channels.insert(arn.clone(), channel);
-        for (names, membership_type) in
-            [(&seed.members, MembershipType::Default), (&seed.hidden, MembershipType::Hidden)]
-        {
-            for name in names {
-                let member = self.known(&arn, name)?;
-                self.join(
-                    &arn,
-                    &member,
-                    membership_type,
-                    Duration::ZERO,
-                    now,
-                    By { bearer: Some(&creator), operation: None },
-                )
-                .map_err(|refusal| name.wrong(format!("{:?} cannot be a member: {}", name.text, refusal.message)))?;
-            }
+        self.plant_members(&arn, &seed.members, MembershipType::Default, &creator, None, now)?;
+        self.plant_members(&arn, &seed.hidden, MembershipType::Hidden, &creator, None, now)?;
+        for InvitedSeed { by, at, members } in &seed.invited {
+            let inviter = self.known(&arn, by)?;
+            self.plant_members(&arn, members, MembershipType::Default, &inviter, *at, now)?;
         }
         Ok(())
+    }
+
+    fn plant_members(
+        &mut self,
+        arn: &ChannelArn,
+        names: &[Name],
+        membership_type: MembershipType,
+        inviter: &MemberArn,
+        created: Option<Timestamp>,
+        now: Duration,
+    ) -> Result<(), SeedError> {
+        names.iter().try_for_each(|name| {
+            let member = self.known(arn, name)?;
+            self.put(arn, &member, membership_type, Some(inviter), created, now)
+                .map_err(|refusal| name.wrong(format!("{:?} cannot be a member: {}", name.text, refusal.message)))
+        })
+    }
+
+    /// Makes somebody a member behind the callers' backs, in somebody's name and at some time if they are given.
+    pub fn put(
+        &mut self,
+        arn: &ChannelArn,
+        member: &MemberArn,
+        membership_type: MembershipType,
+        inviter: Option<&MemberArn>,
+        created: Option<Timestamp>,
+        now: Duration,
+    ) -> Result<(), MemberRefusal> {
+        self.join(arn, member, membership_type, Duration::ZERO, now, By { bearer: inviter, operation: None })?;
+        if let Some(created) = created {
+            self.backdate(arn, member, created);
+        }
+        Ok(())
+    }
+
+    fn backdate(&mut self, arn: &ChannelArn, member: &MemberArn, to: Timestamp) {
+        let Some(channel) = self.channels.get_mut(arn) else { return };
+        let Some(membership_type) = channel.type_of(member) else { return };
+        // The service's times are of this century.
+        let to = to.duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default();
+        channel.roster_mut(membership_type).backdate(member, to);
     }
 
     fn known(&self, channel: &ChannelArn, name: &Name) -> Result<MemberArn, SeedError> {

@@ -22,7 +22,12 @@ pub fn support() -> String {
 
 /// The path of the channel's memberships, with what comes after it.
 pub fn memberships(rest: &str) -> String {
-    format!("/channels/{}/memberships{rest}", encoded(&support()))
+    of_channel("support", &format!("/memberships{rest}"))
+}
+
+/// The path of a channel, with what comes after it.
+pub fn of_channel(id: &str, rest: &str) -> String {
+    format!("/channels/{}{rest}", encoded(&arn(&format!("channel/{id}"))))
 }
 
 #[derive(Clone)]

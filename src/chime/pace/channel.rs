@@ -38,11 +38,20 @@ impl Channel {
 
 impl ChannelPace {
     /// The channel's bucket that a call counts against, if there is one besides the bearer's.
+    ///
+    /// One quota counts a channel's listings of memberships, bans and moderators together; that of ListSubChannels is as high
+    /// and its own, and counting it in costs little. A channel's other quotas (15 deletes a second, 20 DescribeChannel) lie
+    /// above its bearer's, which is met first.
     pub(super) fn bucket(&mut self, operation: Operation) -> Option<&mut Bucket> {
         match operation {
             Operation::BatchCreateChannelMembership => Some(&mut self.batch),
-            Operation::ListChannelMemberships => Some(&mut self.list),
-            Operation::DescribeChannelMembership => None,
+            Operation::ListChannelMemberships
+            | Operation::ListChannelModerators
+            | Operation::ListChannelBans
+            | Operation::ListSubChannels => Some(&mut self.list),
+            Operation::DescribeChannelMembership | Operation::DeleteChannelMembership | Operation::DescribeChannel => {
+                None
+            }
         }
     }
 

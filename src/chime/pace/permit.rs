@@ -55,8 +55,8 @@ impl Permit {
 impl Call {
     /// The call was answered 429: slows down whatever it went over.
     ///
-    /// The service does not say which limit that was. A listing or a Describe meets the bearer's first (10 a second, where a
-    /// channel's listings have 15). A batch meets its channel's (1 a second), unless another channel's batch was
+    /// The service does not say which limit that was. All calls but a batch meet the bearer's first (10 a second, where a
+    /// channel's listings and its deletes have 15 each). A batch meets its channel's (1 a second), unless another channel's batch was
     /// answered 429 just before: then it is the bearer's as well.
     pub fn throttled(self) {
         let now = Instant::now();

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
-use super::channel::Channel;
+use super::channel::{Channel, ChannelPace};
 use super::lock;
 use super::permit::{LastThrottled, Permit};
 use super::urgency::{Level, Urgency};
@@ -32,7 +32,7 @@ pub(super) struct Queue {
     pub(super) bucket: Bucket,
     /// By arrival.
     waiters: BTreeMap<u64, Waiter>,
-    /// Permits out and calls under way; at most `concurrency`.
+    /// Permits out and calls under way; at most `concurrency`, but for those on credit.
     in_flight: usize,
     concurrency: usize,
     arrivals: u64,
@@ -92,6 +92,14 @@ impl Bearer {
                 return permit;
             }
         }
+    }
+
+    /// Lets the call go at once, whatever the buckets hold.
+    pub(super) fn permit_on_credit(self: &Arc<Self>, channel: &Arc<Channel>, operation: Operation) -> Permit {
+        let now = Instant::now();
+        // Who waits is looked at again at the time that was set before, and finds the buckets emptier.
+        self.lock().charge(&mut channel.lock(), operation, now);
+        Permit::new(self, channel, operation, now)
     }
 
     /// Lets the call go at once, or gives it a seat in the queue.
@@ -191,13 +199,18 @@ impl Queue {
         {
             return false;
         }
+        self.charge(&mut pace, operation, now);
+        true
+    }
+
+    /// Takes a call's worth from both buckets, into debt if need be, and a place among the calls under way.
+    fn charge(&mut self, pace: &mut ChannelPace, operation: Operation, now: Instant) {
         self.in_flight += 1;
         self.bucket.take(now);
         if let Some(bucket) = pace.bucket(operation) {
             bucket.take(now);
         }
         pace.turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        true
     }
 
     /// Lets go everybody who can go at `now`, in order, and notes when to look again.

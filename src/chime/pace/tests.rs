@@ -1,6 +1,8 @@
 //! Does the pace hold? All on tokio's paused clock: hours pass in no time, and every run is the same.
 #![expect(clippy::unchecked_time_subtraction, reason = "a negative time fails the test as well")]
 
+mod credit;
+
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +21,7 @@ fn target_in(region: &str, channel: usize) -> Target {
         channel: ChannelArn::parse(&format!("{instance}/channel/c{channel}")).unwrap(),
         membership_type: crate::api::MembershipType::Default,
         bearer: MemberArn::parse(&format!("{instance}/user/rollcall")).unwrap(),
+        sub_channel: None,
     }
 }
 

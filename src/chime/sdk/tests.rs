@@ -1,5 +1,7 @@
 //! Does the SDK say what we mean, and do we read what it answers? Against a stand-in on loopback with canned answers.
 
+mod removal;
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,12 +10,14 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::chime::port::CallErrorClass;
+use crate::api::MembershipType;
+use crate::chime::port::{BatchAnswer, CallErrorClass, MemberError, Membership, Operation, Page, Service};
 use crate::membership::arn::ChannelArn;
+use crate::membership::arn::MemberArn;
 
 const INSTANCE: &str = "arn:aws:chime:eu-central-1:123456789012:app-instance/1f";
 const CHANNEL_PATH: &str =
-    "/channels/arn%3Aaws%3Achime%3Aeu-central-1%3A123456789012%3Aapp-instance%2F1f%2Fchannel%2Fus%3Aa%40b/memberships";
+    "/channels/arn%3Aaws%3Achime%3Aeu-central-1%3A123456789012%3Aapp-instance%2F1f%2Fchannel%2Fus%3Aa%40b";
 
 #[derive(Clone, Debug)]
 struct Asked {
@@ -24,6 +28,17 @@ struct Asked {
 }
 
 impl Asked {
+    fn line(&self) -> (&str, String) {
+        (self.method.as_str(), self.uri.path().to_owned())
+    }
+
+    /// The parts of the query, sorted.
+    fn query(&self) -> Vec<&str> {
+        let mut parts: Vec<&str> = self.uri.query().unwrap_or_default().split('&').collect();
+        parts.sort_unstable();
+        parts
+    }
+
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -94,6 +109,7 @@ fn target(membership_type: MembershipType) -> Target {
         channel: ChannelArn::parse(&format!("{INSTANCE}/channel/us:a@b")).unwrap(),
         membership_type,
         bearer: MemberArn::parse(&format!("{INSTANCE}/bot/rollcall")).unwrap(),
+        sub_channel: None,
     }
 }
 
@@ -106,10 +122,8 @@ async fn a_listing_asks_for_fifty_of_the_type_in_the_bearers_name_and_is_signed(
     let stand_in = StandIn::answering(200, None, r#"{"ChannelMemberships":[]}"#).await;
     stand_in.sdk().await.list_page(&target(MembershipType::Hidden), Some("to/ken=")).await.unwrap();
     let asked = stand_in.only_request();
-    assert_eq!((asked.method.as_str(), asked.uri.path()), ("GET", CHANNEL_PATH));
-    let mut query: Vec<&str> = asked.uri.query().unwrap().split('&').collect();
-    query.sort_unstable();
-    assert_eq!(query, ["max-results=50", "next-token=to%2Fken%3D", "type=HIDDEN"]);
+    assert_eq!(asked.line(), ("GET", format!("{CHANNEL_PATH}/memberships")));
+    assert_eq!(asked.query(), ["max-results=50", "next-token=to%2Fken%3D", "type=HIDDEN"]);
     assert_eq!(asked.header("x-amz-chime-bearer"), format!("{INSTANCE}/bot/rollcall"));
     let authorization = asked.header("authorization");
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{authorization}");
@@ -129,7 +143,7 @@ async fn a_batch_names_its_members_and_its_type() {
         stand_in.sdk().await.batch_create(&target(MembershipType::Default), &[member("a"), member("b@c")]).await;
     assert_eq!(answer.unwrap(), BatchAnswer::default());
     let asked = stand_in.only_request();
-    assert_eq!((asked.method.as_str(), asked.uri.path()), ("POST", CHANNEL_PATH));
+    assert_eq!(asked.line(), ("POST", format!("{CHANNEL_PATH}/memberships")));
     assert_eq!(asked.uri.query(), Some("operation=batch-create"));
     assert_eq!(asked.header("x-amz-chime-bearer"), format!("{INSTANCE}/bot/rollcall"));
     let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
@@ -142,7 +156,7 @@ async fn a_page_holds_its_members_and_the_next_token() {
     let body = r#"{"ChannelArn":"c","ChannelMemberships":[{"Member":{"Arn":"m1","Name":"One"}},{"Member":{"Arn":"m2"}},{}],"NextToken":"t"}"#;
     let stand_in = StandIn::answering(200, None, body).await;
     let page = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await.unwrap();
-    assert_eq!(page, Page { members: vec!["m1".into(), "m2".into()], next: Some("t".into()) });
+    assert_eq!(page, Page { items: vec!["m1".into(), "m2".into()], next: Some("t".into()) });
 }
 
 #[tokio::test]
@@ -172,7 +186,9 @@ async fn a_membership_is_described_by_type_and_inviter() {
     let body = r#"{"ChannelMembership":{"InvitedBy":{"Arn":"boss"},"Type":"HIDDEN","Member":{"Arn":"m"},"CreatedTimestamp":1.7e9}}"#;
     let stand_in = StandIn::answering(200, None, body).await;
     let described = stand_in.sdk().await.describe(&target(MembershipType::Default), &member("a")).await.unwrap();
-    let expected = Membership { membership_type: Some(MembershipType::Hidden), invited_by: Some("boss".into()) };
+    let created = Some(jiff::Timestamp::from_second(1_700_000_000).unwrap());
+    let expected =
+        Membership { membership_type: Some(MembershipType::Hidden), invited_by: Some("boss".into()), created };
     assert_eq!(described, Some(expected));
     assert!(stand_in.only_request().uri.path().ends_with("app-instance%2F1f%2Fuser%2Fa"));
 }
