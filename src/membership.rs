@@ -2,7 +2,18 @@
 
 pub mod answer;
 pub mod arn;
+pub mod claims;
+pub mod departures;
+pub mod digest;
+pub mod elsewhere;
+pub mod guard;
+pub mod hold;
+pub mod ledger;
 pub mod names;
 pub mod plan;
 pub mod problem;
+pub mod roll;
 pub mod roster;
+pub mod source;
+pub mod undeclared;
+pub mod witness;

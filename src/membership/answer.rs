@@ -1,5 +1,7 @@
 //! What does the service's code for one member mean?
 
+use super::departures::{CONTESTED, LEFT};
+
 /// What a per-member code of BatchCreateChannelMembership means.
 ///
 /// `ErrorCode` is one open set for all Chime services, so every code must mean something.
@@ -32,6 +34,9 @@ impl Answer {
                 | "ResourceLimitExceeded"
                 | "AccessDenied"
                 | TYPE_MISMATCH
+                | OWNERSHIP_CONFLICT
+                | LEFT
+                | CONTESTED
                 | "Unauthorized"
                 | "Unprocessable",
             ) => Self::Refused,
@@ -49,6 +54,11 @@ pub fn advice(code: &str) -> &'static str {
         "ResourceLimitExceeded" => "the channel or the user is at a quota: take members out or have the quota raised",
         "AccessDenied" => "grant chime:BatchCreateChannelMembership on this member in IAM",
         "Unauthorized" => "check that the bearer exists and may add members",
+        LEFT => "let them stay out, or request a reconcile to add them again",
+        CONTESTED => {
+            "somebody takes them out again and again: find out who, or take the name out; to keep someone out, ban them"
+        }
+        OWNERSHIP_CONFLICT => "declare each user with one type only",
         TYPE_MISMATCH => "remove this membership first, or declare the member in a resource of the other type",
         _ => "see the service's message",
     }
@@ -56,3 +66,6 @@ pub fn advice(code: &str) -> &'static str {
 
 /// The code, of ours, for a member who is in the channel with the other type.
 pub const TYPE_MISMATCH: &str = "TypeMismatch";
+
+/// The code, of ours, for a member whom an older resource declares with the other type.
+pub const OWNERSHIP_CONFLICT: &str = "OwnershipConflict";

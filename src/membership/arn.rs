@@ -109,6 +109,11 @@ impl ChannelArn {
     }
 }
 
+/// A name within a channel as people write it: `user/alice` is `alice`.
+pub fn short(name: &str) -> &str {
+    name.strip_prefix("user/").unwrap_or(name)
+}
+
 /// The ARN of an app instance user or bot, checked: a member, or a bearer.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberArn(Arc<str>);

@@ -49,6 +49,19 @@ impl NameSet {
         self.0.iter()
     }
 
+    /// Takes names out.
+    pub fn remove(&mut self, names: &Self) {
+        if names.iter().any(|name| self.contains(name)) {
+            let rest: Self = self.iter().filter(|name| !names.contains(name)).collect();
+            *self = rest;
+        }
+    }
+
+    /// Whether all of these are in the set.
+    pub fn has_all(&self, names: &Self) -> bool {
+        names.iter().all(|name| self.contains(name))
+    }
+
     /// Puts more names in.
     pub fn extend<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         let new: Vec<&str> = names.into_iter().filter(|name| !self.contains(name)).collect();

@@ -28,6 +28,8 @@ pub struct Problem {
     unknown: u32,
     /// When it was first refused.
     pub first_seen: Timestamp,
+    /// When it was last refused.
+    pub found_at: Timestamp,
     /// When it is tried again at the earliest.
     pub next_attempt: Timestamp,
 }
@@ -54,6 +56,7 @@ impl Problem {
             attempts,
             unknown,
             first_seen: before.map_or(now, |before| before.first_seen),
+            found_at: now,
             next_attempt: now
                 .checked_add(if transient { rest(attempts) } else { REFUSED_REST })
                 .unwrap_or(Timestamp::MAX),
@@ -100,7 +103,8 @@ impl Problems {
     ) {
         let (code, message) = (code.to_owned(), message.to_owned());
         let transient = is_transient(Answer::of(Some(&code)), attempts);
-        let problem = Problem { transient, code, message, attempts, unknown: attempts, first_seen, next_attempt };
+        let (unknown, found_at) = (attempts, first_seen);
+        let problem = Problem { transient, code, message, attempts, unknown, first_seen, found_at, next_attempt };
         self.0.insert(name.into(), problem);
     }
 
@@ -114,9 +118,32 @@ impl Problems {
         self.0.retain(|name, _| wanted(name));
     }
 
-    /// Somebody changed the declaration or asked for a reconcile: everybody is due at once, and counted anew.
-    pub fn forget_all(&mut self) {
-        self.0.clear();
+    /// Somebody changed the declaration or asked for a reconcile: those of which `which` holds are due at once, and counted anew.
+    pub fn forget(&mut self, which: impl Fn(&Problem) -> bool) {
+        self.0.retain(|_, problem| !which(problem));
+    }
+
+    /// Records, with a code of ours, why a member is not there though nothing was tried; until `next` it is not.
+    pub fn note(&mut self, name: &str, code: &str, message: &str, now: Timestamp, next: Timestamp) {
+        let before = self.0.get(name);
+        let problem = Problem {
+            transient: false,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            attempts: before.map_or(0, |before| before.attempts),
+            unknown: 0,
+            first_seen: before.filter(|before| before.code == code).map_or(now, |before| before.first_seen),
+            found_at: now,
+            next_attempt: next,
+        };
+        self.0.insert(name.into(), problem);
+    }
+
+    /// Says more of a problem than the service did.
+    pub fn explain(&mut self, name: &str, message: &str) {
+        if let Some(problem) = self.0.get_mut(name) {
+            message.clone_into(&mut problem.message);
+        }
     }
 
     /// What stands in a member's way.
@@ -189,7 +216,7 @@ mod tests {
     fn attempts_add_up_until_somebody_asks_anew() {
         let mut problems = problems(&[Some("Throttled"), Some("Throttled"), Some("Forbidden")]);
         assert_eq!(problems.get("user/a").unwrap().attempts, 3);
-        problems.forget_all();
+        problems.forget(|_| true);
         assert!(problems.is_empty());
     }
 }

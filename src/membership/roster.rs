@@ -17,6 +17,11 @@ impl Roster {
         Ok(Self { channel: channel.clone(), names: names.iter().map(|name| &**name).collect() })
     }
 
+    /// Declares nobody.
+    pub fn nobody(channel: &ChannelArn) -> Self {
+        Self { channel: channel.clone(), names: NameSet::default() }
+    }
+
     /// How many members are declared.
     pub fn len(&self) -> usize {
         self.names.len()
