@@ -11,14 +11,23 @@ pub mod settings;
 pub mod store;
 
 mod apply;
+mod channel;
+mod claim;
 mod confirm;
+mod decide;
+mod deletion;
 mod findings;
+mod hourly;
 mod intent;
 mod listing;
 mod message;
 mod observe;
 mod pass;
+mod quorum;
+mod remove;
 mod report;
+mod siblings;
+mod stock;
 mod view;
 mod wait;
 

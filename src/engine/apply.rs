@@ -100,6 +100,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     async fn add(&mut self, batch: Vec<String>, doubtful: &mut Vec<String>) -> Result<Added, Halt> {
         let mut backoff = Backoff::default();
         loop {
+            let cell = Arc::clone(&self.cell);
+            let alone = self.wait(&Waiting::Turn, cell.writing.lock()).await?;
             let permit = self.turn(Operation::BatchCreateChannelMembership).await?;
             // Another resource of the channel may have added some in the meantime.
             let names = self.cell.missing(batch.clone());
@@ -107,12 +109,18 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 return Ok(Added::Answered);
             }
             let members: Vec<MemberArn> = names.iter().map(|name| self.intent.roster.arn(name)).collect();
+            self.cell.tried(&names);
             match self.engine.client.batch_create(permit, &self.intent.target, &members).await {
                 Ok(answer) => {
                     self.take_in(&names, &answer, doubtful);
                     return Ok(Added::Answered);
                 }
-                Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                Err(error) if error.class.is_passing() => {
+                    // It may have its effect until now.
+                    self.cell.tried(&names);
+                    drop(alone);
+                    self.rest(&mut backoff, error).await?;
+                }
                 Err(error) => return Ok(Added::Refused(names, error)),
             }
         }

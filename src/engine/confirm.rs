@@ -16,15 +16,23 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             self.look(Instant::now()).await?;
             doubtful = self.cell.missing(doubtful);
         }
+        let mut unseen = false;
         for name in doubtful {
             match self.describe(&name).await? {
-                Ok(found) => self.settle(&name, found.as_ref()),
+                Ok(found) => {
+                    self.settle(&name, found.as_ref());
+                    unseen |=
+                        found.is_some_and(|found| found.membership_type == Some(self.intent.target.membership_type));
+                }
                 Err(error) if error.class.is_of_all_calls() => return Err(Halt::Refused(error)),
                 Err(error) => {
                     let message = format!("is said to be a member already, which could not be confirmed: {error}");
                     self.failed(&name, Some(&error.code), &message);
                 }
             }
+        }
+        if unseen {
+            self.suspect_sub_channels().await?;
         }
         Ok(())
     }
@@ -51,13 +59,18 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         }
     }
 
+    /// One look at a membership.
+    pub(super) async fn look_at(&mut self, name: &str) -> Result<Result<Option<Membership>, CallError>, Halt> {
+        let member = self.intent.roster.arn(name);
+        let permit = self.turn(Operation::DescribeChannelMembership).await?;
+        Ok(self.engine.client.describe(permit, &self.intent.target, &member).await)
+    }
+
     /// One membership, asked for again until it is answered or refused.
     async fn describe(&mut self, name: &str) -> Result<Result<Option<Membership>, CallError>, Halt> {
-        let member = self.intent.roster.arn(name);
         let mut backoff = Backoff::default();
         loop {
-            let permit = self.turn(Operation::DescribeChannelMembership).await?;
-            match self.engine.client.describe(permit, &self.intent.target, &member).await {
+            match self.look_at(name).await? {
                 Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
                 answer => return Ok(answer),
             }

@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::intent::Intent;
-use crate::api::{MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem};
+use super::pass::Pass;
+use super::store::Store;
+use crate::api::{MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Prune, Stays, Unlisted, UnlistedMember};
+use crate::chime::port::{CallError, Service};
+use crate::membership::ledger::{Ledger, to_the_second};
 use crate::membership::names::NameSet;
 use crate::membership::problem::Problems;
+
+/// How many of those whom nobody declares a status names.
+const UNLISTED_SAMPLE: usize = 20;
 
 /// Where the declared members stand: `desired = present + pending + failed`.
 #[derive(Clone, Debug)]
@@ -28,6 +34,23 @@ pub(super) struct Findings {
     pub refused: Vec<(String, usize)>,
     /// The same for those who are tried again soon.
     pub transient: Vec<(String, usize)>,
+    /// Who is there and declared by nobody.
+    pub unlisted: Option<Unlisted>,
+    /// How many additions wait for approval.
+    pub withheld: usize,
+    /// The refusal of a call without which nobody can be removed.
+    pub removal_refused: Option<CallError>,
+    /// How many are still to be removed, and why they wait.
+    pub leaving: usize,
+    pub waiting: Option<String>,
+    /// Whether those whom nobody declares are to be seen a second time.
+    pub looking: bool,
+    /// Claims and removals, to be written down.
+    pub ledger: Ledger,
+    /// Members whom an older resource declares with the other type, and that resource.
+    pub rivals: Vec<(Box<str>, Box<str>)>,
+    /// The older resource that removes whomever nobody declares, where this one wants to as well.
+    pub usurped: Option<Box<str>>,
     /// When the channel was last listed.
     pub listed: Option<Timestamp>,
     /// The resync interval in force.
@@ -37,34 +60,76 @@ pub(super) struct Findings {
 impl Findings {
     /// How many members are missing though nothing stood in their way.
     pub fn unplanned(&self) -> usize {
-        self.pending.saturating_sub(self.transient.iter().map(|(_, count)| count).sum())
+        let transient: usize = self.transient.iter().map(|(_, count)| count).sum();
+        self.pending.saturating_sub(transient).saturating_sub(self.withheld)
     }
 
-    /// Counts whoever is `there`, and takes everybody else's problem from `problems`.
-    pub fn new(
-        intent: &Arc<Intent>,
-        there: &NameSet,
-        problems: &Problems,
-        listed: Option<Timestamp>,
-        interval: Duration,
-    ) -> Self {
+    /// How many wait for approval.
+    pub fn held(&self) -> usize {
+        let held = self.ledger.held.as_ref().filter(|held| !held.approved);
+        held.map_or(0, |held| held.additions as usize + held.removals as usize)
+    }
+
+    /// Counts whoever is `there`, and takes everybody else's problem from memory.
+    pub fn new<S: Service, T: Store>(pass: &Pass<'_, S, T>, there: &NameSet) -> Self {
+        let (intent, problems) = (&pass.intent, &pass.memory.problems);
         let names = intent.roster.names();
         let present = names.iter().filter(|name| there.contains(name)).count();
         let failed = problems.iter().filter(|(_, problem)| !problem.transient).count();
+        let listed = pass.cell.listed().map(|(_, at)| at);
         Self {
             intent: Arc::clone(intent),
             desired: names.len(),
             present,
-            pending: names.len() - present - failed,
+            pending: names.len().saturating_sub(present + failed),
             failed,
             errors: errors(intent, problems),
             omitted: problems.len().saturating_sub(MAX_ERRORS),
             refused: codes(problems, false),
             transient: codes(problems, true),
+            unlisted: listed.map(|_| unlisted(pass)),
+            withheld: pass.withheld.len(),
+            removal_refused: pass.removal_refused.clone(),
+            leaving: pass.leaving.len(),
+            waiting: pass.waiting.as_ref().map(|(what, _)| what.clone()),
+            looking: pass.intent.mode == Mode::Enforce && pass.second_look_at().is_some(),
+            ledger: pass.ledger.clone(),
+            rivals: pass.rivals(),
+            usurped: pass.usurped(&pass.roll),
             listed,
-            interval,
+            interval: pass.interval(),
         }
     }
+}
+
+/// Who is there and declared by nobody, and why they stay.
+fn unlisted<S: Service, T: Store>(pass: &Pass<'_, S, T>) -> Unlisted {
+    let (count, names) = pass.cell.undeclared(&pass.roll);
+    let prune = pass.intent.prune;
+    let held = pass.ledger.held.as_ref().filter(|held| held.removals > 0 && !held.approved);
+    let reason = |name: &str| {
+        let member = pass.intent.roster.arn(name);
+        if pass.engine.settings.bearers.contains(&member) || pass.intent.target.bearer == member {
+            Stays::Bearer
+        } else if let Some(reason) = pass.memory.why_stays(name) {
+            reason
+        } else if pass.leaving.contains(name) && held.is_some() {
+            Stays::Held
+        } else if pass.leaving.contains(name) || pass.ledger.claims.names().contains(name) {
+            Stays::Waiting
+        } else if member.is_bot() {
+            Stays::Bot
+        } else if prune == Prune::Unlisted {
+            Stays::Waiting
+        } else {
+            Stays::NotOwned
+        }
+    };
+    let sample = names.iter().take(UNLISTED_SAMPLE).map(|name| UnlistedMember {
+        member_arn: pass.intent.roster.arn(name).as_str().to_owned(),
+        reason: reason(name),
+    });
+    Unlisted { count: u32::try_from(count).unwrap_or(u32::MAX), sample: sample.collect() }
 }
 
 fn errors(intent: &Intent, problems: &Problems) -> Vec<MemberProblem> {
@@ -77,7 +142,7 @@ fn errors(intent: &Intent, problems: &Problems) -> Vec<MemberProblem> {
             error_message: problem.message.chars().take(MAX_ERROR_MESSAGE_CHARS).collect(),
             attempts: problem.attempts,
             first_seen: to_the_second(problem.first_seen),
-            next_attempt: Some(to_the_second(problem.next_attempt)),
+            next_attempt: Some(problem.next_attempt).filter(|at| *at < Timestamp::MAX).map(to_the_second),
         })
         .collect()
 }
@@ -90,9 +155,4 @@ fn codes(problems: &Problems, transient: bool) -> Vec<(String, usize)> {
     let mut counts: Vec<_> = counts.into_iter().map(|(code, count)| (code.to_owned(), count)).collect();
     counts.sort_by(|(_, a), (_, b)| b.cmp(a));
     counts
-}
-
-/// Kubernetes keeps times to the second.
-pub(super) fn to_the_second(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }

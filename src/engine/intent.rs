@@ -3,11 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::declaration::{Source, SourceText};
 use super::settings::Settings;
-use crate::api::{ChannelMembershipSpec, Mode, Reason, Tolerance};
+use crate::api::{
+    ChannelMembershipSpec, DeletionPolicy, MemberList, Mode, OnLeave, Prune, Reason, SourceStatus, Tolerance,
+};
 use crate::chime::port::Target;
 use crate::membership::arn::{ArnError, ChannelArn, MemberArn};
 use crate::membership::roster::Roster;
+use crate::membership::{digest, source};
+
+/// So much of the removals of a day goes through without approval, where a resource does not say.
+const DEFAULT_REMOVALS: Tolerance = Tolerance::Percent(25);
 
 /// What a resource wants.
 #[derive(Clone, Debug)]
@@ -18,10 +27,30 @@ pub struct Intent {
     pub roster: Arc<Roster>,
     /// Whether to change anything.
     pub mode: Mode,
+    /// Whom to remove.
+    pub prune: Prune,
+    /// What happens when the resource is deleted.
+    pub deletion_policy: DeletionPolicy,
+    /// What to do about those who leave.
+    pub on_leave: OnLeave,
     /// With how many refused members the resource is still Ready.
     pub tolerated: Tolerance,
+    /// How many removals in 24 hours go through without approval.
+    pub removals: Tolerance,
+    /// How many additions at once go through without approval.
+    pub additions: Option<usize>,
     /// How often to look for drift.
     pub interval: Duration,
+    /// When the resource will declare nobody.
+    pub expires_at: Option<Timestamp>,
+    /// Whether that time has come.
+    pub expired: bool,
+    /// What the sources held.
+    pub sources: Vec<SourceStatus>,
+    /// What is wrong with a source.
+    pub source_problem: Option<String>,
+    /// Why it is not known whom else the resource declares, if so.
+    pub unknown: Option<String>,
 }
 
 /// Why a resource cannot be carried out as it is written.
@@ -35,29 +64,127 @@ pub struct Objection {
     pub channel: Option<String>,
 }
 
+/// Whom a spec and its sources declare.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub roster: Roster,
+    pub sources: Vec<SourceStatus>,
+    /// The first source that is missing or wrong, in words.
+    pub problem: Option<String>,
+    /// Why it is not known whom else they declare, if so.
+    pub unknown: Option<String>,
+    pub expired: bool,
+}
+
 impl Intent {
     /// Checks a spec: total, and says of the first thing wrong which value it is and what to do.
-    pub fn read(spec: &ChannelMembershipSpec, settings: &Settings) -> Result<Self, Objection> {
+    pub fn read(
+        spec: &ChannelMembershipSpec,
+        sources: &[Source],
+        unknown_field: Option<&str>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Self, Objection> {
         let invalid = |error: ArnError| (Reason::InvalidMember, format!("the spec cannot be used: {error}"));
         let object = |(reason, message), channel| Objection { reason, message, channel };
         let channel = ChannelArn::parse(&spec.channel_arn).map_err(|error| object(invalid(error), None))?;
         let id = || Some(channel.id().to_owned());
-        let written = spec.members.as_ref().into_iter().flat_map(crate::api::MemberList::iter);
-        let roster = Roster::read(&channel, written).map_err(|error| object(invalid(error), id()))?;
+        let declared = declared(&channel, spec, sources, now).map_err(|error| object(invalid(error), id()))?;
         let bearer = bearer(&channel, spec.chime_bearer.as_deref(), settings).map_err(|why| object(why, id()))?;
+        if spec.prune == Prune::Unlisted && !settings.allow_unlisted {
+            let next = "write prune: Declared, or start the operator with --allow-unlisted";
+            return Err(object((Reason::NotGranted, format!("spec.prune Unlisted is not granted: {next}")), id()));
+        }
         let wanted = spec.resync_interval.map_or(settings.resync_interval, crate::api::Interval::duration);
+        let limits = spec.limits.unwrap_or_default();
+        let unknown = unknown_field.map(|field| {
+            format!(
+                "spec.{field} is not known to this version of Rollcall, so it is not known whom the resource declares"
+            )
+        });
         Ok(Self {
-            target: Target { channel, membership_type: spec.membership_type, bearer },
-            roster: Arc::new(roster),
-            mode: spec.mode,
-            tolerated: spec.limits.and_then(|limits| limits.failed).unwrap_or_default(),
+            target: Target {
+                channel,
+                membership_type: spec.membership_type,
+                bearer,
+                sub_channel: spec.sub_channel_id.as_deref().map(Into::into),
+            },
+            roster: Arc::new(declared.roster),
+            mode: if settings.read_only { Mode::Observe } else { spec.mode },
+            prune: spec.prune,
+            deletion_policy: spec.deletion_policy,
+            on_leave: spec.on_leave,
+            tolerated: limits.failed.unwrap_or_default(),
+            removals: limits.removals.unwrap_or(DEFAULT_REMOVALS),
+            additions: limits.additions.map(|most| most as usize),
             interval: wanted.max(settings.min_resync_interval),
+            expires_at: spec.expires_at.as_ref().map(|time| time.0),
+            expired: declared.expired,
+            sources: declared.sources,
+            source_problem: declared.problem,
+            unknown: unknown.or(declared.unknown),
         })
+    }
+
+    /// Whether what was declared before must be written down before somebody is added.
+    pub(super) fn keeps_claims(&self) -> bool {
+        self.prune != Prune::Never
     }
 }
 
+/// Whom a spec and its sources declare. A source that is missing or wrong declares nobody, and says so.
+pub(super) fn declared(
+    channel: &ChannelArn,
+    spec: &ChannelMembershipSpec,
+    sources: &[Source],
+    now: Timestamp,
+) -> Result<Declared, ArnError> {
+    let written = spec.members.as_ref().into_iter().flat_map(MemberList::iter);
+    let mut names = written.map(|name| channel.name(name).map(String::from)).collect::<Result<Vec<String>, _>>()?;
+    let (mut statuses, mut problem, mut unknown) = (Vec::new(), None::<String>, None::<String>);
+    for Source { reference, text } in sources {
+        let place = format!("ConfigMap {} key {}", reference.name, reference.key);
+        let mut status = SourceStatus { name: reference.name.clone(), key: reference.key.clone(), hash: None };
+        let wrong = match text {
+            SourceText::Read(text) => {
+                status.hash = Some(digest::of([text]));
+                match source::read(channel, text) {
+                    Ok(more) => {
+                        names.extend(more);
+                        None
+                    }
+                    Err(error) => Some(format!("{place}: {error}")),
+                }
+            }
+            SourceText::Absent(what) if reference.optional => {
+                unknown.get_or_insert_with(|| format!("{place} is absent ({what})"));
+                None
+            }
+            SourceText::Absent(what) => Some(format!(
+                "{place} is absent ({what}): create it, take it out of spec.membersFrom, or set optional: true"
+            )),
+            SourceText::Unreadable(why) => Some(format!("{place} cannot be read: {why}")),
+        };
+        statuses.push(status);
+        if let Some(wrong) = wrong {
+            unknown.get_or_insert_with(|| wrong.clone());
+            problem.get_or_insert(wrong);
+        }
+    }
+    let expired = spec.expires_at.as_ref().is_some_and(|at| at.0 <= now);
+    if expired {
+        names.clear();
+    }
+    let roster = Roster::read(channel, names.iter().map(String::as_str))?;
+    Ok(Declared { roster, sources: statuses, problem, unknown, expired })
+}
+
 /// The resource's own bearer where that is allowed, else the one configured for the channel's app instance.
-fn bearer(channel: &ChannelArn, own: Option<&str>, settings: &Settings) -> Result<MemberArn, (Reason, String)> {
+pub(super) fn bearer(
+    channel: &ChannelArn,
+    own: Option<&str>,
+    settings: &Settings,
+) -> Result<MemberArn, (Reason, String)> {
     let instance = channel.app_instance();
     let Some(own) = own else {
         let configured = settings.bearers.iter().find(|bearer| bearer.app_instance() == instance);

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::view::{Cell, Flight, Listing, Look, Views};
+use super::view::{Cell, Flight, Listed, Listing, Look, Views};
 use crate::chime::backoff::Backoff;
 use crate::chime::pace::{Level, Urgency};
-use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service};
-use crate::membership::names::NameSet;
+use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service, Target};
 
 /// A listing is begun anew at most so often because its token was refused or came twice.
 const MAX_RESTARTS: u32 = 3;
@@ -70,9 +69,10 @@ impl<S: Service> List<'_, S> {
     async fn run(self) -> Option<Listing> {
         let mut restarts = 0;
         loop {
-            let fault = match self.all_pages().await? {
-                Ok(all) => {
-                    self.cell.landed(&all.names, all.foreign, all.began, self.views.clock.now());
+            let fault = match self.everybody().await? {
+                Ok(listed) => {
+                    let roll = self.views.siblings.roll(&self.cell.target.channel);
+                    self.cell.landed(&listed, self.views.clock.now(), &roll);
                     return Some(Listing::Done);
                 }
                 Err(Fault::Refused(error)) => return Some(Listing::Refused(error)),
@@ -85,30 +85,54 @@ impl<S: Service> List<'_, S> {
         }
     }
 
-    async fn all_pages(&self) -> Option<Result<All, Fault>> {
-        let channel = &self.cell.target.channel;
-        let (mut names, mut foreign) = (Vec::<Box<str>>::new(), 0);
-        let mut token: Option<String> = None;
-        let mut began = None;
+    /// Everybody in the channel; of an elastic one, everybody in each of its sub-channels, because it is not documented
+    /// whether a plain listing spans them.
+    async fn everybody(&self) -> Option<Result<Listed, Fault>> {
+        let target = &self.cell.target;
+        let targets = if self.cell.is_elastic() && target.sub_channel.is_none() {
+            let mut targets = Vec::new();
+            let within = |id: &str| targets.push(Target { sub_channel: Some(id.into()), ..target.clone() });
+            if let Err(fault) = self.all_pages(target, Operation::ListSubChannels, within).await? {
+                return Some(Err(fault));
+            }
+            targets
+        } else {
+            vec![target.clone()]
+        };
+        let (mut names, mut foreign, mut began) = (Vec::<Box<str>>::new(), 0, None::<Instant>);
+        for target in &targets {
+            let take_in = |member: &str| match target.channel.name_of(member) {
+                Some(name) => names.push(name.into()),
+                None => foreign += 1,
+            };
+            match self.all_pages(target, Operation::ListChannelMemberships, take_in).await? {
+                Err(fault) => return Some(Err(fault)),
+                Ok(first) => began = began.or(first),
+            }
+        }
+        let names = names.iter().map(|name| &**name).collect();
+        Some(Ok(Listed { names, foreign, began: began.unwrap_or_else(Instant::now) }))
+    }
+
+    /// Takes in what all pages of a list hold, and gives when the first of them was asked for.
+    async fn all_pages(
+        &self,
+        target: &Target,
+        operation: Operation,
+        mut take_in: impl FnMut(&str) + Send,
+    ) -> Option<Result<Option<Instant>, Fault>> {
+        let (mut token, mut began) = (None::<String>, None);
         for _ in 0..MAX_PAGES {
-            let page = match self.page(token.as_deref(), &mut began).await? {
+            let page = match self.page(target, operation, token.as_deref(), &mut began).await? {
                 Ok(page) => page,
                 Err(error) if token.is_some() && error.class == CallErrorClass::Refused => {
                     return Some(Err(Fault::Token(error)));
                 }
                 Err(error) => return Some(Err(Fault::Refused(error))),
             };
-            for member in &page.members {
-                match channel.name_of(member) {
-                    Some(name) => names.push(name.into()),
-                    None => foreign += 1,
-                }
-            }
+            page.items.iter().for_each(|item| take_in(item));
             match page.next {
-                None => {
-                    let names = names.iter().map(|name| &**name).collect();
-                    return Some(Ok(All { names, foreign, began: began.unwrap_or_else(Instant::now) }));
-                }
+                None => return Some(Ok(began)),
                 next if next == token => return Some(Err(Fault::Token(odd("the same page token came twice")))),
                 next => token = next,
             }
@@ -117,16 +141,25 @@ impl<S: Service> List<'_, S> {
     }
 
     /// One page, asked for again until it is answered. `began` is set to when the first was asked for that was answered.
-    async fn page(&self, token: Option<&str>, began: &mut Option<Instant>) -> Option<Result<Page, CallError>> {
+    async fn page(
+        &self,
+        target: &Target,
+        operation: Operation,
+        token: Option<&str>,
+        began: &mut Option<Instant>,
+    ) -> Option<Result<Page, CallError>> {
         let mut backoff = Backoff::default();
         loop {
-            let target = &self.cell.target;
             let client = &self.views.client;
-            let permit = client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
+            let permit = client.permit(target, operation, &self.urgency).await;
             if token.is_none() {
                 *began = Some(Instant::now());
             }
-            match client.list_page(permit, target, token).await {
+            let page = match operation {
+                Operation::ListSubChannels => client.sub_channels_page(permit, target, token).await,
+                _ => client.list_page(permit, target, token).await,
+            };
+            match page {
                 Ok(page) => {
                     if backoff.failures() > 0 {
                         self.tell.send_replace(Listing::Running);
@@ -156,14 +189,6 @@ impl<S> List<'_, S> {
         };
         let _ = tokio::time::timeout(rest, asked).await;
     }
-}
-
-/// What all pages of a listing showed.
-struct All {
-    names: NameSet,
-    /// Members of another app instance, whom nobody can declare.
-    foreign: usize,
-    began: Instant,
 }
 
 enum Fault {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::findings::Findings;
-use crate::api::Reason;
+use crate::api::{HeldBecause, MembershipType, Reason, Tolerance};
 use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH};
 use crate::membership::answer::advice;
 
@@ -11,7 +11,7 @@ use crate::membership::answer::advice;
 const MAX_CODES: usize = 4;
 
 /// The pass came to its end.
-pub(super) fn outcome(reason: Reason, found: &Findings) -> String {
+pub(super) fn outcome(reason: Reason, found: &Findings, resource: &str) -> String {
     let there = there(found);
     let refused = format!("{} refused ({})", number(found.failed), codes(&found.refused));
     match reason {
@@ -23,6 +23,13 @@ pub(super) fn outcome(reason: Reason, found: &Findings) -> String {
             format!("{there}, {again}{refused}: see status.errors")
         }
         Reason::Adding => format!("{there}, {} to be added", number(found.pending)),
+        Reason::Removing => removing(found),
+        Reason::Held => held(found, resource),
+        Reason::SourceNotReady => {
+            let problem = found.intent.source_problem.as_deref().unwrap_or_default();
+            format!("{problem}; {there} of those who are known; nobody is removed from the channel meanwhile")
+        }
+        Reason::OwnershipConflict => conflict(found),
         Reason::Observed if found.present < found.desired => {
             let missing = number(found.desired - found.present);
             format!("{there}, {missing} missing; mode: Observe changes nothing")
@@ -30,6 +37,80 @@ pub(super) fn outcome(reason: Reason, found: &Findings) -> String {
         Reason::Observed => format!("{there}; mode: Observe changes nothing"),
         _ => there,
     }
+}
+
+/// Members are being removed, or wait for it.
+pub(super) fn removing(found: &Findings) -> String {
+    if found.leaving == 0 {
+        return format!(
+            "{}; those whom nobody declares are looked at a second time before anybody is removed",
+            there(found)
+        );
+    }
+    let count = number(found.leaving);
+    let why = match &found.waiting {
+        Some(why) => why,
+        None if !found.ledger.removing.is_empty() => "one after the other, each after a last look",
+        None => "at the earliest 10 s after nobody declared them any more",
+    };
+    format!("{}, {count} to be removed: {why}", there(found))
+}
+
+/// A plan waits for approval.
+fn held(found: &Findings, resource: &str) -> String {
+    let Some(held) = &found.ledger.held else { return there(found) };
+    let limit = |limit: &Tolerance| match limit {
+        Tolerance::Count(count) => count.to_string(),
+        Tolerance::Percent(percent) => format!("{percent}%"),
+    };
+    let because = held.because.iter().map(|because| match because {
+        HeldBecause::TooManyAdditions => "more additions than limits.additions".to_owned(),
+        HeldBecause::TooManyRemovals => {
+            format!("more removals in 24 hours than limits.removals ({})", limit(&found.intent.removals))
+        }
+        HeldBecause::NobodyLeft => "nobody is declared any more".to_owned(),
+        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed".to_owned(),
+        HeldBecause::DeclarerGone => "the resource that declared them is gone".to_owned(),
+    });
+    let because = because.collect::<Vec<_>>().join("; ");
+    let (additions, removals) = (number(held.additions as usize), number(held.removals as usize));
+    let (namespace, name) = resource.split_once('/').unwrap_or(("", resource));
+    let covered = held.members.len();
+    let used = found.ledger.handled_approval.as_deref() == Some(&held.hash);
+    let again = if used { " (it stands there already, and was used or set too early: take it away first)" } else { "" };
+    let part = if covered < held.additions as usize + held.removals as usize {
+        format!(" (the first {})", number(covered))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}; {removals} removals and {additions} additions wait for approval: {because}. Read status.held, then{part}: kubectl annotate \
+         --overwrite -n {namespace} chm {name} rollcall.dev/approve={}{again}",
+        there(found),
+        held.hash
+    )
+}
+
+/// Another resource claims the same.
+fn conflict(found: &Findings) -> String {
+    let mine = found.intent.target.membership_type;
+    if let Some(owner) = &found.usurped {
+        return format!(
+            "{}; {owner} is older and has prune: Unlisted for {mine} members of the channel too: nobody is removed for this one; take \
+             prune out of one of the two",
+            there(found)
+        );
+    }
+    let (name, resource) = found.rivals.first().map_or(("", ""), |(name, resource)| (name, resource));
+    let more = match found.rivals.len() {
+        0 | 1 => String::new(),
+        more => format!(" and {} more", number(more - 1)),
+    };
+    let other = mine.other();
+    format!(
+        "{}; {name}{more} declared with type {mine} here and {other} in {resource}, which is older: take them out of one of the two",
+        there(found)
+    )
 }
 
 /// The pass goes on adding, at so many batches a second.
@@ -64,6 +145,12 @@ pub(super) fn retrying(found: &Findings, error: &CallError) -> String {
 pub(super) fn refused(found: &Findings, error: &CallError) -> String {
     let bearer = &found.intent.target.bearer;
     let next = match error.class {
+        CallErrorClass::ChannelNotAccessible if found.intent.target.membership_type == MembershipType::Hidden => {
+            format!(
+                "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel: no one else \
+             may see or add HIDDEN members"
+            )
+        }
         CallErrorClass::ChannelNotAccessible => format!(
             "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel"
         ),
@@ -128,25 +215,57 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::api::Held;
     use crate::engine::intent::Intent;
     use crate::engine::tests::fake::{Fake, Resource, engine, users};
-    use crate::membership::problem::Problems;
+    use crate::membership::ledger::Ledger;
 
-    fn found(present: usize, desired: usize, codes: &[&str]) -> Findings {
+    fn found(present: usize, desired: usize, refused: &[(&str, usize)]) -> Findings {
         let settings = engine(&Fake::default()).settings;
-        let intent = Arc::new(Intent::read(&Resource::declaring(users(desired)).spec, &settings).unwrap());
-        let there = intent.roster.names().iter().take(present).collect();
-        let mut problems = Problems::default();
-        for (name, code) in intent.roster.names().iter().skip(present).zip(codes) {
-            problems.record(name, Some(code), "", Timestamp::UNIX_EPOCH, |_| Duration::ZERO);
+        let spec = Resource::declaring(users(desired)).spec;
+        let intent = Arc::new(Intent::read(&spec, &[], None, &settings, Timestamp::UNIX_EPOCH).unwrap());
+        let failed = refused.iter().map(|(_, count)| count).sum();
+        Findings {
+            intent,
+            desired,
+            present,
+            pending: desired - present - failed,
+            failed,
+            errors: Vec::new(),
+            omitted: 0,
+            refused: refused.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+            transient: Vec::new(),
+            unlisted: None,
+            withheld: 0,
+            removal_refused: None,
+            leaving: 0,
+            looking: false,
+            waiting: None,
+            ledger: Ledger::default(),
+            rivals: Vec::new(),
+            usurped: None,
+            listed: None,
+            interval: Duration::from_hours(1),
         }
-        Findings::new(&intent, &there, &problems, None, Duration::from_hours(1))
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_approval_says_why_and_how_to_approve_it() {
+        let mut found = found(88, 88, &[]);
+        found.ledger.held = Some(Held {
+            removals: 12,
+            hash: "5c1e0f".to_owned(),
+            because: vec![HeldBecause::TooManyRemovals],
+            members: (0..12).map(|n| format!("-user/u{n}")).collect(),
+            ..Held::default()
+        });
+        insta::assert_snapshot!(outcome(Reason::Held, &found, "care/support"), @"88 of 88 present; 12 removals and 0 additions wait for approval: more removals in 24 hours than limits.removals (25%). Read status.held, then: kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e0f");
     }
 
     #[tokio::test]
     async fn a_refusal_names_numbers_codes_and_what_to_do() {
-        let found = found(117, 120, &["NotFound", "Forbidden", "Forbidden"]);
-        let message = outcome(Reason::MembersRefused, &found);
+        let found = found(117, 120, &[("Forbidden", 2), ("NotFound", 1)]);
+        let message = outcome(Reason::MembersRefused, &found, "care/support");
         insta::assert_snapshot!(message, @"117 of 120 present, 3 refused (Forbidden ×2, NotFound ×1): see status.errors; Forbidden: check that the user exists in the app instance and is not banned from the channel; NotFound: check that the user exists in the app instance");
     }
 

@@ -8,6 +8,7 @@ use super::pass::{Halt, Pass};
 use super::store::Store;
 use super::view::{Listing, Look};
 use super::wait::Waiting;
+use crate::api::{Mode, Prune};
 use crate::chime::pace::Level;
 use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
 
@@ -65,11 +66,39 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         if let Some(settled) = self.cell.doubted_until().filter(|settled| *settled <= now) {
             return settled;
         }
+        if self.intent.mode == Mode::Enforce
+            && let Some(at) = self.wants_look_at().filter(|at| *at <= now)
+        {
+            if self.second_look_at() == Some(at) {
+                self.cell.mark_second_look();
+            }
+            return at;
+        }
         let age = match self.urgency.level() {
             Level::Edit | Level::Retry if !self.cell.until_resync(self.interval()).is_zero() => self.interval(),
             _ => self.interval() / 2,
         };
         now.checked_sub(age).unwrap_or(now)
+    }
+
+    /// From when on a listing is wanted of its own: to see those a second time whom nobody declares, and to see whether those
+    /// are gone who are claimed and were not seen.
+    pub(super) fn wants_look_at(&self) -> Option<Instant> {
+        let mut wanted: Vec<Instant> = self.unseen_until().into_iter().collect();
+        if let Some(at) = self.second_look_at() {
+            wanted.push(at);
+        }
+        wanted.into_iter().min()
+    }
+
+    /// From when on a listing is wanted to see those a second time whom nobody declares.
+    pub(super) fn second_look_at(&self) -> Option<Instant> {
+        if self.intent.prune != Prune::Unlisted || self.usurped(&self.roll).is_some() {
+            return None;
+        }
+        let (_, undeclared) = self.cell.undeclared(&self.roll);
+        let open = |name: &str| !name.starts_with("bot/") && self.memory.why_stays(name).is_none();
+        self.cell.second_look_at(&undeclared, open)
     }
 
     /// The resync interval in force: what the resource wants, or more where listing all the bearer's channels so often

@@ -3,24 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::declaration::Declaration;
 use super::findings::Findings;
+use super::hourly::Hourly;
 use super::intent::Intent;
 use super::memory::Memory;
 use super::report::Report;
 use super::settings::Settings;
+use super::siblings::Siblings;
 use super::store::Store;
-use super::view::{Cell, Views};
-use crate::api::Mode;
+use super::view::{Cell, Interest, Views};
+use crate::api::{Mode, Prune, Reason};
 use crate::chime::backoff;
 use crate::chime::client::Client;
 use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, Service};
+use crate::membership::ledger::Ledger;
 use crate::membership::names::NameSet;
-use crate::membership::plan::Plan;
+use crate::membership::roll::Roll;
+use crate::membership::roster::Roster;
 
 /// After a call was refused as a whole, the next look rests this long, then twice as long each time, up to the resync
 /// interval: a channel made a minute late is found in a minute.
@@ -33,8 +38,12 @@ const LEAST_REST: Duration = Duration::from_secs(1);
 pub struct Engine<S> {
     pub(super) client: Client<S>,
     pub(super) views: Arc<Views<S>>,
+    pub(super) siblings: Arc<Siblings>,
+    pub(super) hourly: Hourly,
     pub(super) settings: Settings,
     pub(super) clock: Clock,
+    /// An earlier process may have written until then.
+    pub(super) started: Instant,
     shutdown: CancellationToken,
 }
 
@@ -54,6 +63,10 @@ pub enum Next {
 pub(super) enum Halt {
     /// Something newer came, or the process stops.
     Interrupted,
+    /// What the pass knows of the resource is not what stands in the cluster, or could not be written there: look again after this.
+    Stale(Duration),
+    /// The channel does not allow what the resource asks for.
+    Objection(Reason, String),
     /// A call was refused as a whole.
     Refused(CallError),
 }
@@ -61,10 +74,27 @@ pub(super) enum Halt {
 /// One pass under way.
 pub(super) struct Pass<'a, S, T> {
     pub(super) engine: &'a Engine<S>,
+    pub(super) declaration: &'a Declaration<'a>,
     pub(super) intent: Arc<Intent>,
     pub(super) cell: Arc<Cell>,
     pub(super) memory: &'a mut Memory,
     pub(super) report: Report<'a, T>,
+    /// Claims and removals, as the status has them and as they will be written.
+    pub(super) ledger: Ledger,
+    /// Everybody on the channel, as this process knows.
+    pub(super) roll: Roll,
+    /// Whom the resource declares, or did until it was deleted.
+    pub(super) own: Arc<Roster>,
+    /// Who is not added because that waits for approval.
+    pub(super) withheld: NameSet,
+    /// The refusal that ended the removals of this pass.
+    pub(super) removal_refused: Option<CallError>,
+    /// Who is still to be removed.
+    pub(super) leaving: NameSet,
+    /// Why they wait, in words, and until when.
+    pub(super) waiting: Option<(String, Duration)>,
+    /// Whether somebody was refused as Forbidden, which a ban would explain.
+    pub(super) forbidden: bool,
     /// How urgent the pass was when it began.
     pub(super) level: Level,
     /// How urgent its calls are.
@@ -77,22 +107,26 @@ pub(super) struct Pass<'a, S, T> {
 impl<S: Service> Engine<S> {
     /// An engine that calls by `client`. When `shutdown` is cancelled, background listings stop.
     pub fn new(client: Client<S>, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Self {
-        let views = Arc::new(Views::new(client.clone(), clock, shutdown.clone()));
-        Self { client, views, settings, clock, shutdown }
+        let siblings = Arc::<Siblings>::default();
+        let views = Arc::new(Views::new(client.clone(), clock, Arc::clone(&siblings), shutdown.clone()));
+        let hourly = Hourly::new(settings.max_removals_per_hour);
+        Self { client, views, siblings, hourly, settings, clock, started: Instant::now(), shutdown }
     }
 
     /// How urgent a pass over this declaration is, once memory is up to it.
     fn level(&self, declaration: &Declaration<'_>, memory: &Memory) -> Level {
+        let now = self.clock.now();
         if memory.is_edit(declaration) {
             Level::Edit
-        } else if memory.problems.next_retry().is_some_and(|due| due <= self.clock.now()) {
+        } else if memory.problems.next_retry().is_some_and(|due| due <= now) || !memory.undeclared.is_empty() {
             Level::Retry
         } else {
             Level::Resync
         }
     }
 
-    /// Carries out one declaration as far as that is possible now, and writes what came of it.
+    /// Carries out one declaration as far as that is possible now, and writes what came of it. Of a resource that is being
+    /// deleted that is what `deletionPolicy` asks for, and our finalizer is taken off in the end.
     ///
     /// When `cancel` is cancelled, a call in flight ends (12 seconds at most) and is remembered, and the pass is over.
     pub async fn pass<T: Store>(
@@ -102,9 +136,14 @@ impl<S: Service> Engine<S> {
         store: &mut T,
         cancel: &CancellationToken,
     ) -> Next {
-        let endpoint = self.settings.custom_endpoint.as_deref();
-        let mut report = Report::new(declaration, store, self.clock, endpoint, memory.status_unsure);
-        let intent = memory.recall(declaration, &self.settings, self.clock.now());
+        let now = self.clock.now();
+        let wake = store.wake();
+        let mut report = Report::new(declaration, store, self.clock, &self.settings, memory.status_unsure);
+        let intent = memory.recall(declaration, &self.settings, now);
+        self.take_seat(declaration, memory, wake);
+        if declaration.deleting_since.is_some() {
+            return self.last_pass(declaration, intent, memory, report, cancel).await;
+        }
         let level = self.level(declaration, memory);
         let suspended = declaration.spec.is_ok_and(|spec| spec.suspend);
         let intent = match intent {
@@ -121,36 +160,94 @@ impl<S: Service> Engine<S> {
                 return written.map_or_else(Next::After, |()| Next::OnChange);
             }
         };
-        let cell = self.views.cell(&intent.target);
-        cell.keep_for(&intent.roster);
-        memory.cell = Some(Arc::clone(&cell));
-        let urgency = Urgency::new(level);
-        let jitter = fastrand::f64();
-        let mut pass = Pass { engine: self, intent, cell, memory, report, level, urgency, jitter, cancel };
+        let own = Arc::clone(&intent.roster);
+        let mut pass = self.start(declaration, intent, own, memory, report, level, cancel);
         let end = pass.walk().await;
-        pass.conclude(end, declaration).await
+        pass.conclude(end).await
+    }
+
+    /// A pass over a channel, about to begin.
+    #[expect(clippy::too_many_arguments, reason = "what a pass is made of")]
+    pub(super) fn start<'a, T: Store>(
+        &'a self,
+        declaration: &'a Declaration<'a>,
+        intent: Arc<Intent>,
+        own: Arc<Roster>,
+        memory: &'a mut Memory,
+        report: Report<'a, T>,
+        level: Level,
+        cancel: &'a CancellationToken,
+    ) -> Pass<'a, S, T> {
+        let cell = self.views.cell(&intent.target);
+        let status = declaration.status.cloned().unwrap_or_default();
+        let now = self.clock.now();
+        let mut ledger = Ledger::read(&status, declaration.uid, &intent.target.channel, &memory.counted, now);
+        if !intent.keeps_claims() {
+            (ledger.claims, ledger.elsewhere, ledger.removing) = Default::default();
+            ledger.held.take_if(|held| held.removals > 0);
+        }
+        let before = memory.interest.take();
+        let knew = before.as_ref().is_some_and(|before| {
+            let watched = |name: &str| before.claims.contains(name) || before.roster.names().contains(name);
+            ledger.claims.names().iter().all(watched)
+        });
+        let interest =
+            before.filter(|before| before.claims == *ledger.claims.names() && before.roster == intent.roster);
+        let interest = interest.unwrap_or_else(|| {
+            let (roster, claims) = (Arc::clone(&intent.roster), ledger.claims.names().clone());
+            Arc::new(Interest { roster, claims, everybody: intent.prune == Prune::Unlisted })
+        });
+        cell.keep_for(&interest);
+        let watched = memory.cell.as_ref().is_some_and(|known| Arc::ptr_eq(known, &cell));
+        if !watched || !knew {
+            memory.watching_since = Some(Instant::now());
+        }
+        memory.interest = Some(interest);
+        memory.cell = Some(Arc::clone(&cell));
+        let pass = Pass {
+            engine: self,
+            declaration,
+            roll: self.siblings.roll(&intent.target.channel),
+            intent,
+            cell,
+            memory,
+            report,
+            ledger,
+            own,
+            withheld: NameSet::default(),
+            removal_refused: None,
+            leaving: NameSet::default(),
+            waiting: None,
+            forbidden: false,
+            level,
+            urgency: Urgency::new(level),
+            jitter: fastrand::f64(),
+            cancel,
+        };
+        pass.memory.shrank |= pass.shrank();
+        pass
     }
 }
 
 impl<S: Service, T: Store> Pass<'_, S, T> {
-    /// Observe, plan, apply; what came of it is in memory, the view and the end.
+    /// Observe, plan, apply; what came of it is in memory, the view, the ledger and the end.
     async fn walk(&mut self) -> Result<(), Halt> {
+        self.check_sub_channel().await?;
         self.observe().await?;
+        self.take_stock().await?;
         if self.intent.mode == Mode::Observe {
             return Ok(());
         }
         let plan = self.plan();
+        self.claim(&plan).await?;
         let doubtful = self.apply(plan).await?;
-        self.confirm(doubtful).await
-    }
-
-    fn plan(&mut self) -> Plan {
-        let there = self.there();
-        Plan::new(&self.intent.roster, &there, &self.memory.problems, self.engine.clock.now())
+        self.confirm(doubtful).await?;
+        self.explain_refusals().await?;
+        self.remove().await
     }
 
     /// Who is known to be there; their problems are over.
-    fn there(&mut self) -> NameSet {
+    pub(super) fn there(&mut self) -> NameSet {
         let there = self.cell.there();
         self.memory.problems.retain(|name| !there.contains(name));
         there
@@ -159,28 +256,39 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// A member could not be added.
     pub(super) fn failed(&mut self, name: &str, code: Option<&str>, message: &str) {
         let (now, jitter) = (self.engine.clock.now(), self.jitter);
+        self.forbidden |= code == Some("Forbidden");
         self.memory.problems.record(name, code, message, now, |attempts| backoff::wait(attempts, jitter));
     }
 
     /// Where everybody stands now.
     pub(super) fn findings(&mut self) -> Findings {
-        let (there, listed, interval) = (self.there(), self.cell.listed(), self.interval());
-        Findings::new(&self.intent, &there, &self.memory.problems, listed.map(|(_, at)| at), interval)
+        let there = self.there();
+        Findings::new(self, &there)
     }
 
     /// Writes what came of the pass and says when the next is due.
-    async fn conclude(mut self, end: Result<(), Halt>, declaration: &Declaration<'_>) -> Next {
+    pub(super) async fn conclude(mut self, end: Result<(), Halt>) -> Next {
         let found = self.findings();
         let written = match &end {
             Ok(()) => {
-                self.memory.carried_through(declaration);
-                self.memory.refusals = 0;
+                self.memory.carried_through(self.declaration);
+                let refused = self.removal_refused.is_some();
+                self.memory.refusals = if refused { self.memory.refusals.saturating_add(1) } else { 0 };
                 self.report.outcome(&found).await
             }
             Err(Halt::Refused(error)) => {
-                self.memory.carried_through(declaration);
+                self.memory.carried_through(self.declaration);
                 self.memory.refusals = self.memory.refusals.saturating_add(1);
                 self.report.refused(&found, error).await
+            }
+            Err(Halt::Objection(reason, message)) => {
+                self.memory.carried_through(self.declaration);
+                self.memory.refusals = self.memory.refusals.saturating_add(1);
+                self.report.objected(&found, *reason, message).await
+            }
+            Err(Halt::Stale(rest)) => {
+                self.memory.status_unsure = self.report.is_unsure();
+                return Next::After(*rest);
             }
             // What was done is not lost: the next pass reads it off the view, the next process off the channel.
             Err(Halt::Interrupted) if !self.engine.shutdown.is_cancelled() => {
@@ -203,11 +311,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// How long until something is due.
     fn due_in(&self, end: &Result<(), Halt>, found: &Findings) -> Duration {
+        let expiry = self.until(self.intent.expires_at.filter(|_| !self.intent.expired));
         if end.is_err() {
-            let doublings = self.memory.refusals.saturating_sub(1).min(16);
-            return (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST));
+            return self.refusal_rest().min(expiry);
         }
-        let resync = self.cell.until_resync(self.interval());
+        let resync = self.cell.until_resync(self.interval()).min(expiry);
         if self.intent.mode == Mode::Observe {
             return resync.max(LEAST_REST);
         }
@@ -215,9 +323,22 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         if found.unplanned() > 0 {
             return LEAST_REST;
         }
+        let retry = self.until(self.memory.problems.next_retry());
+        if self.removal_refused.is_some() {
+            return retry.min(resync).min(self.refusal_rest()).max(LEAST_REST);
+        }
+        retry.min(resync).min(self.until_removals()).max(LEAST_REST)
+    }
+
+    /// After a call was refused as a whole.
+    pub(super) fn refusal_rest(&self) -> Duration {
+        let doublings = self.memory.refusals.saturating_sub(1).min(16);
+        (FIRST_REFUSAL_REST * 2_u32.pow(doublings)).min(self.interval().max(FIRST_REFUSAL_REST))
+    }
+
+    /// How long until a time; for ever if there is none.
+    pub(super) fn until(&self, at: Option<jiff::Timestamp>) -> Duration {
         let now = self.engine.clock.now();
-        let retry = self.memory.problems.next_retry();
-        let retry = retry.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
-        retry.map_or(resync, |retry| retry.min(resync)).max(LEAST_REST)
+        at.map_or(Duration::MAX, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
     }
 }

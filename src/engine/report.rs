@@ -9,12 +9,16 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::declaration::Declaration;
-use super::findings::{Findings, to_the_second};
+use super::declaration::Snapshot;
+use super::findings::Findings;
 use super::intent::{Intent, Objection};
 use super::message;
-use super::store::{Event, Store, StoreError};
-use crate::api::{ChannelMembershipStatus, Interval, MAX_MESSAGE_CHARS, Mode, Reason, State, conditions};
+use super::settings::Settings;
+use super::store::{Event, Store, StoreError, Version};
+use crate::api::{ChannelMembershipStatus, Interval, MAX_MESSAGE_CHARS, Mode, Prune, Reason, State, conditions};
 use crate::chime::port::CallError;
+use crate::membership::arn::ChannelArn;
+use crate::membership::ledger::to_the_second;
 
 /// A pass shorter than this is told only by its end.
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
@@ -31,6 +35,9 @@ const PROGRESS_AFTER_FAILURE: Duration = Duration::from_mins(5);
 /// When a status that did not get through is tried again.
 const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
 
+/// When a status is tried again that somebody else came before.
+const CONFLICT_REST: Duration = Duration::from_secs(1);
+
 /// When a status that the API server refused is tried again.
 const REFUSED_REST: Duration = Duration::from_mins(5);
 
@@ -39,6 +46,9 @@ pub(super) struct Report<'a, T> {
     store: &'a mut T,
     clock: Clock,
     endpoint: Option<&'a str>,
+    declaration: &'a Declaration<'a>,
+    /// The version that `before` is of.
+    version: Version,
     generation: i64,
     requested_at: Option<&'a str>,
     before: ChannelMembershipStatus,
@@ -51,16 +61,18 @@ pub(super) struct Report<'a, T> {
 
 impl<'a, T: Store> Report<'a, T> {
     pub(super) fn new(
-        declaration: &Declaration<'a>,
+        declaration: &'a Declaration<'a>,
         store: &'a mut T,
         clock: Clock,
-        endpoint: Option<&'a str>,
+        settings: &'a Settings,
         unsure: bool,
     ) -> Self {
         Self {
             store,
             clock,
-            endpoint,
+            endpoint: settings.custom_endpoint.as_deref(),
+            declaration,
+            version: declaration.version.clone(),
             generation: declaration.generation,
             requested_at: declaration.requested_at,
             before: declaration.status.cloned().unwrap_or_default(),
@@ -90,7 +102,12 @@ impl<'a, T: Store> Report<'a, T> {
         }
         self.told = Some((Reason::Retrying, 0));
         let message = format!("the channel could not be listed for some time: {error}; the call is made again");
-        self.tell(self.with_conditions(self.before.clone(), Reason::Retrying, true, &message)).await;
+        let mut status = self.before.clone();
+        if status.observed_generation != Some(self.generation) {
+            // The numbers are of another spec.
+            (status.desired, status.present, status.pending, status.failed) = (None, None, None, None);
+        }
+        self.tell(self.with_conditions(status, Reason::Retrying, true, &message)).await;
     }
 
     /// Leaves progress untold for a while.
@@ -112,10 +129,22 @@ impl<'a, T: Store> Report<'a, T> {
     pub(super) async fn outcome(&mut self, found: &Findings) -> Result<(), Duration> {
         let reason = if found.intent.mode == Mode::Observe {
             Reason::Observed
+        } else if found.intent.source_problem.is_some() {
+            Reason::SourceNotReady
+        } else if !found.rivals.is_empty() || found.usurped.is_some() {
+            Reason::OwnershipConflict
+        } else if let Some(error) = found.removal_refused.as_ref().filter(|error| !error.class.is_passing()) {
+            message::reason_of(error)
+        } else if found.held() > 0 {
+            Reason::Held
         } else if found.unplanned() > 0 {
             Reason::Adding
-        } else if found.pending > 0 {
+        } else if !found.transient.is_empty() {
             Reason::Retrying
+        } else if found.leaving > 0 || found.looking {
+            Reason::Removing
+        } else if found.pending > 0 {
+            Reason::Adding
         } else if found.failed == 0 {
             Reason::AllPresent
         } else if found.failed <= found.intent.tolerated.of(found.desired) {
@@ -123,7 +152,50 @@ impl<'a, T: Store> Report<'a, T> {
         } else {
             Reason::MembersRefused
         };
-        let status = self.status(found, reason, &message::outcome(reason, found));
+        let message = match &found.removal_refused {
+            Some(error) if reason == message::reason_of(error) => message::refused(found, error),
+            _ => message::outcome(reason, found, self.declaration.resource),
+        };
+        let status = self.status(found, reason, &message);
+        self.finish(self.handled(status)).await
+    }
+
+    /// What is about to be added, or was approved, is written down before it is done.
+    pub(super) async fn intended(&mut self, found: &Findings) -> Result<(), StoreError> {
+        let status = self.status(found, Reason::Adding, &message::adding(found, None));
+        self.write(status).await
+    }
+
+    /// Who is about to be removed is written down before they are.
+    pub(super) async fn removing(&mut self, found: &Findings) -> Result<(), StoreError> {
+        let status = self.status(found, Reason::Removing, &message::removing(found));
+        self.write(status).await
+    }
+
+    /// Puts our finalizer on the resource, or takes it off.
+    pub(super) async fn set_finalizer(&mut self, present: bool) -> Result<(), StoreError> {
+        self.version = self.store.set_finalizer(present, &self.version).await?;
+        Ok(())
+    }
+
+    /// All resources of the channel, as they are now.
+    pub(super) async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+        self.store.resources_of(channel).await
+    }
+
+    /// The version of the resource that this pass knows.
+    pub(super) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// Tells people at once.
+    pub(super) async fn tell_event(&mut self, event: Event) {
+        self.store.publish(event).await;
+    }
+
+    /// The channel does not allow what the resource asks for.
+    pub(super) async fn objected(&mut self, found: &Findings, reason: Reason, message: &str) -> Result<(), Duration> {
+        let status = self.status(found, reason, message);
         self.finish(self.handled(status)).await
     }
 
@@ -137,8 +209,17 @@ impl<'a, T: Store> Report<'a, T> {
     pub(super) async fn objection(&mut self, objection: &Objection) -> Result<(), Duration> {
         let mut status = self.before.clone();
         if status.observed_generation != Some(self.generation) {
-            // The numbers are of another spec.
-            status = ChannelMembershipStatus { conditions: status.conditions, ..ChannelMembershipStatus::default() };
+            // The numbers are of another spec. What is claimed and counted is not.
+            status = ChannelMembershipStatus {
+                desired: None,
+                present: None,
+                pending: None,
+                failed: None,
+                errors: Vec::new(),
+                errors_omitted: None,
+                unlisted: None,
+                ..status
+            };
         }
         status.channel = objection.channel.clone().or(status.channel);
         let status = self.with_conditions(status, objection.reason, true, &objection.message);
@@ -187,7 +268,7 @@ impl<'a, T: Store> Report<'a, T> {
     }
 
     fn status(&self, found: &Findings, reason: Reason, message: &str) -> ChannelMembershipStatus {
-        let status = ChannelMembershipStatus {
+        let mut status = ChannelMembershipStatus {
             channel: Some(found.intent.target.channel.id().to_owned()),
             bearer: Some(found.intent.target.bearer.as_str().to_owned()),
             desired: Some(narrow(found.desired)),
@@ -196,10 +277,14 @@ impl<'a, T: Store> Report<'a, T> {
             failed: Some(narrow(found.failed)),
             errors: found.errors.clone(),
             errors_omitted: (found.omitted > 0).then(|| narrow(found.omitted)),
+            unlisted: found.unlisted.clone().or_else(|| self.before.unlisted.clone()),
+            sources: found.intent.sources.clone(),
             last_listed: found.listed.map(to_the_second).or_else(|| self.before.last_listed.clone()),
             resync_interval: Some(Interval::new(found.interval)),
             ..self.before.clone()
         };
+        let uid = (found.intent.prune != Prune::Never || !found.ledger.is_blank()).then_some(self.declaration.uid);
+        found.ledger.write(&mut status, uid, self.clock.now());
         self.with_conditions(status, reason, found.present == found.desired, message)
     }
 
@@ -233,6 +318,7 @@ impl<'a, T: Store> Report<'a, T> {
         match self.write(status).await {
             Ok(()) => {}
             Err(StoreError::Gone) => return Ok(()),
+            Err(StoreError::Conflict) => return Err(CONFLICT_REST),
             Err(error @ StoreError::Unavailable(_)) => {
                 tracing::warn!(%error, "the status is written again in {} s", UNAVAILABLE_REST.as_secs());
                 return Err(UNAVAILABLE_REST);
@@ -252,17 +338,25 @@ impl<'a, T: Store> Report<'a, T> {
 
     async fn write(&mut self, status: ChannelMembershipStatus) -> Result<(), StoreError> {
         // When it was listed, and how often it will be, is written along with other changes, never alone.
-        let alone = ChannelMembershipStatus {
+        let mut alone = ChannelMembershipStatus {
             last_listed: self.before.last_listed.clone(),
             resync_interval: self.before.resync_interval,
+            last_declared_at: self.before.last_declared_at.clone(),
             ..status.clone()
         };
+        // Who joins by themselves is news only to whoever wants to know.
+        let watched = self.declaration.spec.is_ok_and(|spec| spec.prune != Prune::Never || spec.mode == Mode::Observe);
+        if !watched {
+            alone.unlisted.clone_from(&self.before.unlisted);
+        }
         if alone == self.before && !self.unsure {
             return Ok(());
         }
-        let written = self.store.write_status(&status).await;
+        // A claim that somebody else wrote meanwhile must not be lost, nor one of an earlier day come back.
+        let basis = status.last_declared_uid.is_some().then_some(&self.version);
+        let written = self.store.write_status(&status, basis).await;
         self.unsure = matches!(written, Err(StoreError::Unavailable(_)));
-        written?;
+        self.version = written?;
         if let Some(ready) = status.conditions.first() {
             tracing::info!(
                 generation = self.generation,

@@ -2,7 +2,16 @@
 
 mod answers;
 mod calls;
+mod cluster;
+mod conformance;
+mod crash;
 pub(super) mod fake;
 mod faults;
+mod guards;
+mod incidents;
 mod life;
 mod listings;
+mod operator;
+mod process;
+mod walks;
+mod world;

@@ -3,11 +3,13 @@
 //! One [`Cell`] is shared by all resources of a channel, type and bearer: what one bearer may not see says nothing about
 //! another's view. It keeps who of the declared is there, and of the others a few hundred, so memory follows what is declared.
 
-use std::collections::HashMap;
+mod known;
+
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,27 +17,27 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::known::{Known, Wanted};
+pub(super) use self::known::{Listed, SETTLING};
 use super::clock::Clock;
+use super::siblings::Siblings;
 use crate::chime::client::Client;
 use crate::chime::pace::{Level, Urgency};
-use crate::chime::port::{CallError, PAGE_SIZE, Service, Target};
+use crate::chime::port::{CallError, Service, Target};
 use crate::membership::arn::MemberArn;
 use crate::membership::names::NameSet;
+use crate::membership::roll::Roll;
 use crate::membership::roster::Roster;
 
-/// Reads right after a write miss it now and then (seen for up to 2.5 s), so what a listing does not show of people added this
-/// short a time before it began is doubted, and not the people.
-const SETTLING: Duration = Duration::from_secs(5);
-
-/// So many others are kept too: a resource that is made later, for people who are there already, then needs no call. At some
-/// 20 bytes each, 5,000 channels full of strangers cost 50 MB.
-const KEPT_OTHERS: usize = 500;
+/// So many names of people who left are remembered, for passes that have not heard of it yet.
+const KEPT_DEPARTED: usize = 10_000;
 
 /// The live views of all channels in use.
 pub struct Views<S> {
     pub(super) client: Client<S>,
     pub(super) clock: Clock,
     pub(super) shutdown: CancellationToken,
+    pub(super) siblings: Arc<Siblings>,
     cells: Mutex<Cells>,
 }
 
@@ -51,31 +53,42 @@ pub struct Cell {
     /// Whose view it is.
     pub(super) target: Target,
     state: Mutex<State>,
+    /// Held while members are added, or one is looked at and removed: two resources with one view do not do the same at once. Taken
+    /// before leave to call is.
+    pub(super) writing: tokio::sync::Mutex<()>,
     /// The pages that all listings of the bearer have, this cell's among them.
     pages_of_bearer: Arc<AtomicUsize>,
+    /// Whether the channel is known to be elastic, and then its sub-channels are listed one by one, or known not to be.
+    elastic: OnceLock<bool>,
+    asked_for_shape: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    view: Option<View>,
+    view: Option<Known>,
     flight: Option<Flight>,
     /// The last listing ended without showing anything: what an older one said is not to be relied on any more.
     unconfirmed: bool,
-    /// The rosters of the resources that use the view.
-    wanted_by: Vec<Weak<Roster>>,
+    /// What the resources that use the view want to know.
+    wanted_by: Vec<Weak<Interest>>,
+    /// Who was found to have left, and how many before them.
+    departed: VecDeque<Box<str>>,
+    departed_before: u64,
+    /// Whom we tried to add, and when: until a listing tells whether they are there.
+    tried: Vec<(NameSet, Instant)>,
+    /// The next listing is made to see people a second time.
+    second_look: bool,
 }
 
-/// What is known since a listing.
-#[derive(Clone, Debug)]
-struct View {
-    there: NameSet,
-    pages: usize,
-    began: Instant,
-    listed_at: Timestamp,
-    /// Whom we added since shortly before the listing began.
-    added: Vec<(NameSet, Instant)>,
-    /// From when on a listing can be believed, where this one does not show somebody whom we had just added.
-    doubted_until: Option<Instant>,
+/// Whose presence matters to a resource.
+#[derive(Debug)]
+pub(super) struct Interest {
+    /// Whom it declares.
+    pub roster: Arc<Roster>,
+    /// Whom it declared before.
+    pub claims: NameSet,
+    /// Whether it wants to know of everybody.
+    pub everybody: bool,
 }
 
 /// A listing under way. It goes on by itself, so that whoever waits may leave.
@@ -113,8 +126,8 @@ pub(super) enum Look {
 
 impl<S: Service> Views<S> {
     /// No view yet. Listings stop when `shutdown` is cancelled.
-    pub fn new(client: Client<S>, clock: Clock, shutdown: CancellationToken) -> Self {
-        Self { client, clock, shutdown, cells: Mutex::default() }
+    pub(super) fn new(client: Client<S>, clock: Clock, siblings: Arc<Siblings>, shutdown: CancellationToken) -> Self {
+        Self { client, clock, shutdown, siblings, cells: Mutex::default() }
     }
 
     /// The cell of a target, made if it is new; it goes when nobody holds it.
@@ -133,6 +146,9 @@ impl<S: Service> Views<S> {
             target: target.clone(),
             state: Mutex::default(),
             pages_of_bearer: Arc::clone(cells.pages_of.entry(bearer).or_default()),
+            elastic: OnceLock::new(),
+            asked_for_shape: AtomicBool::new(false),
+            writing: tokio::sync::Mutex::default(),
         });
         cells.by_target.insert(target.clone(), Arc::downgrade(&cell));
         cell
@@ -163,16 +179,21 @@ impl Cell {
         Look::Wait(state.flight.insert(begin()).news.clone())
     }
 
-    /// A resource uses the view; listings keep whom it declares for as long as it holds its roster.
-    pub(super) fn keep_for(&self, roster: &Arc<Roster>) {
+    /// A resource uses the view; listings keep who matters to it for as long as it holds this.
+    pub(super) fn keep_for(&self, interest: &Arc<Interest>) {
         let wanted_by = &mut lock(&self.state).wanted_by;
-        wanted_by.retain(|other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(roster)));
-        wanted_by.push(Arc::downgrade(roster));
+        wanted_by.retain(|other| other.strong_count() > 0 && !std::ptr::eq(other.as_ptr(), Arc::as_ptr(interest)));
+        wanted_by.push(Arc::downgrade(interest));
     }
 
     /// Who is there: whoever is declared, and perhaps others.
     pub(super) fn there(&self) -> NameSet {
         lock(&self.state).view.as_ref().map(|view| view.there.clone()).unwrap_or_default()
+    }
+
+    /// Whether somebody is known to be there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        lock(&self.state).view.as_ref().is_some_and(|view| view.there.contains(name))
     }
 
     /// Those of `names` who are not known to be there.
@@ -195,6 +216,113 @@ impl Cell {
             view.added.retain(|(_, at)| now - *at < settled);
             view.added.push((names, now));
         }
+    }
+
+    /// These are about to be added; it may happen though no answer comes.
+    pub(super) fn tried(&self, names: &[String]) {
+        let names = names.iter().map(String::as_str).collect();
+        lock(&self.state).tried.push((names, Instant::now()));
+    }
+
+    /// Whether the last listing tells that somebody is not there: it shows them not, it began late enough after whatever was done
+    /// about them, and it could see them, for one who has been watched since `since`.
+    pub(super) fn is_gone(&self, name: &str, since: Instant) -> bool {
+        let state = lock(&self.state);
+        let Some(view) = &state.view else { return false };
+        let late = |(names, at): &&(NameSet, Instant)| *at + SETTLING > view.began && names.contains(name);
+        !view.there.contains(name)
+            && (view.rest == 0 || view.began >= since)
+            && !state.tried.iter().chain(&view.added).any(|write| late(&write))
+    }
+
+    /// From when on another listing will tell whether somebody is there whom we tried to add.
+    pub(super) fn tried_until(&self, name: &str) -> Option<Instant> {
+        let state = lock(&self.state);
+        state.tried.iter().filter(|(names, _)| names.contains(name)).map(|(_, at)| *at + SETTLING).max()
+    }
+
+    /// The next listing is made to see people a second time.
+    pub(super) fn mark_second_look(&self) {
+        lock(&self.state).second_look = true;
+    }
+
+    /// The service says that this one is there no more.
+    pub(super) fn gone(&self, name: &str) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let settled = if state.flight.is_none() { SETTLING } else { Duration::MAX };
+        if let Some(view) = &mut state.view {
+            let names: NameSet = [name].into_iter().collect();
+            view.there.remove(&names);
+            view.removed.retain(|(_, at)| now - *at < settled);
+            view.removed.push((names, now));
+        }
+    }
+
+    /// Who was there in two listings, where everybody is kept: see [`Known::twice`].
+    pub(super) fn twice(&self) -> NameSet {
+        lock(&self.state).view.as_ref().map(Known::twice).unwrap_or_default()
+    }
+
+    /// From when on another listing is wanted, to see those of `undeclared` a second time whom `open` names.
+    pub(super) fn second_look_at(&self, undeclared: &NameSet, open: impl Fn(&str) -> bool) -> Option<Instant> {
+        let state = lock(&self.state);
+        state.view.as_ref()?.second_look_at(undeclared, open)
+    }
+
+    /// Whether everybody who is there is known by name.
+    pub(super) fn is_whole(&self) -> bool {
+        lock(&self.state).view.as_ref().is_some_and(|view| view.rest == 0)
+    }
+
+    /// How many are there, and who of them nobody declares, as far as known by name.
+    pub(super) fn undeclared(&self, roll: &Roll) -> (usize, NameSet) {
+        let (there, rest) = {
+            let state = lock(&self.state);
+            let Some(view) = &state.view else { return (0, NameSet::default()) };
+            (view.there.clone(), view.rest)
+        };
+        let undeclared: NameSet = roll.undeclared(self.target.membership_type, &there).collect();
+        (undeclared.len() + rest, undeclared)
+    }
+
+    /// How many are there.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.state).view.as_ref().map_or(0, |view| view.there.len() + view.rest)
+    }
+
+    /// Who left since a pass heard of it the last time (`since`), and where that leaves it.
+    pub(super) fn departed(&self, since: Option<u64>) -> (Vec<Box<str>>, u64) {
+        let state = lock(&self.state);
+        let now = state.departed_before + state.departed.len() as u64;
+        let skip = since.unwrap_or(now).saturating_sub(state.departed_before);
+        let departed = state.departed.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).cloned().collect();
+        (departed, now)
+    }
+
+    /// Whether the channel is known to be elastic.
+    pub(super) fn is_elastic(&self) -> bool {
+        self.elastic.get() == Some(&true)
+    }
+
+    /// Whether it is known if the channel is elastic.
+    pub(super) fn is_shape_known(&self) -> bool {
+        self.elastic.get().is_some()
+    }
+
+    /// Whether it was asked if the channel is elastic, even if that was not answered.
+    pub(super) fn was_asked_for_shape(&self) -> bool {
+        self.asked_for_shape.load(Ordering::Relaxed)
+    }
+
+    /// It was asked whether the channel is elastic.
+    pub(super) fn asked_for_shape(&self) {
+        self.asked_for_shape.store(true, Ordering::Relaxed);
+    }
+
+    /// The channel is elastic, or not; that never changes. What was listed of an elastic one without its sub-channels may not be all.
+    pub(super) fn learn(&self, elastic: bool) {
+        self.elastic.get_or_init(|| elastic);
     }
 
     /// When the listing began and when it ended, if there was one.
@@ -229,29 +357,35 @@ impl Cell {
         self.pages_of_bearer.load(Ordering::Relaxed)
     }
 
-    /// A listing ended: what it showed takes the place of what was known.
-    pub(super) fn landed(&self, names: &NameSet, foreign: usize, began: Instant, listed_at: Timestamp) {
+    /// A listing ended: what it showed takes the place of what was known. `roll` is everybody on the channel.
+    pub(super) fn landed(&self, listed: &Listed, listed_at: Timestamp, roll: &Roll) {
         let mut state = lock(&self.state);
-        let rosters: Vec<Arc<Roster>> = state.wanted_by.iter().filter_map(Weak::upgrade).collect();
-        let wanted = |name: &str| rosters.iter().any(|roster| roster.names().contains(name));
-        let mut there: NameSet = names.iter().filter(|name| wanted(name)).collect();
-        if names.len() - there.len() <= KEPT_OTHERS {
-            there = names.clone();
-        }
+        let interests: Vec<Arc<Interest>> = state.wanted_by.iter().filter_map(Weak::upgrade).collect();
+        let own = interests.iter().flat_map(|interest| [interest.roster.names(), &interest.claims]);
+        let others = roll.iter().filter(|other| other.membership_type == self.target.membership_type);
+        let wanted = Wanted {
+            sets: own.chain(others.map(|other| other.roster.names())).collect(),
+            everybody: interests.iter().any(|interest| interest.everybody),
+        };
         let before = state.view.take();
-        let mut added = before.as_ref().map(|view| view.added.clone()).unwrap_or_default();
-        added.retain(|(_, at)| *at + SETTLING > began);
-        let unseen = |names: &NameSet| names.iter().any(|name| wanted(name) && !there.contains(name));
-        let doubted_until = added.iter().filter(|(names, _)| unseen(names)).map(|(_, at)| *at + SETTLING).max();
-        there.extend(added.iter().flat_map(|(names, _)| names.iter()));
-        let pages = (names.len() + foreign).div_ceil(PAGE_SIZE).max(1);
-        self.pages_of_bearer.fetch_add(pages, Ordering::Relaxed);
-        self.pages_of_bearer.fetch_sub(before.map_or(0, |view| view.pages), Ordering::Relaxed);
+        let pages_before = before.as_ref().map_or(0, |view| view.pages);
+        let second = std::mem::take(&mut state.second_look);
+        let (known, departed) = Known::after(before, listed, listed_at, &wanted, second);
+        state.tried.retain(|(_, at)| *at + SETTLING > known.began);
+        self.pages_of_bearer.fetch_add(known.pages, Ordering::Relaxed);
+        self.pages_of_bearer.fetch_sub(pages_before, Ordering::Relaxed);
         state.unconfirmed = false;
         if let Some(flight) = &mut state.flight {
             flight.landed = true;
         }
-        state.view = Some(View { there, pages, began, listed_at, added, doubted_until });
+        state.view = Some(known);
+        // Members of an elastic channel are moved between its sub-channels, and one may slip through a walk over them.
+        if !self.is_elastic() {
+            state.departed.extend(departed.iter().map(Box::from));
+            let surplus = state.departed.len().saturating_sub(KEPT_DEPARTED);
+            state.departed.drain(..surplus);
+            state.departed_before += surplus as u64;
+        }
     }
 
     /// No listing is under way any more.

@@ -42,6 +42,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
             let (reason, message) = match waiting {
                 Waiting::Again(error) => (Reason::Retrying, message::retrying(&found, error)),
+                Waiting::Turn if found.pending == 0 && found.leaving > 0 => {
+                    (Reason::Removing, message::removing(&found))
+                }
                 Waiting::Turn if found.present > 0 => (Reason::Adding, message::adding(&found, rate)),
                 Waiting::Turn => (Reason::Paced, message::paced(&found)),
                 Waiting::Listing => (Reason::Paced, message::listing(&found)),

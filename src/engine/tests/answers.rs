@@ -62,7 +62,7 @@ async fn refused_members_within_the_limit_leave_the_resource_ready() {
     refuse(&service, &[("u00001", Some("Forbidden"))], 1000);
     let engine = engine(&service);
     let mut resource = Resource::declaring(users(20));
-    resource.spec.limits = Some(crate::api::Limits { failed: Some("5%".parse().unwrap()) });
+    resource.spec.limits = Some(crate::api::Limits { failed: Some("5%".parse().unwrap()), ..Default::default() });
     resource.pass(&engine).await;
     assert_eq!(resource.conditions(), "Ready=True Reconciling=False Stalled=False RefusedWithinLimit");
     resource.edit(|spec| spec.limits = None);
@@ -303,7 +303,8 @@ async fn a_member_is_not_blamed_for_a_channel_that_has_gone_since_it_was_listed(
     let service = Fake::default();
     let engine = engine(&service);
     let mut resource = Resource::declaring(users(3));
-    resource.spec.limits = Some(crate::api::Limits { failed: Some(crate::api::Tolerance::Count(1)) });
+    resource.spec.limits =
+        Some(crate::api::Limits { failed: Some(crate::api::Tolerance::Count(1)), ..Default::default() });
     resource.pass(&engine).await;
     tokio::time::sleep(MINUTE).await;
     service.with(|channel| channel.faults.extend((0..99).map(|_| Fault::Before(ChannelNotAccessible, "NotFound"))));

@@ -1,26 +1,30 @@
 //! A channel in memory, whose answers a test can spoil, and a resource that stands on it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod channel;
+
+use std::collections::VecDeque;
 use std::num::NonZeroU16;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, MembershipType};
+pub use self::channel::{Fake, Fault};
+use super::cluster::{Cluster, ObjectStore};
+use super::process::Process;
+use super::world::spec;
+use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT};
 use crate::chime::client::Client;
 use crate::chime::pace::{Pacer, Rates};
-use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, MemberError, Membership, Operation, PAGE_SIZE, Page, Service, Target,
-};
 use crate::engine::clock::Clock;
-use crate::engine::declaration::Declaration;
+use crate::engine::declaration::Snapshot;
 use crate::engine::memory::Memory;
-use crate::engine::settings::Settings;
-use crate::engine::store::{Event, Store, StoreError};
+use crate::engine::settings::{RemovalSwitch, Settings};
+use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::{Engine, Next};
-use crate::membership::arn::MemberArn;
+use crate::membership::arn::{ChannelArn, MemberArn};
 
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
@@ -32,174 +36,59 @@ pub fn users(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("u{n:05}")).collect()
 }
 
-/// A call that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    pub operation: Operation,
-    pub members: Vec<String>,
-    pub token: Option<String>,
-}
-
-/// How one call goes wrong.
-pub enum Fault {
-    /// Before it has an effect.
-    Before(CallErrorClass, &'static str),
-    /// After it had its effect.
-    After(CallErrorClass, &'static str),
-}
-
-#[derive(Default)]
-pub struct Channel {
-    pub members: BTreeMap<String, MembershipType>,
-    /// Code of the service for each of these members, as often as it says.
-    pub refused: BTreeMap<String, (Option<String>, usize)>,
-    /// Batches that hold such a member are refused whole.
-    pub poison: Vec<String>,
-    pub describe_denied: bool,
-    /// Taken out by somebody just before the next listing.
-    pub vanishing: Option<String>,
-    /// Listings do not show these yet.
-    pub unseen: Vec<String>,
-    /// These are left out of a batch's answer.
-    pub forgotten: Vec<String>,
-    pub faults: VecDeque<Fault>,
-    pub made: Vec<Made>,
-}
-
-#[derive(Clone, Default)]
-pub struct Fake(Arc<Mutex<Channel>>);
-
-fn error(operation: Operation, class: CallErrorClass, code: &str) -> CallError {
-    CallError { class, operation, code: code.to_owned(), message: "as the test has it".to_owned(), request_id: None }
-}
-
-impl Fake {
-    pub fn with<T>(&self, change: impl FnOnce(&mut Channel) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
-    }
-
-    pub fn calls(&self, operation: Operation) -> usize {
-        self.with(|channel| channel.made.iter().filter(|made| made.operation == operation).count())
-    }
-
-    pub fn all_calls(&self) -> usize {
-        self.with(|channel| channel.made.len())
-    }
-
-    pub fn batches(&self) -> Vec<Vec<String>> {
-        self.with(|channel| {
-            let batches = channel.made.iter().filter(|made| made.operation == Operation::BatchCreateChannelMembership);
-            batches.map(|made| made.members.clone()).collect()
-        })
-    }
-
-    fn call<T>(&self, made: Made, effect: impl FnOnce(&mut Channel) -> Result<T, CallError>) -> Result<T, CallError> {
-        self.with(|channel| {
-            let operation = made.operation;
-            channel.made.push(made);
-            match channel.faults.pop_front() {
-                Some(Fault::Before(class, code)) => Err(error(operation, class, code)),
-                Some(Fault::After(class, code)) => {
-                    effect(channel)?;
-                    Err(error(operation, class, code))
-                }
-                None => effect(channel),
-            }
-        })
-    }
-}
-
-impl Service for Fake {
-    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListChannelMemberships;
-        let made = Made { operation, members: Vec::new(), token: token.map(str::to_owned) };
-        self.call(made, |channel| {
-            if let Some(vanishing) = channel.vanishing.take() {
-                channel.members.remove(&vanishing);
-            }
-            let after = token.unwrap_or_default();
-            let mut rest = channel
-                .members
-                .iter()
-                .filter(|(arn, kind)| arn.as_str() > after && **kind == target.membership_type)
-                .filter(|(arn, _)| !channel.unseen.contains(arn))
-                .map(|(arn, _)| arn.clone());
-            let members: Vec<String> = rest.by_ref().take(PAGE_SIZE).collect();
-            let next = rest.next().and_then(|_| members.last().cloned());
-            Ok(Page { members, next })
-        })
-    }
-
-    async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
-        let operation = Operation::BatchCreateChannelMembership;
-        let members: Vec<String> = members.iter().map(|member| member.as_str().to_owned()).collect();
-        let made = Made { operation, members: members.clone(), token: None };
-        self.call(made, |channel| {
-            if channel.poison.iter().any(|poison| members.contains(poison)) {
-                return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
-            }
-            let mut answer = BatchAnswer::default();
-            for member in members {
-                if channel.forgotten.contains(&member) {
-                    continue;
-                }
-                let spoiled = channel.refused.get_mut(&member).filter(|(_, times)| *times > 0);
-                let code = match spoiled {
-                    Some((code, times)) => {
-                        *times -= 1;
-                        Some(code.clone())
-                    }
-                    None if channel.members.contains_key(&member) => Some(Some("Conflict".to_owned())),
-                    None => None,
-                };
-                if let Some(code) = code {
-                    let message = Some("no".to_owned());
-                    answer.errors.push(MemberError { member: Some(member), code, message });
-                } else {
-                    channel.members.insert(member.clone(), target.membership_type);
-                    answer.added.push(member);
-                }
-            }
-            Ok(answer)
-        })
-    }
-
-    async fn describe(&self, _: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
-        let operation = Operation::DescribeChannelMembership;
-        let made = Made { operation, members: vec![member.as_str().to_owned()], token: None };
-        self.call(made, |channel| {
-            if channel.describe_denied {
-                return Err(error(operation, CallErrorClass::AccessDenied, "AccessDenied"));
-            }
-            let kind = channel.members.get(member.as_str()).copied();
-            Ok(kind.map(|kind| Membership { membership_type: Some(kind), invited_by: None }))
-        })
-    }
-}
-
-/// The statuses and events of one resource.
-#[derive(Default)]
+/// One resource in a cluster of its own, and what was written to it.
 pub struct Written {
     pub statuses: Vec<ChannelMembershipStatus>,
     pub events: Vec<Event>,
     pub failures: VecDeque<StoreError>,
+    pub object: ObjectStore,
+    woken: Arc<Notify>,
+}
+
+impl Written {
+    fn new(spec: ChannelMembershipSpec) -> Self {
+        let cluster = Cluster::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
+        cluster.create("care/support", spec);
+        let woken = Arc::new(Notify::new());
+        let wake = Arc::clone(&woken);
+        let waker: Wake = Arc::new(move || wake.notify_one());
+        let object = ObjectStore::of(&cluster.get("care/support"), &cluster, &Process::default(), waker);
+        Self { statuses: Vec::new(), events: Vec::new(), failures: VecDeque::new(), object, woken }
+    }
 }
 
 impl Store for Written {
-    async fn write_status(&mut self, status: &ChannelMembershipStatus) -> Result<(), StoreError> {
+    async fn write_status(
+        &mut self,
+        status: &ChannelMembershipStatus,
+        basis: Option<&Version>,
+    ) -> Result<Version, StoreError> {
         if let Some(error) = self.failures.pop_front() {
             return Err(error);
         }
+        let version = self.object.write_status(status, basis).await?;
         self.statuses.push(status.clone());
-        Ok(())
+        Ok(version)
+    }
+
+    async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
+        self.object.set_finalizer(present, basis).await
+    }
+
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+        self.object.resources_of(channel).await
     }
 
     async fn publish(&mut self, event: Event) {
         self.events.push(event);
     }
+
+    fn wake(&self) -> Wake {
+        self.object.wake()
+    }
 }
 
-/// One resource, as a test changes it.
+/// One resource that nobody but a test looks after, as a test changes it.
 pub struct Resource {
     pub generation: i64,
     pub spec: ChannelMembershipSpec,
@@ -211,17 +100,13 @@ pub struct Resource {
 
 impl Resource {
     pub fn declaring<T: AsRef<str>>(members: impl IntoIterator<Item = T>) -> Self {
-        let spec = ChannelMembershipSpec {
-            channel_arn: format!("{INSTANCE}/channel/support"),
-            members: Some(members.into_iter().collect()),
-            ..ChannelMembershipSpec::default()
-        };
+        let spec = spec(members);
         Self {
             generation: 1,
+            written: Written::new(spec.clone()),
             spec,
             requested_at: None,
             memory: Memory::default(),
-            written: Written::default(),
             cancel: CancellationToken::new(),
         }
     }
@@ -258,14 +143,14 @@ impl Resource {
 
     /// One pass over it.
     pub async fn pass(&mut self, engine: &Engine<Fake>) -> Next {
-        let status = self.written.statuses.last().cloned();
-        let declaration = Declaration {
-            generation: self.generation,
-            spec: Ok(&self.spec),
-            status: status.as_ref(),
-            requested_at: self.requested_at.as_deref(),
-        };
-        engine.pass(&declaration, &mut self.memory, &mut self.written, &self.cancel).await
+        let cluster = self.written.object.cluster.clone();
+        cluster.update("care/support", |object| {
+            (object.spec, object.generation) = (self.spec.clone(), self.generation);
+            let asked = self.requested_at.iter().map(|asked| (RECONCILE_REQUESTED_AT.to_owned(), asked.clone()));
+            object.annotations = asked.collect();
+        });
+        let object = cluster.get("care/support");
+        engine.pass(&object.declaration(&[]), &mut self.memory, &mut self.written, &self.cancel).await
     }
 
     /// Passes over it as often as it wants to be looked at within a time.
@@ -277,12 +162,15 @@ impl Resource {
                 Next::AtOnce => Duration::ZERO,
                 Next::OnChange => Duration::MAX,
             };
-            let now = tokio::time::Instant::now();
-            if now + rest.min(Duration::from_secs(1 << 30)) > end {
-                tokio::time::sleep_until(end).await;
+            let rest = rest.min(Duration::from_secs(1 << 30));
+            let due = (tokio::time::Instant::now() + rest).min(end);
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = self.written.woken.notified() => continue,
+            }
+            if due == end {
                 return;
             }
-            tokio::time::sleep(rest).await;
         }
     }
 }
@@ -294,17 +182,26 @@ pub fn engine_at(service: &Fake, rates: Rates) -> Engine<Fake> {
 /// An engine of a process that stops when `stop` is cancelled.
 pub fn engine_until(service: &Fake, rates: Rates, stop: CancellationToken) -> Engine<Fake> {
     let client = Client::new(Arc::new(service.clone()), Arc::new(Pacer::new(rates, NonZeroU16::MAX)));
-    let settings = Settings {
-        bearers: vec![MemberArn::parse(&user("rollcall")).unwrap()],
-        allow_bearer_override: false,
-        resync_interval: Duration::from_hours(1),
-        min_resync_interval: Duration::from_secs(10),
-        custom_endpoint: None,
-    };
-    Engine::new(client, settings, Clock::starting_at(Timestamp::UNIX_EPOCH), stop)
+    Engine::new(client, settings(), service.clock, stop)
 }
 
 /// An engine without a limit.
 pub fn engine(service: &Fake) -> Engine<Fake> {
     engine_at(service, Rates::UNLIMITED)
+}
+
+/// As an operator is started that was given a bearer and nothing else.
+pub fn settings() -> Settings {
+    Settings {
+        bearers: vec![MemberArn::parse(&user("rollcall")).unwrap()],
+        allow_bearer_override: false,
+        resync_interval: Duration::from_hours(1),
+        min_resync_interval: Duration::from_secs(10),
+        read_only: false,
+        removals: RemovalSwitch::new(|| true),
+        max_removals_per_hour: 0,
+        allow_unlisted: false,
+        former_bearers: Vec::new(),
+        custom_endpoint: None,
+    }
 }

@@ -1,0 +1,123 @@
+//! One resource as the API server holds it, and the two ways in which the engine sees it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::api::{APPROVE, ChannelMembershipSpec, ChannelMembershipStatus, FINALIZER, RECONCILE_REQUESTED_AT, RELEASE};
+use crate::engine::declaration::{Declaration, Snapshot, Source};
+use crate::engine::store::Version;
+
+/// A `ChannelMembership`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// `namespace/name`.
+    pub resource: String,
+    pub uid: String,
+    pub created: Timestamp,
+    pub generation: i64,
+    pub version: Version,
+    pub spec: ChannelMembershipSpec,
+    /// Why the spec cannot be read, though the API server can select it by its channel.
+    pub unreadable: Option<String>,
+    /// A field of the spec that the operator does not know.
+    pub unknown_field: Option<String>,
+    pub status: Option<ChannelMembershipStatus>,
+    pub annotations: BTreeMap<String, String>,
+    pub finalizers: Vec<String>,
+    pub deleting_since: Option<Timestamp>,
+}
+
+/// What a pass depends on: when this changes, a pass is due, and one under way is out of date.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    generation: i64,
+    annotations: BTreeMap<String, String>,
+    deleting: bool,
+    has_finalizer: bool,
+    sources: Vec<Source>,
+}
+
+impl Object {
+    pub(super) fn new(
+        resource: &str,
+        uid: &str,
+        created: Timestamp,
+        version: Version,
+        spec: ChannelMembershipSpec,
+    ) -> Self {
+        Self {
+            resource: resource.to_owned(),
+            uid: uid.to_owned(),
+            // Kubernetes keeps times to the second.
+            created: Timestamp::from_second(created.as_second()).unwrap(),
+            generation: 1,
+            version,
+            spec,
+            unreadable: None,
+            unknown_field: None,
+            // The schema's default.
+            status: Some(ChannelMembershipStatus {
+                observed_generation: Some(-1),
+                ..ChannelMembershipStatus::default()
+            }),
+            annotations: BTreeMap::new(),
+            finalizers: Vec::new(),
+            deleting_since: None,
+        }
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.resource.split('/').next().unwrap_or_default()
+    }
+
+    pub fn has_finalizer(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    pub fn trigger(&self, sources: &[Source]) -> Trigger {
+        Trigger {
+            generation: self.generation,
+            annotations: self.annotations.clone(),
+            deleting: self.deleting_since.is_some(),
+            has_finalizer: self.has_finalizer(),
+            sources: sources.to_vec(),
+        }
+    }
+
+    /// As a watch shows it.
+    pub fn declaration<'a>(&'a self, sources: &'a [Source]) -> Declaration<'a> {
+        let annotation = |key: &str| self.annotations.get(key).map(String::as_str);
+        Declaration {
+            resource: &self.resource,
+            uid: &self.uid,
+            created: self.created,
+            generation: self.generation,
+            version: &self.version,
+            spec: self.unreadable.as_deref().map_or(Ok(&self.spec), Err),
+            unknown_field: self.unknown_field.as_deref(),
+            sources,
+            status: self.status.as_ref(),
+            requested_at: annotation(RECONCILE_REQUESTED_AT),
+            approved: annotation(APPROVE),
+            released: annotation(RELEASE) == Some("true"),
+            deleting_since: self.deleting_since,
+            has_finalizer: self.has_finalizer(),
+        }
+    }
+
+    /// As a read shows it.
+    pub(super) fn snapshot(&self, sources: Vec<Source>) -> Snapshot {
+        Snapshot {
+            resource: self.resource.clone(),
+            uid: self.uid.clone(),
+            created: self.created,
+            generation: self.generation,
+            version: self.version.clone(),
+            spec: self.unreadable.clone().map_or_else(|| Ok(self.spec.clone()), Err),
+            unknown_field: self.unknown_field.clone(),
+            sources,
+            deleting: self.deleting_since.is_some(),
+        }
+    }
+}

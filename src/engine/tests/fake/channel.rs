@@ -1,0 +1,295 @@
+//! A channel in memory, as the service would answer for it, and its answers as a test spoils them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+use super::user;
+use crate::api::MembershipType;
+use crate::chime::port::{
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, MemberError, Membership, Operation, PAGE_SIZE, Page, Service,
+    Target,
+};
+use crate::engine::clock::Clock;
+use crate::membership::arn::MemberArn;
+use crate::membership::guard::Removal;
+
+/// A call that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub operation: Operation,
+    pub members: Vec<String>,
+    pub token: Option<String>,
+    pub sub_channel: Option<String>,
+}
+
+/// How one call goes wrong.
+pub enum Fault {
+    /// Before it has an effect.
+    Before(CallErrorClass, &'static str),
+    /// After it had its effect.
+    After(CallErrorClass, &'static str),
+}
+
+/// Who is in it, and how it answers. All people are full ARNs.
+#[derive(Default)]
+pub struct Channel {
+    pub members: BTreeMap<String, MembershipType>,
+    /// By whom; who is not named here was added by `user/somebody`.
+    pub invited_by: BTreeMap<String, String>,
+    /// When they joined; who is not named here joined when the fake's clock began, at the epoch.
+    pub created: BTreeMap<String, Timestamp>,
+    pub moderators: BTreeSet<String>,
+    pub bans: BTreeSet<String>,
+    /// Of a new fake: `user/creator`.
+    pub creator: Option<String>,
+    /// Elastic: a member is in one of its sub-channels, a moderator may be in several.
+    pub elastic: bool,
+    /// Who is in which, by id. Members of an elastic channel whom a test adds belong in here as well.
+    pub sub_channels: BTreeMap<String, BTreeSet<String>>,
+    /// Whether a listing without a sub-channel shows all of an elastic channel, or nobody. AWS does not document which.
+    pub spans: bool,
+    /// Code of the service for each of these members, as often as it says.
+    pub refused: BTreeMap<String, (Option<String>, usize)>,
+    /// Batches that hold such a member are refused whole.
+    pub poison: Vec<String>,
+    pub describe_denied: bool,
+    /// Taken out by somebody just before the next listing.
+    pub vanishing: Option<String>,
+    /// Listings do not show these yet.
+    pub unseen: Vec<String>,
+    /// These are left out of a batch's answer.
+    pub forgotten: Vec<String>,
+    pub faults: VecDeque<Fault>,
+    pub made: Vec<Made>,
+}
+
+impl Channel {
+    /// Somebody adds a member.
+    pub fn join(&mut self, member: &str, inviter: &str, created: Timestamp) {
+        self.members.insert(member.to_owned(), MembershipType::Default);
+        self.invited_by.insert(member.to_owned(), inviter.to_owned());
+        self.created.insert(member.to_owned(), created);
+    }
+
+    /// Where a new member of an elastic channel is put: the service itself finds a place for whom no sub-channel is given, and
+    /// takes one from nobody but moderators.
+    fn place(&mut self, member: &str, given: Option<&str>) -> Result<(), &'static str> {
+        if !self.elastic {
+            return if given.is_some() { Err("BadRequest") } else { Ok(()) };
+        }
+        let id = match (given, self.moderators.contains(member)) {
+            (Some(id), true) => Some(id.to_owned()),
+            (None, false) => self.sub_channels.iter().min_by_key(|(_, held)| held.len()).map(|(id, _)| id.clone()),
+            _ => return Err("BadRequest"),
+        };
+        let held = id.and_then(|id| self.sub_channels.get_mut(&id)).ok_or("NotFound")?;
+        if held.insert(member.to_owned()) { Ok(()) } else { Err("Conflict") }
+    }
+
+    /// Whether a call that names this sub-channel, or none, is about this member.
+    fn is_in(&self, member: &str, sub_channel: Option<&str>) -> bool {
+        match sub_channel {
+            None => true,
+            Some(id) => self.sub_channels.get(id).is_some_and(|held| held.contains(member)),
+        }
+    }
+
+    fn remove(&mut self, member: &str, sub_channel: Option<&str>) {
+        for (id, held) in &mut self.sub_channels {
+            if sub_channel.is_none_or(|given| given == id) {
+                held.remove(member);
+            }
+        }
+        if sub_channel.is_none() || !self.sub_channels.values().any(|held| held.contains(member)) {
+            self.members.remove(member);
+            self.invited_by.remove(member);
+            self.created.remove(member);
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Fake {
+    channel: Arc<Mutex<Channel>>,
+    /// By which members join.
+    pub clock: Clock,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::at(Clock::starting_at(Timestamp::UNIX_EPOCH))
+    }
+}
+
+fn error(operation: Operation, class: CallErrorClass, code: &str) -> CallError {
+    CallError { class, operation, code: code.to_owned(), message: "as the test has it".to_owned(), request_id: None }
+}
+
+fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&str>) -> Made {
+    let members = members.iter().map(|&member| member.to_owned()).collect();
+    let sub_channel = target.sub_channel.as_deref().map(str::to_owned);
+    Made { operation, members, token: token.map(str::to_owned), sub_channel }
+}
+
+/// The page of a sorted list that follows `token`, the last item of the page before.
+fn page<'a>(items: impl Iterator<Item = &'a String>, token: Option<&str>) -> Page {
+    let mut rest = items.filter(|item| item.as_str() > token.unwrap_or_default());
+    let items: Vec<String> = rest.by_ref().take(PAGE_SIZE).cloned().collect();
+    let next = rest.next().and_then(|_| items.last().cloned());
+    Page { items, next }
+}
+
+impl Fake {
+    /// A channel whose members join by this clock.
+    pub fn at(clock: Clock) -> Self {
+        let channel = Channel { creator: Some(user("creator")), ..Channel::default() };
+        Self { channel: Arc::new(Mutex::new(channel)), clock }
+    }
+
+    pub fn with<T>(&self, change: impl FnOnce(&mut Channel) -> T) -> T {
+        change(&mut self.channel.lock().unwrap())
+    }
+
+    pub fn calls(&self, operation: Operation) -> usize {
+        self.with(|channel| channel.made.iter().filter(|made| made.operation == operation).count())
+    }
+
+    pub fn all_calls(&self) -> usize {
+        self.with(|channel| channel.made.len())
+    }
+
+    pub fn batches(&self) -> Vec<Vec<String>> {
+        self.with(|channel| {
+            let batches = channel.made.iter().filter(|made| made.operation == Operation::BatchCreateChannelMembership);
+            batches.map(|made| made.members.clone()).collect()
+        })
+    }
+
+    fn call<T>(&self, made: Made, effect: impl FnOnce(&mut Channel) -> Result<T, CallError>) -> Result<T, CallError> {
+        self.with(|channel| {
+            let operation = made.operation;
+            let unknown = made.sub_channel.as_ref().is_some_and(|id| !channel.sub_channels.contains_key(id));
+            // In an elastic channel nobody is in one that is not there.
+            let unknown = unknown && !(channel.elastic && operation != Operation::ListChannelMemberships);
+            channel.made.push(made);
+            match channel.faults.pop_front() {
+                Some(Fault::Before(class, code)) => Err(error(operation, class, code)),
+                _ if unknown => Err(error(operation, CallErrorClass::Refused, "BadRequest")),
+                Some(Fault::After(class, code)) => {
+                    effect(channel)?;
+                    Err(error(operation, class, code))
+                }
+                None => effect(channel),
+            }
+        })
+    }
+}
+
+impl Service for Fake {
+    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        self.call(made(Operation::ListChannelMemberships, target, &[], token), |channel| {
+            if let Some(vanishing) = channel.vanishing.take() {
+                channel.remove(&vanishing, None);
+            }
+            let sub_channel = target.sub_channel.as_deref();
+            let shown = !channel.elastic || channel.spans || sub_channel.is_some();
+            let members = channel.members.iter().filter(|(_, kind)| shown && **kind == target.membership_type);
+            let members = members.map(|(arn, _)| arn).filter(|arn| channel.is_in(arn, sub_channel));
+            Ok(page(members.filter(|arn| !channel.unseen.contains(arn)), token))
+        })
+    }
+
+    async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
+        let operation = Operation::BatchCreateChannelMembership;
+        let members: Vec<&str> = members.iter().map(MemberArn::as_str).collect();
+        self.call(made(operation, target, &members, None), |channel| {
+            if channel.poison.iter().any(|poison| members.contains(&poison.as_str())) {
+                return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
+            }
+            let mut answer = BatchAnswer::default();
+            for member in members {
+                if channel.forgotten.iter().any(|forgotten| forgotten == member) {
+                    continue;
+                }
+                // Moderators of an elastic channel may be in several of its sub-channels.
+                let again = channel.elastic && channel.moderators.contains(member);
+                let spoiled = channel.refused.get_mut(member).filter(|(_, times)| *times > 0).map(|(code, times)| {
+                    *times -= 1;
+                    code.clone()
+                });
+                let code = match spoiled {
+                    Some(code) => Some(code),
+                    None if channel.bans.contains(member) => Some(Some("Forbidden".to_owned())),
+                    None if target.sub_channel.is_none() && channel.members.contains_key(member) && !again => {
+                        Some(Some("Conflict".to_owned()))
+                    }
+                    None => {
+                        channel.place(member, target.sub_channel.as_deref()).err().map(|code| Some(code.to_owned()))
+                    }
+                };
+                if let Some(code) = code {
+                    let message = Some("no".to_owned());
+                    answer.errors.push(MemberError { member: Some(member.to_owned()), code, message });
+                } else {
+                    channel.join(member, target.bearer.as_str(), self.clock.now());
+                    channel.members.insert(member.to_owned(), target.membership_type);
+                    answer.added.push(member.to_owned());
+                }
+            }
+            Ok(answer)
+        })
+    }
+
+    async fn describe(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
+        let operation = Operation::DescribeChannelMembership;
+        let member = member.as_str();
+        self.call(made(operation, target, &[member], None), |channel| {
+            if channel.describe_denied {
+                return Err(error(operation, CallErrorClass::AccessDenied, "AccessDenied"));
+            }
+            let kind = channel.members.get(member).filter(|_| channel.is_in(member, target.sub_channel.as_deref()));
+            Ok(kind.map(|&kind| Membership {
+                membership_type: Some(kind),
+                invited_by: Some(channel.invited_by.get(member).cloned().unwrap_or_else(|| user("somebody"))),
+                created: Some(channel.created.get(member).copied().unwrap_or(Timestamp::UNIX_EPOCH)),
+            }))
+        })
+    }
+
+    async fn delete(&self, target: &Target, removal: Removal) -> Result<(), CallError> {
+        assert_eq!(removal.channel(), &target.channel);
+        let member = removal.member().as_str();
+        self.call(made(Operation::DeleteChannelMembership, target, &[member], None), |channel| {
+            channel.remove(member, target.sub_channel.as_deref());
+            Ok(())
+        })
+    }
+
+    async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
+        self.call(made(Operation::DescribeChannel, target, &[], None), |channel| {
+            Ok(ChannelInfo { created_by: channel.creator.clone(), elastic: channel.elastic })
+        })
+    }
+
+    async fn moderators_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        let call = made(Operation::ListChannelModerators, target, &[], token);
+        self.call(call, |channel| Ok(page(channel.moderators.iter(), token)))
+    }
+
+    async fn bans_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        let call = made(Operation::ListChannelBans, target, &[], token);
+        self.call(call, |channel| Ok(page(channel.bans.iter(), token)))
+    }
+
+    async fn sub_channels_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
+        let operation = Operation::ListSubChannels;
+        self.call(made(operation, target, &[], token), |channel| {
+            if !channel.elastic {
+                return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
+            }
+            Ok(page(channel.sub_channels.keys(), token))
+        })
+    }
+}
