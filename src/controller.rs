@@ -1,10 +1,17 @@
-//! How does a resource live in a cluster? Watches, the reconcile entry, status and events.
+//! How does a resource live in a cluster? Watches, the reconcile entry, sources, status, events and the finalizer.
 
+pub mod store;
+
+#[cfg(test)]
+mod canned;
 mod changes;
+mod cluster;
+mod config_map;
 mod reconcile;
 mod slots;
-mod store;
+mod sources;
 mod watch;
 mod watched;
 
-pub use watch::{Scope, run};
+pub use cluster::{Cluster, Scope};
+pub use watch::run;

@@ -1,20 +1,24 @@
 //! `rollcall run`: how does the operator start and stop?
 
+mod removals;
+
 use std::collections::HashSet;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use jiff::Timestamp;
-use kube::Client as Cluster;
+use kube::Client as KubeClient;
 
+use self::removals::Removals;
 use super::Failure;
 use crate::api::Interval;
 use crate::chime::client::Client;
 use crate::chime::pace::{FixedRate, Pacer, Rates, Share};
 use crate::chime::sdk::{Options, Sdk};
-use crate::controller::{self, Scope};
+use crate::controller::{self, Cluster, Scope};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
 use crate::engine::settings::Settings;
@@ -41,6 +45,30 @@ pub(super) struct Args {
     /// Honour spec.chimeBearer.
     #[arg(long, env = "ROLLCALL_ALLOW_BEARER_OVERRIDE", value_parser = BoolishValueParser::new())]
     allow_bearer_override: bool,
+
+    /// Whether members may be removed: on, off, or a file that holds on or off and is read before each removal.
+    #[arg(long, env = "ROLLCALL_REMOVALS", value_name = "on|off|FILE", default_value = "on")]
+    removals: Removals,
+
+    /// Members removed in an hour at most, from all channels together; 0 = no limit.
+    #[arg(long, env = "ROLLCALL_MAX_REMOVALS_PER_HOUR", value_name = "MEMBERS", default_value_t = 0)]
+    max_removals_per_hour: u32,
+
+    /// Honour prune: Unlisted, which removes members that no resource declares. For an operator that sees every resource.
+    #[arg(long, env = "ROLLCALL_ALLOW_UNLISTED", value_parser = BoolishValueParser::new())]
+    allow_unlisted: bool,
+
+    /// A bearer of earlier days: whom it added, Rollcall added; repeatable.
+    #[arg(long, env = "ROLLCALL_FORMER_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = bearer)]
+    former_bearer: Vec<MemberArn>,
+
+    /// Change no channel: every resource is as with mode: Observe.
+    #[arg(long, env = "ROLLCALL_READ_ONLY", value_parser = BoolishValueParser::new())]
+    read_only: bool,
+
+    /// Whether ConfigMaps of spec.membersFrom are read and watched.
+    #[arg(long, env = "ROLLCALL_MEMBERS_FROM", value_name = "on|off", default_value = "on")]
+    members_from: Switch,
 
     /// Watch this namespace only; repeatable. Default: all.
     #[arg(long, env = "ROLLCALL_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = namespace)]
@@ -79,6 +107,12 @@ pub(super) struct Args {
     log_format: logs::Format,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     one_bearer_an_app_instance(&args.chime_bearer)?;
     logs::init(args.log_format).map_err(Failure::wrong_use)?;
@@ -98,6 +132,11 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         allow_bearer_override: args.allow_bearer_override,
         resync_interval: args.resync_interval.duration().max(args.min_resync_interval.duration()),
         min_resync_interval: args.min_resync_interval.duration(),
+        read_only: args.read_only,
+        removals: args.removals.switch(),
+        max_removals_per_hour: args.max_removals_per_hour,
+        allow_unlisted: args.allow_unlisted,
+        former_bearers: args.former_bearer.clone(),
         custom_endpoint: endpoint.clone(),
     };
     let rates = Rates {
@@ -116,26 +155,33 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         bearers = ?args.chime_bearer,
+        former_bearers = ?args.former_bearer,
         scope = ?scope,
+        read_only = args.read_only,
+        removals = %args.removals,
+        max_removals_per_hour = args.max_removals_per_hour,
+        allow_unlisted = args.allow_unlisted,
+        members_from = args.members_from == Switch::On,
         endpoint = endpoint.as_deref().unwrap_or("AWS"),
         "rollcall is running"
     );
     if args.chime_bearer.is_empty() && !args.allow_bearer_override {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
+    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On));
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP).await;
     };
     tokio::select! {
-        () = controller::run(cluster, scope, engine, stop.clone()) => tracing::info!("rollcall has stopped"),
+        () = controller::run(cluster, engine, stop.clone()) => tracing::info!("rollcall has stopped"),
         () = too_late => tracing::warn!("stopped with statuses unwritten: the API server did not take them in {} s", STOP.as_secs()),
     }
     Ok(())
 }
 
 /// A client of the cluster of `KUBECONFIG`, else of the one around us. Nothing is called yet.
-async fn cluster() -> Result<Cluster, Failure> {
+async fn cluster() -> Result<KubeClient, Failure> {
     let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
     let mut config = kube::Config::infer().await.map_err(|error| {
         let place = named.map_or_else(
@@ -148,7 +194,7 @@ async fn cluster() -> Result<Cluster, Failure> {
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    Cluster::try_from(config)
+    KubeClient::try_from(config)
         .map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
 }
 

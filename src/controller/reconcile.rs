@@ -4,32 +4,40 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::channel::mpsc;
+use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Reporter;
-use kube::{Client, ResourceExt as _};
-use tokio::sync::Semaphore;
+use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::slots::{Slot, Slots};
-use super::store::ClusterStore;
-use super::watched::Watched;
+use super::cluster::{CallFailure, Cluster};
+use super::config_map::Reading;
+use super::slots::{Slot, Slots, Standing};
+use super::sources::Sources;
+use super::store::{ClusterStore, Identity};
+use super::watched::{Watched, created, resource};
+use crate::api::ConfigMapKeyRef;
 use crate::chime::port::Service;
-use crate::engine::declaration::Declaration;
+use crate::engine::declaration::{Declaration, Source};
 use crate::engine::memory::Memory;
+use crate::engine::store::Wake;
 use crate::engine::{Engine, Next};
 
 /// After a panic an object rests this long, so that it cannot take the others' turn.
 const PANIC_REST: Duration = Duration::from_mins(1);
 
+/// When the API server does not say what the sources hold, it is asked again after this.
+const AWAY_REST: Duration = Duration::from_secs(5);
+
 /// What every reconcile needs.
 pub(super) struct Context<S> {
-    pub client: Client,
-    pub reporter: Reporter,
-    /// Turns to write to the API server.
-    pub writes: Arc<Semaphore>,
+    pub cluster: Arc<Cluster>,
     pub engine: Arc<Engine<S>>,
     pub slots: Arc<Slots>,
+    pub sources: Arc<Sources>,
+    /// What is sent here is due.
+    pub due: mpsc::UnboundedSender<ObjectRef<Watched>>,
     pub shutdown: CancellationToken,
 }
 
@@ -44,7 +52,7 @@ pub(super) fn reconcile<S: Service>(
     let cancel = context.shutdown.child_token();
     slot.begin(&object, cancel.clone());
     async move {
-        let resource = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+        let resource = resource(&object.metadata);
         let span = tracing::info_span!("pass", resource);
         // A task of its own, because the controller polls all that are under way whenever one of them moves.
         let next = tokio::spawn(pass(object, context, Arc::clone(&slot), cancel).instrument(span)).await;
@@ -69,100 +77,64 @@ async fn pass<S: Service>(
     slot: Arc<Slot>,
     cancel: CancellationToken,
 ) -> Next {
-    if object.metadata.deletion_timestamp.is_some() {
-        return Next::OnChange;
-    }
     let mut memory = slot.memory.lock().await;
-    let status = slot.status(&object);
+    let sources = match cancel.run_until_cancelled(sources(&object, &context)).await {
+        None | Some(Ok(None)) => return Next::AtOnce,
+        Some(Ok(Some(sources))) => sources,
+        Some(Err(failure)) => {
+            let seconds = AWAY_REST.as_secs();
+            tracing::warn!(error = %failure, "failed to read the sources of members; tried again in {seconds} s");
+            return Next::After(AWAY_REST);
+        }
+    };
+    let Standing { version, status, has_finalizer } = slot.standing(&object);
+    let identity = identity(&object);
+    let resource = resource(&object.metadata);
     let declaration = Declaration {
+        resource: &resource,
+        uid: &identity.uid,
+        created: created(&object.metadata),
         generation: object.metadata.generation.unwrap_or_default(),
-        spec: object.spec.0.as_ref().map_err(String::as_str),
+        version: &version,
+        spec: object.spec.value.as_ref().map_err(String::as_str),
+        unknown_field: object.spec.unknown_field.as_deref(),
+        sources: &sources,
         status: status.as_ref(),
         requested_at: object.requested_at(),
+        approved: object.approved(),
+        released: object.released(),
+        deleting_since: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        has_finalizer,
     };
-    let Context { client, reporter, writes, .. } = &*context;
-    let mut store = ClusterStore { client, reporter, writes, object: &object, slot: &slot };
-    context.engine.pass(&declaration, &mut memory, &mut store, &cancel).await
+    let (due, reference) = (context.due.clone(), ObjectRef::from_obj(&*object));
+    // Nobody receives any more when the process stops: then nothing is due.
+    let wake: Wake = Arc::new(move || drop(due.unbounded_send(reference.clone())));
+    let store = ClusterStore::new(Arc::clone(&context.cluster), identity.clone(), wake);
+    context.engine.pass(&declaration, &mut memory, &mut store.remembering(slot.clone()), &cancel).await
+}
+
+fn identity(object: &Watched) -> Identity {
+    Identity {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// What the sources of members hold; nothing if one changed while they were read. Fails when the API server is away.
+async fn sources<S>(object: &Watched, context: &Context<S>) -> Result<Option<Vec<Source>>, CallFailure> {
+    let Identity { namespace, uid, .. } = identity(object);
+    let references: Vec<&ConfigMapKeyRef> = object.references().collect();
+    let places = references.iter().map(|reference| (namespace.clone(), reference.name.clone())).collect();
+    context.sources.begin(&uid, &ObjectRef::from_obj(object), &places);
+    let wanted: Vec<_> = references.iter().map(|&reference| (&*namespace, reference)).collect();
+    let Reading { texts, versions } = context.cluster.read_keys(&wanted).await?;
+    if context.sources.end(&uid, &versions) {
+        return Ok(None);
+    }
+    let with_text = |(reference, text): (&ConfigMapKeyRef, _)| Source { reference: reference.clone(), text };
+    Ok(Some(references.into_iter().zip(texts).map(with_text).collect()))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU16;
-    use std::sync::Mutex;
-
-    use http::{Request, Response};
-    use jiff::Timestamp;
-    use kube::client::Body;
-
-    use super::*;
-    use crate::chime::client::Client as Chime;
-    use crate::chime::pace::{Pacer, Rates};
-    use crate::chime::port::{BatchAnswer, CallError, Membership, Page, Target};
-    use crate::engine::clock::Clock;
-    use crate::engine::settings::Settings;
-    use crate::membership::arn::MemberArn;
-
-    const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
-
-    /// A service with a defect of its own: it panics over one channel.
-    struct Defective;
-
-    impl Service for Defective {
-        async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-            Ok(Page::default())
-        }
-
-        async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
-            assert!(target.channel.id() != "cursed", "the test's own panic");
-            let added = members.iter().map(|member| member.as_str().to_owned()).collect();
-            Ok(BatchAnswer { added, errors: Vec::new() })
-        }
-
-        async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
-            Ok(None)
-        }
-    }
-
-    fn object(channel: &str) -> Arc<Watched> {
-        let spec = serde_json::json!({"channelArn": format!("{INSTANCE}/channel/{channel}"), "members": ["alice"]});
-        let metadata = serde_json::json!({"name": channel, "namespace": "n", "uid": channel, "generation": 1});
-        let object = serde_json::json!({"metadata": metadata, "spec": spec}).to_string();
-        Arc::new(serde_json::from_str(&object).unwrap())
-    }
-
-    #[tokio::test]
-    async fn an_object_over_which_a_pass_panics_rests_and_the_others_go_on() {
-        let paths = Arc::new(Mutex::new(Vec::new()));
-        let written = Arc::clone(&paths);
-        let server = tower::service_fn(move |request: Request<Body>| {
-            written.lock().unwrap().push(request.uri().path().to_owned());
-            let answer = Body::from(br#"{"metadata":{"resourceVersion":"1"}}"#.to_vec());
-            std::future::ready(Ok::<_, std::io::Error>(Response::new(answer)))
-        });
-        let client = Client::new(server, "n");
-        let shutdown = CancellationToken::new();
-        let settings = Settings {
-            bearers: vec![MemberArn::parse(&format!("{INSTANCE}/user/rollcall")).unwrap()],
-            allow_bearer_override: false,
-            resync_interval: Duration::from_hours(1),
-            min_resync_interval: Duration::from_secs(10),
-            custom_endpoint: None,
-        };
-        let chime = Chime::new(Arc::new(Defective), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
-        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
-        let context = Arc::new(Context {
-            client,
-            reporter: Reporter::from("test"),
-            writes: Arc::new(Semaphore::new(1)),
-            engine: Arc::new(Engine::new(chime, settings, clock, shutdown.clone())),
-            slots: Arc::default(),
-            shutdown,
-        });
-        assert_eq!(reconcile(object("cursed"), Arc::clone(&context)).await, Action::requeue(PANIC_REST));
-        reconcile(object("blessed"), Arc::clone(&context)).await;
-        assert_eq!(reconcile(object("cursed"), context).await, Action::requeue(PANIC_REST), "it is not stuck");
-        let statuses: Vec<String> =
-            paths.lock().unwrap().iter().filter(|path| path.ends_with("/status")).cloned().collect();
-        assert_eq!(statuses, ["/apis/rollcall.dev/v1alpha1/namespaces/n/channelmemberships/blessed/status"]);
-    }
-}
+mod tests;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::watched::{Trigger, Watched};
+use super::watched::{Shown, Trigger, Watched, number};
 use crate::api::ChannelMembershipStatus;
 use crate::engine::memory::Memory;
+use crate::engine::store::Version;
 
 /// Memory of all resources of one watch, by UID: one that is created anew under an old name begins with none.
 #[derive(Debug, Default)]
@@ -19,7 +20,28 @@ pub(super) struct Slot {
     /// Held by the pass under way; there is one at a time.
     pub memory: tokio::sync::Mutex<Memory>,
     running: Mutex<Option<(Trigger, CancellationToken)>>,
-    written: Mutex<Option<(u64, ChannelMembershipStatus)>>,
+    written: Mutex<Option<Written>>,
+    /// Whether our finalizer is on the resource, and not because we are just taking it off.
+    finalizer: Mutex<bool>,
+}
+
+/// What a write of ours left behind, for as long as the watch has not shown it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Written {
+    /// The version that the write made.
+    pub version: Version,
+    /// The status, where one was written.
+    pub status: Option<ChannelMembershipStatus>,
+    /// Whether our finalizer was on it then.
+    pub has_finalizer: bool,
+}
+
+/// A resource's metadata and status as they stand in the cluster, as far as is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Standing {
+    pub version: Version,
+    pub status: Option<ChannelMembershipStatus>,
+    pub has_finalizer: bool,
 }
 
 impl Slots {
@@ -29,23 +51,31 @@ impl Slots {
         Arc::clone(lock(&self.0).entry(uid).or_default())
     }
 
-    /// The watch shows a version of an object: a pass over an older one ends early, and a status it shows needs no memory.
-    pub fn applied(&self, uid: &str, version: u64, trigger: &Trigger) {
-        let Some(slot) = lock(&self.0).get(uid).cloned() else { return };
+    /// The watch shows an object: a pass over an older one ends early, and a status it shows needs no memory. Gives whether
+    /// somebody else took our finalizer off; that we did so ourselves is no news.
+    pub fn applied(&self, shown: &Shown) -> bool {
+        let Some(slot) = lock(&self.0).get(&shown.uid).cloned() else { return false };
+        let taken_off = std::mem::replace(&mut *lock(&slot.finalizer), shown.has_finalizer) && !shown.has_finalizer;
         if let Some((running, cancel)) = &*lock(&slot.running)
-            && running != trigger
+            && (taken_off || *running != shown.trigger)
         {
             cancel.cancel();
         }
-        lock(&slot.written).take_if(|(written, _)| *written <= version);
+        lock(&slot.written).take_if(|written| number(&written.version.0) <= shown.version);
+        taken_off
+    }
+
+    /// Something that a resource depends on has changed: the pass under way ends early.
+    pub fn outdated(&self, uid: &str) {
+        if let Some(slot) = lock(&self.0).get(uid).cloned() {
+            slot.cancel();
+        }
     }
 
     /// An object is gone, and so is memory of it.
     pub fn gone(&self, uid: &str) {
-        if let Some(slot) = lock(&self.0).remove(uid)
-            && let Some((_, cancel)) = &*lock(&slot.running)
-        {
-            cancel.cancel();
+        if let Some(slot) = lock(&self.0).remove(uid) {
+            slot.cancel();
         }
     }
 }
@@ -53,6 +83,7 @@ impl Slots {
 impl Slot {
     /// A pass begins; the token tells it when it is out of date.
     pub fn begin(&self, object: &Watched, cancel: CancellationToken) {
+        *lock(&self.finalizer) |= object.has_finalizer();
         *lock(&self.running) = Some((object.trigger(), cancel));
     }
 
@@ -61,17 +92,38 @@ impl Slot {
         *lock(&self.running) = None;
     }
 
-    /// Remembers a status until the watch has shown it.
-    pub fn wrote(&self, version: u64, status: ChannelMembershipStatus) {
-        *lock(&self.written) = Some((version, status));
+    fn cancel(&self) {
+        if let Some((_, cancel)) = &*lock(&self.running) {
+            cancel.cancel();
+        }
     }
 
-    /// The status that stands in the cluster: the watch's, or ours where the watch lags behind.
-    pub fn status(&self, object: &Watched) -> Option<ChannelMembershipStatus> {
+    /// We are about to take our finalizer off.
+    pub fn takes_finalizer_off(&self) {
+        *lock(&self.finalizer) = false;
+    }
+
+    /// Remembers a write until the watch has shown it. One of something else than the status leaves the status as it was.
+    pub fn wrote(&self, write: Written) {
+        let mut written = lock(&self.written);
+        let status = write.status.or_else(|| written.take().and_then(|before| before.status));
+        *written = Some(Written { status, ..write });
+    }
+
+    /// What stands in the cluster: the watch's, or ours where the watch lags behind.
+    pub fn standing(&self, object: &Watched) -> Standing {
         let written = lock(&self.written);
         match &*written {
-            Some((version, status)) if *version > object.version() => Some(status.clone()),
-            _ => object.status().cloned(),
+            Some(Written { version, status, has_finalizer }) if number(&version.0) > object.version() => Standing {
+                version: version.clone(),
+                status: status.as_ref().or_else(|| object.status()).cloned(),
+                has_finalizer: *has_finalizer,
+            },
+            _ => Standing {
+                version: Version(object.metadata.resource_version.clone().unwrap_or_default()),
+                status: object.status().cloned(),
+                has_finalizer: object.has_finalizer(),
+            },
         }
     }
 }
@@ -86,21 +138,50 @@ mod tests {
     use super::*;
 
     fn object(version: u64, generation: i64) -> Watched {
-        let metadata =
-            serde_json::json!({"uid": "u", "generation": generation, "resourceVersion": version.to_string()});
+        with_finalizers(version, generation, &[])
+    }
+
+    fn with_finalizers(version: u64, generation: i64, finalizers: &[&str]) -> Watched {
+        let metadata = serde_json::json!({
+            "uid": "u", "generation": generation, "resourceVersion": version.to_string(), "finalizers": finalizers,
+        });
         let status = serde_json::json!({"observedGeneration": version});
         serde_json::from_str(&serde_json::json!({"metadata": metadata, "status": status}).to_string()).unwrap()
+    }
+
+    fn written(version: u64, observed: Option<i64>, has_finalizer: bool) -> Written {
+        let status = observed
+            .map(|it| ChannelMembershipStatus { observed_generation: Some(it), ..ChannelMembershipStatus::default() });
+        Written { version: Version(version.to_string()), status, has_finalizer }
+    }
+
+    fn observed(standing: &Standing) -> Option<i64> {
+        standing.status.as_ref().unwrap().observed_generation
     }
 
     #[test]
     fn a_status_of_ours_stands_until_the_watch_has_shown_it() {
         let (slots, old) = (Slots::default(), object(4, 1));
         let slot = slots.of(&old);
-        slot.wrote(5, ChannelMembershipStatus { observed_generation: Some(55), ..ChannelMembershipStatus::default() });
-        slots.applied("u", 4, &old.trigger());
-        assert_eq!(slot.status(&old).unwrap().observed_generation, Some(55), "the watch lags behind");
-        slots.applied("u", 5, &old.trigger());
-        assert_eq!(slot.status(&object(6, 1)).unwrap().observed_generation, Some(6), "somebody else wrote since");
+        slot.wrote(written(5, Some(55), false));
+        slots.applied(&old.shown());
+        let standing = slot.standing(&old);
+        assert_eq!((observed(&standing), &*standing.version.0), (Some(55), "5"), "the watch lags behind");
+        slots.applied(&object(5, 1).shown());
+        let standing = slot.standing(&object(6, 1));
+        assert_eq!((observed(&standing), &*standing.version.0), (Some(6), "6"), "somebody else wrote since");
+    }
+
+    #[test]
+    fn a_finalizer_of_ours_stands_with_the_status_written_before_it() {
+        let (slots, old) = (Slots::default(), object(4, 1));
+        let slot = slots.of(&old);
+        slot.wrote(written(5, None, true));
+        assert_eq!((observed(&slot.standing(&old)), slot.standing(&old).has_finalizer), (Some(4), true));
+        slot.wrote(written(6, Some(66), true));
+        slot.wrote(written(7, None, false));
+        let standing = slot.standing(&old);
+        assert_eq!((observed(&standing), standing.has_finalizer, &*standing.version.0), (Some(66), false, "7"));
     }
 
     #[test]
@@ -108,9 +189,26 @@ mod tests {
         let (slots, first) = (Slots::default(), object(4, 1));
         let cancel = CancellationToken::new();
         slots.of(&first).begin(&first, cancel.clone());
-        slots.applied("u", 5, &object(5, 1).trigger());
+        slots.applied(&object(5, 1).shown());
         assert!(!cancel.is_cancelled());
-        slots.applied("u", 6, &object(6, 2).trigger());
+        slots.applied(&object(6, 2).shown());
+        assert!(cancel.is_cancelled());
+    }
+
+    #[test]
+    fn that_somebody_takes_our_finalizer_off_is_news_and_that_we_do_is_none() {
+        const OURS: &[&str] = &[crate::api::FINALIZER];
+        let (slots, first) = (Slots::default(), object(4, 1));
+        let slot = slots.of(&first);
+        let cancel = CancellationToken::new();
+        slot.begin(&first, cancel.clone());
+        assert!(!slots.applied(&with_finalizers(5, 1, OURS).shown()), "we put it on");
+        assert!(!cancel.is_cancelled());
+        slot.takes_finalizer_off();
+        assert!(!slots.applied(&object(6, 1).shown()), "we take it off");
+        assert!(!cancel.is_cancelled());
+        assert!(!slots.applied(&with_finalizers(7, 1, OURS).shown()));
+        assert!(slots.applied(&object(8, 1).shown()), "somebody else takes it off");
         assert!(cancel.is_cancelled());
     }
 }

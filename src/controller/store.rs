@@ -1,28 +1,22 @@
-//! How are a resource's status and events written to the API server?
+//! How is a resource written to the API server, and how are all of its channel read?
 
-use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event as Record, EventType, Recorder, Reporter};
-use kube::{Client, Resource as _, ResourceExt as _};
-use serde::Deserialize;
-use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio::time::error::Elapsed;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, PartialObjectMeta};
+use kube::runtime::events::{Event as Record, EventType, Recorder};
+use kube::{Api, Resource as _};
+use serde_json::{Value, json};
 
-use super::slots::Slot;
-use super::watched::Watched;
-use crate::api::{ChannelMembership, ChannelMembershipStatus};
-use crate::engine::store::{Event, Store, StoreError};
-
-/// Every call of the API server ends within this; the client has no deadline of its own.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// How many writes of a process are under way at once: each has a connection of its own, with its TLS session, and the API
-/// server works them off no faster when it is asked for a thousand at a time.
-pub(super) const WRITES_AT_ONCE: usize = 8;
+use super::cluster::{CallFailure, Cluster, PAGE};
+use super::slots::{Slot, Written};
+use super::watched::{Declared, has_finalizer, number};
+use crate::api::{ChannelMembership, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER};
+use crate::engine::declaration::{Snapshot, Source};
+use crate::engine::store::{Event, Store, StoreError, Version, Wake};
+use crate::membership::arn::ChannelArn;
 
 /// The longest note of an event, in bytes (Event v1 API).
 const MAX_NOTE_BYTES: usize = 1024;
@@ -30,69 +24,173 @@ const MAX_NOTE_BYTES: usize = 1024;
 /// Answers with as little as possible: a status write would otherwise send back all the members.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+/// Which resource is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its `metadata.uid`: another of the same name is not meant.
+    pub uid: String,
+}
+
 /// One resource in the cluster.
-pub(super) struct ClusterStore<'a> {
-    pub client: &'a Client,
-    pub reporter: &'a Reporter,
-    pub writes: &'a Semaphore,
-    pub object: &'a Watched,
-    pub slot: &'a Slot,
+pub struct ClusterStore {
+    cluster: Arc<Cluster>,
+    identity: Identity,
+    wake: Wake,
+    slot: Arc<Slot>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    metadata: AnswerMetadata,
-}
+impl ClusterStore {
+    /// A store of the resource; `wake` is what others of its channel have it looked at again by.
+    pub fn new(cluster: Arc<Cluster>, identity: Identity, wake: Wake) -> Self {
+        Self { cluster, identity, wake, slot: Arc::default() }
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnswerMetadata {
-    resource_version: Option<String>,
-}
-
-impl ClusterStore<'_> {
-    /// Makes a call when it is its turn. Only then is its future made, which is large: thousands may wait.
-    async fn in_turn<F: Future>(&self, call: impl FnOnce() -> F) -> Result<F::Output, Elapsed> {
-        // Refused only by a semaphore that was closed, and this one never is.
-        let _turn = self.writes.acquire().await;
-        tokio::time::timeout(DEADLINE, Box::pin(call())).await
+    /// It remembers what it wrote here.
+    pub(super) fn remembering(self, slot: Arc<Slot>) -> Self {
+        Self { slot, ..self }
     }
 
     fn reference(&self) -> ObjectReference {
-        ObjectReference { resource_version: None, ..self.object.object_ref(&()) }
+        ObjectReference {
+            api_version: Some(ChannelMembership::api_version(&()).into_owned()),
+            kind: Some(ChannelMembership::kind(&()).into_owned()),
+            namespace: Some(self.identity.namespace.clone()),
+            name: Some(self.identity.name.clone()),
+            uid: Some(self.identity.uid.clone()),
+            ..ObjectReference::default()
+        }
     }
 
-    /// A JSON patch that replaces the status as a whole, of this very object and of no other of its name.
-    fn patch(&self, status: &ChannelMembershipStatus) -> Result<Request<Vec<u8>>, StoreError> {
+    /// Changes this very object and no other of its name, with `basis` only in that version, and gives its metadata.
+    ///
+    /// A test of the UID that fails is answered 422 without the object's name. The version is replaced by what it should be
+    /// and not tested: the API server then compares it and answers 409, which tells the two apart (tried with Kubernetes
+    /// 1.36; the test comes first, so an object of another UID is never taken for one in another version).
+    async fn patch(&self, subresource: &str, basis: Option<&Version>, change: Value) -> Result<ObjectMeta, StoreError> {
+        let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": self.identity.uid})];
+        if let Some(Version(version)) = basis {
+            // The API server takes an empty one, or 0, for any.
+            if number(version) == 0 {
+                return Err(StoreError::Conflict);
+            }
+            patch.push(json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
+        }
+        patch.push(change);
         let refused = |error: &dyn std::error::Error| StoreError::Refused(error.to_string());
-        let patch = json!([
-            {"op": "test", "path": "/metadata/uid", "value": self.object.metadata.uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]);
-        let namespace = self.object.namespace();
-        let url = ChannelMembership::url_path(&(), namespace.as_deref());
-        Request::builder()
+        let Identity { namespace, name, .. } = &self.identity;
+        let url = ChannelMembership::url_path(&(), Some(namespace));
+        let request = Request::builder()
             .method(Method::PATCH)
-            .uri(format!("{url}/{}/status?fieldManager=rollcall", self.object.name_any()))
+            .uri(format!("{url}/{name}{subresource}?fieldManager=rollcall"))
             .header(header::ACCEPT, METADATA_ONLY)
             .header(header::CONTENT_TYPE, "application/json-patch+json")
             .body(serde_json::to_vec(&patch).map_err(|error| refused(&error))?)
-            .map_err(|error| refused(&error))
+            .map_err(|error| refused(&error))?;
+        let call = || self.cluster.client.request::<PartialObjectMeta<ChannelMembership>>(request);
+        let answer = self.cluster.in_turn(call).await.map_err(|failure| failure.about_resource(basis.is_some()))?;
+        Ok(answer.metadata)
+    }
+
+    /// The metadata as it is now, of this UID.
+    ///
+    /// By a list, for which an operator has the right anyway.
+    async fn metadata(&self) -> Result<ObjectMeta, StoreError> {
+        let Identity { namespace, name, uid } = &self.identity;
+        let api: Api<ChannelMembership> = Api::namespaced(self.cluster.client.clone(), namespace);
+        let this = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = self.cluster.in_turn(|| api.list_metadata(&this)).await;
+        let found = found.map_err(|failure| failure.about_resource(true))?;
+        let this = found.items.into_iter().map(|object| object.metadata).find(|it| it.uid.as_ref() == Some(uid));
+        this.ok_or(StoreError::Gone)
+    }
+
+    /// See [`Store::set_finalizer`].
+    async fn change_finalizer(&self, present: bool, basis: &Version) -> Result<Version, StoreError> {
+        let before = self.metadata().await?;
+        if before.resource_version.as_ref() != Some(&basis.0) {
+            return Err(StoreError::Conflict);
+        }
+        if has_finalizer(&before) == present {
+            return Ok(basis.clone());
+        }
+        let mut finalizers = before.finalizers.unwrap_or_default();
+        if present {
+            finalizers.push(FINALIZER.to_owned());
+        } else {
+            finalizers.retain(|finalizer| finalizer != FINALIZER);
+            self.slot.takes_finalizer_off();
+        }
+        let change = json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers});
+        let after = self.patch("", Some(basis), change).await?;
+        Ok(self.wrote(&after, None))
+    }
+
+    fn wrote(&self, after: &ObjectMeta, status: Option<ChannelMembershipStatus>) -> Version {
+        let version = Version(after.resource_version.clone().unwrap_or_default());
+        self.slot.wrote(Written { version: version.clone(), status, has_finalizer: has_finalizer(after) });
+        version
+    }
+
+    /// All resources of the channel that one API shows.
+    async fn list(&self, api: &Api<Declared>, channel: &ChannelArn) -> Result<Vec<Declared>, CallFailure> {
+        // Without a version: what the store holds now, and no cache.
+        let mut page = ListParams::default().fields(&format!("spec.channelArn={}", channel.as_str())).limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let list = self.cluster.in_turn(|| api.list(&page)).await?;
+            found.extend(list.items);
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(found),
+            }
+        }
     }
 }
 
-impl Store for ClusterStore<'_> {
-    async fn write_status(&mut self, status: &ChannelMembershipStatus) -> Result<(), StoreError> {
-        let patch = self.patch(status)?;
-        let answer = match self.in_turn(|| self.client.request::<Answer>(patch)).await {
-            Err(_) => return Err(StoreError::Unavailable(format!("no answer within {} s", DEADLINE.as_secs()))),
-            Ok(Err(error)) => return Err(store_error(&error)),
-            Ok(Ok(answer)) => answer,
+impl Store for ClusterStore {
+    async fn write_status(
+        &mut self,
+        status: &ChannelMembershipStatus,
+        basis: Option<&Version>,
+    ) -> Result<Version, StoreError> {
+        let change = json!({"op": "add", "path": "/status", "value": status});
+        let after = self.patch("/status", basis, change).await?;
+        Ok(self.wrote(&after, Some(status.clone())))
+    }
+
+    async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
+        match self.change_finalizer(present, basis).await {
+            // Nothing is left that it could be on.
+            Err(StoreError::Gone) if !present => Ok(basis.clone()),
+            result => result,
+        }
+    }
+
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+        let unread = |failure: CallFailure| match failure.about_resource(true) {
+            // A list of resources is never gone: the kind is.
+            StoreError::Gone | StoreError::Conflict => StoreError::Unavailable(failure.to_string()),
+            error => error,
         };
-        let version = answer.metadata.resource_version.and_then(|version| version.parse().ok());
-        self.slot.wrote(version.unwrap_or_default(), status.clone());
-        Ok(())
+        let mut found = Vec::new();
+        for api in self.cluster.apis() {
+            found.extend(self.list(&api, channel).await.map_err(unread)?);
+        }
+        let mut wanted: Vec<(&str, &ConfigMapKeyRef)> = Vec::new();
+        for object in &found {
+            wanted.extend(object.references().map(|reference| (object.namespace(), reference)));
+        }
+        let mut texts = self.cluster.read_keys(&wanted).await.map_err(unread)?.texts.into_iter();
+        let snapshot = |object: Declared| {
+            let references: Vec<ConfigMapKeyRef> = object.references().cloned().collect();
+            let sources = references.into_iter().zip(&mut texts).map(|(reference, text)| Source { reference, text });
+            object.snapshot(sources.collect())
+        };
+        Ok(found.into_iter().map(snapshot).collect())
     }
 
     async fn publish(&mut self, event: Event) {
@@ -106,30 +204,14 @@ impl Store for ClusterStore<'_> {
         let reference = self.reference();
         // One for each event: a recorder keeps all of the last six minutes, looks through them at each, and would say the
         // same again in the words of the first.
-        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
-        match self.in_turn(|| recorder.publish(&record, &reference)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "failed to publish an event"),
-            Err(_) => tracing::warn!("failed to publish an event: no answer within {} s", DEADLINE.as_secs()),
+        let recorder = Recorder::new(self.cluster.client.clone(), self.cluster.reporter.clone());
+        if let Err(error) = self.cluster.in_turn(|| recorder.publish(&record, &reference)).await {
+            tracing::warn!(%error, "failed to publish an event");
         }
     }
-}
 
-fn store_error(error: &kube::Error) -> StoreError {
-    let kube::Error::Api(status) = error else { return StoreError::Unavailable(error.to_string()) };
-    match StatusCode::from_u16(status.code) {
-        Ok(StatusCode::NOT_FOUND) => StoreError::Gone,
-        // The patch's test of the UID failed: another object has this name now. A status that is not valid names its object.
-        Ok(StatusCode::UNPROCESSABLE_ENTITY)
-            if status.details.as_ref().is_none_or(|details| details.name.is_empty()) =>
-        {
-            StoreError::Gone
-        }
-        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT) => {
-            StoreError::Unavailable(error.to_string())
-        }
-        Ok(code) if code.is_client_error() => StoreError::Refused(error.to_string()),
-        _ => StoreError::Unavailable(error.to_string()),
+    fn wake(&self) -> Wake {
+        Arc::clone(&self.wake)
     }
 }
 
@@ -137,3 +219,6 @@ fn cut(mut note: String) -> String {
     note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
     note
 }
+
+#[cfg(test)]
+mod tests;

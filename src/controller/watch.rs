@@ -1,74 +1,77 @@
 //! Which resources are watched, and how does a change of one start a pass?
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures::channel::mpsc;
+use futures::stream::BoxStream;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config, applier};
-use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
+use super::cluster::{Cluster, PAGE};
 use super::reconcile::{Context, reconcile};
 use super::slots::Slots;
-use super::store::WRITES_AT_ONCE;
+use super::sources::Sources;
 use super::watched::Watched;
 use crate::chime::port::Service;
 use crate::engine::Engine;
 
-/// How many objects the API server sends in one page of the first list: a page of large ones stays at some megabytes.
-const PAGE: u32 = 100;
-
 /// A watch is begun again after so long, so that one which died without a word is missed for a minute and not for five.
 const WATCH_SECONDS: u32 = 60;
 
-/// Which namespaces are watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All of the cluster.
-    Cluster,
-    /// These.
-    Namespaces(Vec<String>),
-}
+/// What has to be granted for the watch of resources.
+const RESOURCES: &str =
+    "grant list and watch on channelmemberships.rollcall.dev, in all namespaces or those of --watch-namespace";
+
+/// What has to be granted for the watch of ConfigMaps.
+const CONFIG_MAPS: &str = "until you grant get, list and watch on configmaps, in all namespaces or those of \
+                           --watch-namespace, an edit of one is seen at the next resync only; --members-from=off needs no right on them";
+
+/// Both watches of a part of the cluster.
+type Watches = (Api<Watched>, Api<PartialObjectMeta<ConfigMap>>);
 
 /// Carries out all resources in scope until `shutdown` is cancelled; then passes under way end, what they did is recorded,
 /// and it returns.
-pub async fn run<S: Service>(client: Client, scope: Scope, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
-    let reporter = Reporter::from("rollcall");
-    let writes = Arc::new(Semaphore::new(WRITES_AT_ONCE));
-    let apis = match scope {
-        Scope::Cluster => vec![Api::all(client.clone())],
-        // One named twice would be carried out twice.
-        Scope::Namespaces(names) => names
-            .iter()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect(),
-    };
-    future::join_all(apis.into_iter().map(|api| {
+pub async fn run<S: Service>(cluster: Arc<Cluster>, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
+    let all = |client: Client| (Api::all(client.clone()), Api::all(client));
+    let one = |client: Client, name: &str| (Api::namespaced(client.clone(), name), Api::namespaced(client, name));
+    let parts = cluster.each(all, one).into_iter().map(|watches| {
+        let (due, dues) = mpsc::unbounded();
         let context = Context {
-            client: client.clone(),
-            reporter: reporter.clone(),
-            writes: Arc::clone(&writes),
+            cluster: Arc::clone(&cluster),
             engine: Arc::clone(&engine),
             slots: Arc::default(),
+            sources: Arc::default(),
+            due,
             shutdown: shutdown.clone(),
         };
-        carry_out(api, Arc::new(context))
-    }))
-    .await;
+        carry_out(watches, Arc::new(context), dues)
+    });
+    future::join_all(parts).await;
 }
 
-async fn carry_out<S: Service>(api: Api<Watched>, context: Arc<Context<S>>) {
+async fn carry_out<S: Service>(
+    (resources, config_maps): Watches,
+    context: Arc<Context<S>>,
+    dues: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
+) {
     let (reader, writer) = reflector::store();
-    let changes =
-        changes(api, writer, Arc::clone(&context.slots)).take_until(context.shutdown.clone().cancelled_owned());
+    let changes = changes(resources, writer, Changes::new(Arc::clone(&context.slots), Arc::clone(&context.sources)));
+    let edits: BoxStream<'static, _> = if context.cluster.reads_sources {
+        edits(config_maps, Arc::clone(&context.slots), Arc::clone(&context.sources)).boxed()
+    } else {
+        stream::empty().boxed()
+    };
+    let due = stream::select(changes, stream::select(edits, dues))
+        .map(Ok::<_, Infallible>)
+        .take_until(context.shutdown.clone().cancelled_owned());
     let reconcile = |object, context| reconcile(object, context).map(Ok::<_, Infallible>).boxed();
     // Passes wait for the pacer, which knows their urgency, and not for each other: hence no limit here.
     let passes = applier(
@@ -76,7 +79,7 @@ async fn carry_out<S: Service>(api: Api<Watched>, context: Arc<Context<S>>) {
         |_, never: &Infallible, _| match *never {},
         Arc::clone(&context),
         reader,
-        changes,
+        due,
         Config::default(),
     );
     passes.for_each(|_| future::ready(())).await;
@@ -86,31 +89,50 @@ async fn carry_out<S: Service>(api: Api<Watched>, context: Arc<Context<S>>) {
 fn changes(
     api: Api<Watched>,
     writer: reflector::store::Writer<Watched>,
-    slots: Arc<Slots>,
-) -> impl Stream<Item = Result<ObjectRef<Watched>, Infallible>> + Send {
-    let mut changes = Changes::new(slots);
-    watcher(api, watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS))
+    mut changes: Changes,
+) -> impl Stream<Item = ObjectRef<Watched>> + Send {
+    watcher(api, config())
         .default_backoff()
         .reflect(writer)
-        .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error)))
+        .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error, RESOURCES)))
         .filter_map(|event| future::ready(event.ok()))
         .flat_map(move |event| stream::iter(changes.of(event)))
-        .map(Ok)
+}
+
+/// Objects over which a pass is due because a ConfigMap changed; the passes under way over them end early.
+fn edits(
+    api: Api<PartialObjectMeta<ConfigMap>>,
+    slots: Arc<Slots>,
+    sources: Arc<Sources>,
+) -> impl Stream<Item = ObjectRef<Watched>> + Send {
+    watcher(api, config())
+        .default_backoff()
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the watch of ConfigMaps failed and is begun again{}", hint(error, CONFIG_MAPS));
+        })
+        .filter_map(|event| future::ready(event.ok()))
+        .flat_map(move |event| stream::iter(sources.changed(&event)))
+        .map(move |outdated| {
+            slots.outdated(&outdated.uid);
+            outdated.object
+        })
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS)
 }
 
 /// What to do about a watch that cannot begin.
-fn hint(error: &watcher::Error) -> &'static str {
+fn hint(error: &watcher::Error, grant: &str) -> String {
     let (watcher::Error::InitialListFailed(kube::Error::Api(status))
     | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
     else {
-        return "";
+        return String::new();
     };
     match status.code {
-        404 => ": the cluster does not know the kind; apply crds/",
-        401 => ": the cluster does not know who we are; check KUBECONFIG or the service account",
-        403 => {
-            ": grant list and watch on channelmemberships.rollcall.dev, in all namespaces or those of --watch-namespace"
-        }
-        _ => "",
+        404 => ": the cluster does not know the kind; apply crds/".to_owned(),
+        401 => ": the cluster does not know who we are; check KUBECONFIG or the service account".to_owned(),
+        403 => format!(": {grant}"),
+        _ => String::new(),
     }
 }

@@ -1,0 +1,231 @@
+//! What does a ConfigMap hold?
+
+use std::collections::{BTreeMap, HashMap};
+
+use http::{Request, StatusCode};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Resource as _;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::cluster::{CallFailure, Cluster};
+use super::watched::number;
+use crate::api::ConfigMapKeyRef;
+use crate::engine::declaration::SourceText;
+
+/// The most that a ConfigMap holds (Kubernetes, ConfigMap: "cannot exceed 1 MiB").
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// The longest name of a ConfigMap (Kubernetes, object names: DNS subdomain).
+const MAX_NAME_BYTES: usize = 253;
+
+/// Where a ConfigMap is: namespace and name.
+pub(super) type Place = (String, String);
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// The text of each key that was asked for, in the order asked.
+    pub texts: Vec<SourceText>,
+    /// The version that each ConfigMap was read in; `None` for one that is not there or cannot be read.
+    pub versions: HashMap<Place, Option<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Contents {
+    metadata: Metadata,
+    #[serde(default)]
+    data: Option<HashMap<String, String>>,
+    #[serde(default)]
+    #[expect(clippy::zero_sized_map_values, reason = "JSON has maps and no sets")]
+    binary_data: Option<HashMap<String, IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    resource_version: String,
+}
+
+impl Cluster {
+    /// Reads keys of ConfigMaps, each given with its namespace; each ConfigMap once, as it is now. Fails when the API server
+    /// is away.
+    pub(super) async fn read_keys(&self, wanted: &[(&str, &ConfigMapKeyRef)]) -> Result<Reading, CallFailure> {
+        if !self.reads_sources {
+            let off = "the operator reads no ConfigMaps: it runs with --members-from=off".to_owned();
+            let texts = vec![SourceText::Unreadable(off); wanted.len()];
+            return Ok(Reading { texts, ..Reading::default() });
+        }
+        let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+        for (index, (namespace, reference)) in wanted.iter().enumerate() {
+            places.entry((namespace, &reference.name)).or_default().push(index);
+        }
+        let mut texts = vec![SourceText::Absent(String::new()); wanted.len()];
+        let mut versions = HashMap::new();
+        for ((namespace, name), indices) in places {
+            let contents = self.read_config_map(namespace, name).await?;
+            for index in indices {
+                texts[index] = match &contents {
+                    Ok(contents) => text(contents.as_ref(), wanted[index].1),
+                    Err(why) => SourceText::Unreadable(why.clone()),
+                };
+            }
+            // One that may not be read is as one that is not there: when a watch shows it, it is worth another try.
+            let version = contents.ok().flatten().map(|contents| number(&contents.metadata.resource_version));
+            versions.insert((namespace.to_owned(), name.to_owned()), version);
+        }
+        Ok(Reading { texts, versions })
+    }
+
+    /// The ConfigMap, or none, or why it cannot be read.
+    async fn read_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Result<Option<Contents>, String>, CallFailure> {
+        // It becomes part of a path: nothing but a name may.
+        if !is_name(name) {
+            return Ok(Err(format!("{name:?} is no name of a ConfigMap")));
+        }
+        let path = format!("{}/{name}", ConfigMap::url_path(&(), Some(namespace)));
+        let request = match Request::get(path).body(Vec::new()) {
+            Ok(request) => request,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let failure = match self.in_turn(|| self.client.request::<Contents>(request)).await {
+            Ok(contents) => return Ok(Ok(Some(contents))),
+            Err(failure) => failure,
+        };
+        match failure.code() {
+            Some(StatusCode::NOT_FOUND) => Ok(Ok(None)),
+            Some(StatusCode::FORBIDDEN) => Ok(Err(format!(
+                "ConfigMap {name}: the operator may not read it; grant it get, list and watch on configmaps in namespace \
+                 {namespace}"
+            ))),
+            Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::UNAUTHORIZED) => {
+                Err(failure)
+            }
+            Some(code) if code.is_client_error() => Ok(Err(format!("ConfigMap {name}: {failure}"))),
+            _ => Err(failure),
+        }
+    }
+}
+
+fn text(contents: Option<&Contents>, reference: &ConfigMapKeyRef) -> SourceText {
+    let ConfigMapKeyRef { name, key, .. } = reference;
+    let Some(contents) = contents else { return SourceText::Absent(format!("ConfigMap {name} is not there")) };
+    if let Some(text) = contents.data.as_ref().and_then(|data| data.get(key)) {
+        return if text.len() > MAX_TEXT_BYTES {
+            SourceText::Unreadable(format!("ConfigMap {name}: the text of {key} is longer than a ConfigMap can be"))
+        } else {
+            SourceText::Read(text.clone())
+        };
+    }
+    if contents.binary_data.as_ref().is_some_and(|data| data.contains_key(key)) {
+        return SourceText::Unreadable(format!("ConfigMap {name}: {key} is in binaryData and no text: put it in data"));
+    }
+    SourceText::Absent(format!("ConfigMap {name} has no key {key}"))
+}
+
+/// Whether this can be the name of a ConfigMap: a DNS subdomain (Kubernetes, object names).
+fn is_name(name: &str) -> bool {
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let label = |label: &str| {
+        label.bytes().all(|b| alphanumeric(b) || b == b'-')
+            && label.bytes().next().is_some_and(alphanumeric)
+            && label.bytes().next_back().is_some_and(alphanumeric)
+    };
+    name.len() <= MAX_NAME_BYTES && name.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::controller::Scope;
+    use crate::controller::canned::{self, lines, refusal};
+
+    /// A cluster whose API server gives this answer to all.
+    fn cluster(status: u16, body: Value, reads_sources: bool) -> (Arc<Cluster>, canned::Calls) {
+        canned::cluster(Scope::Cluster, reads_sources, move |_| (status, body.clone()))
+    }
+
+    fn refusing(code: u16) -> Arc<Cluster> {
+        canned::cluster(Scope::Cluster, true, move |_| refusal(code, None)).0
+    }
+
+    fn key(name: &str, key: &str) -> ConfigMapKeyRef {
+        ConfigMapKeyRef { name: name.to_owned(), key: key.to_owned(), optional: false }
+    }
+
+    async fn one(cluster: &Cluster, reference: &ConfigMapKeyRef) -> SourceText {
+        cluster.read_keys(&[("n", reference)]).await.unwrap().texts.remove(0)
+    }
+
+    #[tokio::test]
+    async fn several_keys_of_a_config_map_are_read_at_once_and_given_in_their_order() {
+        let body = json!({"metadata": {"resourceVersion": "7"}, "data": {"a": "alice", "b": "bob"}});
+        let (cluster, asked) = cluster(200, body, true);
+        let (a, other, b) = (key("on-call", "a"), key("other", "a"), key("on-call", "b"));
+        let reading = cluster.read_keys(&[("n", &b), ("n", &other), ("n", &a), ("n", &b)]).await.unwrap();
+        let text = |text: &str| SourceText::Read(text.to_owned());
+        assert_eq!(reading.texts, [text("bob"), text("alice"), text("alice"), text("bob")]);
+        assert_eq!(
+            lines(&asked),
+            ["GET /api/v1/namespaces/n/configmaps/on-call", "GET /api/v1/namespaces/n/configmaps/other"]
+        );
+        assert_eq!(reading.versions[&("n".to_owned(), "on-call".to_owned())], Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_from_what_cannot_be_read() {
+        let body = json!({"metadata": {}, "binaryData": {"key": "AA=="}});
+        let (there, _) = cluster(200, body, true);
+        let told = |text: SourceText| match text {
+            SourceText::Read(text) => panic!("read {text}"),
+            SourceText::Absent(why) => ("absent", why),
+            SourceText::Unreadable(why) => ("unreadable", why),
+        };
+        let absent = told(one(&there, &key("on-call", "x")).await);
+        assert_eq!(absent, ("absent", "ConfigMap on-call has no key x".to_owned()));
+        let (kind, why) = told(one(&there, &key("on-call", "key")).await);
+        assert_eq!((kind, why.contains("binaryData")), ("unreadable", true), "{why}");
+        let gone = told(one(&refusing(404), &key("on-call", "x")).await);
+        assert_eq!(gone, ("absent", "ConfigMap on-call is not there".to_owned()));
+        let (kind, why) = told(one(&refusing(403), &key("on-call", "x")).await);
+        assert_eq!((kind, why.contains("get, list and watch on configmaps")), ("unreadable", true), "{why}");
+        let huge = json!({"metadata": {}, "data": {"key": "x".repeat(MAX_TEXT_BYTES + 1)}});
+        assert_eq!(told(one(&cluster(200, huge, true).0, &key("on-call", "key")).await).0, "unreadable");
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_is_away_makes_no_source_absent() {
+        for code in [401, 408, 429, 500, 503] {
+            let away = refusing(code);
+            assert!(away.read_keys(&[("n", &key("on-call", "x"))]).await.is_err(), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_members_from_nothing_is_asked_for() {
+        let (off, asked) = cluster(200, json!({"metadata": {}, "data": {"x": "alice"}}), false);
+        let SourceText::Unreadable(why) = one(&off, &key("on-call", "x")).await else { panic!("it was read") };
+        assert!(why.contains("--members-from=off"), "{why}");
+        assert!(lines(&asked).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_never_becomes_part_of_a_path() {
+        let (cluster, asked) = cluster(200, json!({"metadata": {}, "data": {"x": "alice"}}), true);
+        for bad in ["../secrets/token", "a/b", "a?b", "..", ".", "a..b", "-a", "A", "", "ä", &"a".repeat(254)] {
+            assert!(matches!(one(&cluster, &key(bad, "x")).await, SourceText::Unreadable(_)), "{bad}");
+        }
+        assert!(lines(&asked).is_empty());
+        assert!(is_name("kube-root-ca.crt") && is_name("0"));
+    }
+}

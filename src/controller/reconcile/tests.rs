@@ -1,0 +1,124 @@
+use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::chime::client::Client as Chime;
+use crate::chime::pace::{Pacer, Rates};
+use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Membership, Page, Target};
+use crate::controller::Scope;
+use crate::controller::canned::{self, lines, refusal};
+use crate::engine::clock::Clock;
+use crate::engine::settings::{RemovalSwitch, Settings};
+use crate::membership::arn::MemberArn;
+use crate::membership::guard::Removal;
+
+const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+
+/// A service with a defect of its own: it panics over one channel.
+#[derive(Default)]
+struct Defective {
+    calls: Arc<AtomicUsize>,
+}
+
+impl Service for Defective {
+    async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Ok(Page::default())
+    }
+
+    async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
+        assert!(target.channel.id() != "cursed", "the test's own panic");
+        let added = members.iter().map(|member| member.as_str().to_owned()).collect();
+        Ok(BatchAnswer { added, errors: Vec::new() })
+    }
+
+    async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
+        Ok(None)
+    }
+
+    async fn delete(&self, _: &Target, _: Removal) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
+        Ok(ChannelInfo::default())
+    }
+
+    async fn moderators_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        Ok(Page::default())
+    }
+
+    async fn bans_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        Ok(Page::default())
+    }
+
+    async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        Ok(Page::default())
+    }
+}
+
+fn object(channel: &str, sources: &[&str]) -> Arc<Watched> {
+    let sources: Vec<Value> =
+        sources.iter().map(|name| json!({"configMapKeyRef": {"name": name, "key": "members"}})).collect();
+    let spec = json!({
+        "channelArn": format!("{INSTANCE}/channel/{channel}"), "members": ["alice"], "membersFrom": sources,
+    });
+    let metadata = json!({
+        "name": channel, "namespace": "n", "uid": channel, "generation": 1, "creationTimestamp": "2026-01-02T03:04:05Z",
+    });
+    Arc::new(serde_json::from_str(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap())
+}
+
+fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>> {
+    let settings = Settings {
+        bearers: vec![MemberArn::parse(&format!("{INSTANCE}/user/rollcall")).unwrap()],
+        allow_bearer_override: false,
+        resync_interval: Duration::from_hours(1),
+        min_resync_interval: Duration::from_secs(10),
+        read_only: false,
+        removals: RemovalSwitch::new(|| true),
+        max_removals_per_hour: 0,
+        allow_unlisted: false,
+        former_bearers: Vec::new(),
+        custom_endpoint: None,
+    };
+    let shutdown = CancellationToken::new();
+    let chime = Chime::new(Arc::new(service), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
+    let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+    Arc::new(Context {
+        cluster,
+        engine: Arc::new(Engine::new(chime, settings, clock, shutdown.clone())),
+        slots: Arc::default(),
+        sources: Arc::default(),
+        due: mpsc::unbounded().0,
+        shutdown,
+    })
+}
+
+#[tokio::test]
+async fn an_object_over_which_a_pass_panics_rests_and_the_others_go_on() {
+    let written = |_: &_| (200, json!({"metadata": {"resourceVersion": "1"}}));
+    let (cluster, calls) = canned::cluster(Scope::Cluster, true, written);
+    let context = context(cluster, Defective::default());
+    let cursed = || object("cursed", &[]);
+    assert_eq!(reconcile(cursed(), Arc::clone(&context)).await, Action::requeue(PANIC_REST));
+    reconcile(object("blessed", &[]), Arc::clone(&context)).await;
+    assert_eq!(reconcile(cursed(), context).await, Action::requeue(PANIC_REST), "it is not stuck");
+    let statuses: Vec<String> = lines(&calls).into_iter().filter(|line| line.contains("/status")).collect();
+    let path = "/apis/rollcall.dev/v1alpha1/namespaces/n/channelmemberships/blessed/status";
+    assert_eq!(statuses, [format!("PATCH {path}?fieldManager=rollcall")]);
+}
+
+#[tokio::test]
+async fn nothing_is_done_about_a_resource_while_the_api_server_does_not_say_what_its_sources_hold() {
+    let (cluster, calls) = canned::cluster(Scope::Cluster, true, |_| refusal(503, None));
+    let service = Defective::default();
+    let called = Arc::clone(&service.calls);
+    let action = reconcile(object("blessed", &["on-call"]), context(cluster, service)).await;
+    assert_eq!(action, Action::requeue(AWAY_REST));
+    assert_eq!(lines(&calls), ["GET /api/v1/namespaces/n/configmaps/on-call"]);
+    assert_eq!(called.load(Ordering::Relaxed), 0);
+}
