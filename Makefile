@@ -25,7 +25,7 @@ test: ## Run all tests
 	@echo "==> 3/4 compile"
 	@cargo test --locked --no-run
 	@echo "==> 4/4 tests"
-	@cargo test --locked
+	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked # stories wait more than they work
 
 lint: ## Check format, lints, scripts and dependencies
 	@hack/require rust

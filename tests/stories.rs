@@ -29,21 +29,47 @@ mod answers;
 mod bearers;
 #[path = "stories/calls.rs"]
 mod calls;
+#[path = "stories/conformance.rs"]
+mod conformance;
 #[path = "stories/drift.rs"]
 mod drift;
 #[path = "stories/faults.rs"]
 mod faults;
+#[path = "stories/finalizer.rs"]
+mod finalizer;
 #[path = "stories/manifests.rs"]
 mod manifests;
+#[path = "stories/manifests_removal.rs"]
+mod manifests_removal;
 #[path = "stories/outages.rs"]
 mod outages;
 #[path = "stories/quiet.rs"]
 mod quiet;
 #[path = "stories/refused.rs"]
 mod refused;
+#[path = "stories/removal.rs"]
+mod removal;
+#[path = "stories/removal_approval.rs"]
+mod removal_approval;
+#[path = "stories/removal_ends.rs"]
+mod removal_ends;
+#[path = "stories/removal_large.rs"]
+mod removal_large;
+#[path = "stories/removal_people.rs"]
+mod removal_people;
+#[path = "stories/removal_siblings.rs"]
+mod removal_siblings;
+#[path = "stories/removal_stops.rs"]
+mod removal_stops;
+#[path = "stories/removal_switches.rs"]
+mod removal_switches;
+#[path = "stories/sources.rs"]
+mod sources;
 #[path = "stories/start.rs"]
 mod start;
 #[path = "stories/stops.rs"]
 mod stops;
+#[path = "stories/store.rs"]
+mod store;
 #[path = "stories/unreadable.rs"]
 mod unreadable;

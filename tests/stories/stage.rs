@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use rollcall::api::{ChannelMembership, ChannelMembershipStatus, MembershipType, custom_resource_definition};
 use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
@@ -108,6 +109,24 @@ impl Stage {
             kubeconfig: control_plane.kubeconfig(),
             folder: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// From here on operators act by this kubeconfig, and have the rights that it gives.
+    pub fn act_by(&mut self, kubeconfig: PathBuf) {
+        self.kubeconfig = kubeconfig;
+    }
+
+    /// Puts a ConfigMap in the place of another, or of none.
+    pub async fn config_map(&self, name: &str, data: Value) {
+        let maps: Api<ConfigMap> = Api::namespaced(self.cluster.clone(), &self.namespace);
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+        maps.patch(name, &PatchParams::apply("story").force(), &Patch::Apply(map)).await.unwrap();
+    }
+
+    /// Deletes a ConfigMap.
+    pub async fn delete_config_map(&self, name: &str) {
+        let maps: Api<ConfigMap> = Api::namespaced(self.cluster.clone(), &self.namespace);
+        maps.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// An operator of this namespace, unpaced and with the usual bearer.

@@ -1,0 +1,75 @@
+//! When does a resource keep a deletion waiting, and for how long?
+
+use kube::api::DeleteParams;
+use rollcall::api::{ChannelMembership, FINALIZER};
+use rollcall::simulator::Operation;
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, eventually, ids, seed, support};
+
+fn pruning(members: &[String]) -> Value {
+    let mut spec = support(members);
+    spec["prune"] = json!("Owned");
+    spec["deletionPolicy"] = json!("Prune");
+    spec
+}
+
+fn has_finalizer(object: &ChannelMembership) -> bool {
+    object.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+async fn gone(stage: &Stage, name: &str) {
+    let away = async || stage.resources.get_opt(name).await.unwrap().is_none().then_some(());
+    eventually("the resource is gone", away).await;
+}
+
+#[tokio::test]
+async fn with_a_policy_to_prune_a_resource_ends_after_those_it_added() {
+    let stage = Stage::open(seed(3)).await;
+    stage.apply("team", pruning(&ids(3))).await;
+    let operator = stage.operator(&[]);
+    let ready = stage.until_reason("team", "AllPresent").await;
+    assert!(has_finalizer(&ready));
+    stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
+    gone(&stage, "team").await;
+    assert_eq!(stage.count("support"), 0);
+    assert!(operator.stop().await.unwrap());
+}
+
+#[tokio::test]
+async fn with_a_policy_to_retain_a_resource_goes_at_once_and_its_members_stay() {
+    let stage = Stage::open(seed(3)).await;
+    let mut spec = support(&ids(3));
+    spec["prune"] = json!("Owned");
+    stage.apply("team", spec).await;
+    let operator = stage.operator(&[]);
+    assert!(!has_finalizer(&stage.until_reason("team", "AllPresent").await));
+    stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
+    assert!(stage.resources.get_opt("team").await.unwrap().is_none());
+    assert!(operator.stop().await.unwrap());
+    assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (3, 0));
+}
+
+#[tokio::test]
+async fn a_finalizer_that_somebody_takes_off_is_put_on_again() {
+    let stage = Stage::open(seed(1)).await;
+    stage.apply("team", pruning(&ids(1))).await;
+    let operator = stage.operator(&[]);
+    stage.until_reason("team", "AllPresent").await;
+    stage.patch("team", json!({"metadata": {"finalizers": null}})).await;
+    stage.until("team", "the finalizer is back", has_finalizer).await;
+    assert!(operator.stop().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_released_goes_and_removes_nobody() {
+    let stage = Stage::open(seed(2)).await;
+    stage.apply("team", pruning(&ids(2))).await;
+    let operator = stage.operator(&["--removals=off"]);
+    stage.until_reason("team", "AllPresent").await;
+    stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
+    stage.patch("team", json!({"metadata": {"annotations": {"rollcall.dev/release": "true"}}})).await;
+    gone(&stage, "team").await;
+    assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (2, 0));
+    assert!(operator.stop().await.unwrap());
+}

@@ -1,0 +1,177 @@
+//! Who leaves a channel because nobody declares them any more, and who stays all the same?
+
+use jiff::Timestamp;
+use rollcall::api::{ChannelMembership, Prune, Stays};
+use rollcall::simulator::{Action, ChannelSeed, Operation, Seed};
+use serde_json::{Value, json};
+
+use crate::stage::{INSTANCE, Stage, channel, condition, ready, spec, status};
+
+pub const DELETE: Operation = Operation::DeleteChannelMembership;
+
+/// A spec for a channel with these fields on top.
+pub fn with(channel_id: &str, members: &[impl AsRef<str>], fields: Value) -> Value {
+    let mut spec = spec(channel_id, members);
+    if let (Some(spec), Value::Object(fields)) = (spec.as_object_mut(), fields) {
+        spec.extend(fields);
+    }
+    spec
+}
+
+/// One that removes whom it declared and added, as many as it likes.
+pub fn owned(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
+    with(channel_id, members, json!({"prune": "Owned", "limits": {"removals": "100%"}}))
+}
+
+/// Who left a channel by a call of ours, by id, as they went.
+pub fn removed(stage: &Stage, channel_id: &str) -> Vec<String> {
+    let log = stage.simulator.log().into_iter();
+    let gone = log.filter(|entry| entry.action == Action::Removed && entry.operation == Some(DELETE));
+    gone.filter(|entry| entry.channel.id() == channel_id)
+        .map(|entry| entry.member.as_str().rsplit('/').next().unwrap().to_owned())
+        .collect()
+}
+
+/// The same, in the order of their names.
+pub fn removed_sorted(stage: &Stage, channel_id: &str) -> Vec<String> {
+    let mut removed = removed(stage, channel_id);
+    removed.sort_unstable();
+    removed
+}
+
+const CHANNELS: [&str; 4] = ["never", "owned", "declared", "unlisted"];
+
+/// Everybody whom the resources declare at first, and then all but the first of them not any more.
+const DECLARED: [&str; 7] = ["kept", "fresh", "guest", "mod", "owner", "rollcall", "bot/helper"];
+
+/// In each channel there are, since an hour and invited by somebody else: a guest, a stranger, a bot, a moderator and who made
+/// the channel; and a newcomer.
+fn one_channel_a_policy() -> Seed {
+    let hour_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let people = ["kept", "fresh", "guest", "mod", "owner", "stranger", "newcomer", "rollcall", "olaf"];
+    let seed = Seed::new(INSTANCE).users(people).bots(["helper", "intruder"]).admins(["rollcall"]);
+    CHANNELS.iter().fold(seed, |seed, id| {
+        seed.channel(
+            ChannelSeed::new(id)
+                .created_by("owner")
+                .moderators(["mod"])
+                .invited("olaf", Some(hour_ago), ["guest", "stranger", "mod", "owner", "bot/intruder"])
+                .invited("olaf", None, ["newcomer"]),
+        )
+    })
+}
+
+#[tokio::test]
+async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_does() {
+    let stage = Stage::open(one_channel_a_policy()).await;
+    let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Unlisted];
+    let everybody = [DECLARED.as_slice(), &["bot/intruder"]].concat();
+    let resource = |index: usize, members: &[&str]| {
+        with(CHANNELS[index], members, json!({"prune": policies[index], "limits": {"removals": "100%"}}))
+    };
+    for (index, name) in CHANNELS.iter().enumerate() {
+        stage.apply(name, resource(index, &everybody)).await;
+    }
+    let _operator = stage.operator(&["--allow-unlisted"]);
+    for name in CHANNELS {
+        stage.until_reason(name, "AllPresent").await;
+    }
+    // A younger one that wants to remove strangers of the same channel as well.
+    stage.apply("younger", with("unlisted", &["kept"], json!({"prune": "Unlisted"}))).await;
+
+    for (index, name) in CHANNELS.iter().enumerate() {
+        stage.apply(name, resource(index, &["kept"])).await;
+    }
+
+    stage.until_service("owned", |_| removed_sorted(&stage, "owned") == ["fresh", "helper"]).await;
+    stage.until_service("declared", |_| removed_sorted(&stage, "declared") == ["fresh", "guest", "helper"]).await;
+    stage.until_service("unlisted", |_| removed_sorted(&stage, "unlisted") == ["guest", "stranger"]).await;
+    for name in CHANNELS {
+        let told = stage.until_reason(name, "AllPresent").await;
+        assert_eq!(status(&told).present, Some(1), "{told:?}");
+    }
+    let stays = ["intruder", "kept", "mod", "newcomer", "owner", "rollcall"];
+    let present = |id: &str| {
+        let mut present = stage.present(id);
+        present.sort_unstable();
+        present
+    };
+    let and = |more: &[&str]| {
+        let mut all: Vec<String> = stays.iter().chain(more).map(|&id| id.to_owned()).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(present("never"), and(&["fresh", "guest", "helper", "stranger"]), "nobody");
+    assert_eq!(present("owned"), and(&["guest", "stranger"]), "who was declared, and invited by the bearer");
+    assert_eq!(present("declared"), and(&["stranger"]), "who was declared, whoever invited them");
+    assert_eq!(
+        present("unlisted"),
+        and(&["fresh", "helper"]),
+        "everybody but bots and who came in the last ten minutes"
+    );
+    let about_never = stage.simulator.call_log().into_iter().filter(|call| call.operation == DELETE);
+    assert!(about_never.clone().count() == 7 && about_never.clone().all(|call| call.channel.unwrap().id() != "never"));
+
+    let reason = |object: &ChannelMembership, id: &str| {
+        let unlisted = status(object).unlisted.unwrap();
+        unlisted.sample.iter().find(|it| it.member_arn.ends_with(id)).map(|it| it.reason)
+    };
+    let expected = [
+        ("/newcomer", Stays::JoinedLately),
+        ("/mod", Stays::Moderator),
+        ("/owner", Stays::Creator),
+        ("/rollcall", Stays::Bearer),
+        ("/intruder", Stays::Bot),
+    ];
+    let told = stage
+        .until("unlisted", "it says why they stay", |it| expected.iter().all(|(id, why)| reason(it, id) == Some(*why)));
+    assert_eq!(status(&told.await).unlisted.unwrap().count, 7);
+    assert_eq!(reason(&stage.get("owned").await, "/guest"), Some(Stays::NotOwned));
+    let younger = stage.until_reason("younger", "OwnershipConflict").await;
+    assert!(ready(&younger).2.contains(&format!("{}/unlisted is older", stage.namespace)), "{younger:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_removed_who_was_declared_again_within_ten_seconds_or_who_returned_without_us() {
+    let hour_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let seed = Seed::new(INSTANCE).users(["a", "b", "c", "d", "olaf", "rollcall"]).admins(["rollcall"]);
+    let seed = seed
+        .channel(ChannelSeed::new("flips"))
+        .channel(ChannelSeed::new("returns"))
+        .channel(ChannelSeed::new("taken-over").invited("olaf", Some(hour_ago), ["a", "b"]));
+    let stage = Stage::open(seed).await;
+    let declared = |members: &[&str]| with("taken-over", members, json!({"prune": "Declared"}));
+    stage.apply("flips", owned("flips", &["a", "b", "c"])).await;
+    stage.apply("returns", owned("returns", &["a", "b", "c"])).await;
+    stage.apply("taken-over", declared(&["a", "b", "c", "d"])).await;
+    let _operator = stage.operator(&[]);
+    for name in ["flips", "returns", "taken-over"] {
+        stage.until_reason(name, "AllPresent").await;
+    }
+
+    // Left by themselves and were invited by somebody else: not whom we added.
+    stage.simulator.remove_member(&channel("returns"), "c").unwrap();
+    stage.simulator.add_member_by(&channel("returns"), "c", "olaf", None).unwrap();
+    stage.apply("returns", owned("returns", &["a"])).await;
+    // One who was there before us leaves with the others; one of four is within the limit that nobody wrote.
+    stage.apply("taken-over", declared(&["b", "c", "d"])).await;
+    let settled = async {
+        stage.until_service("b of returns leaves", |_| removed(&stage, "returns") == ["b"]).await;
+        stage.until_service("a of taken-over leaves", |_| removed(&stage, "taken-over") == ["a"]).await;
+    };
+    let flips = async {
+        for round in 0..10 {
+            stage.apply("flips", owned("flips", if round % 2 == 0 { &["a"] } else { &["a", "b", "c"] })).await;
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::join!(settled, flips);
+
+    assert_eq!(removed(&stage, "flips"), [] as [&str; 0]);
+    assert_eq!(stage.present("flips"), ["a", "b", "c"]);
+    stage.until_reason("returns", "AllPresent").await;
+    assert_eq!(stage.present("returns"), ["a", "c"]);
+    let told = stage.until_reason("taken-over", "AllPresent").await;
+    assert_eq!(status(&told).removed.unwrap().count, 1);
+    assert_eq!(condition(&told, "Stalled").0, "False");
+}

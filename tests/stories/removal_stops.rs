@@ -1,0 +1,30 @@
+//! What if an operator is not alone?
+
+use std::collections::BTreeMap;
+
+use rollcall::simulator::Action;
+
+use crate::removal::{owned, removed_sorted};
+use crate::stage::{Stage, ids, seed, status};
+
+#[tokio::test]
+async fn two_operators_at_once_add_everybody_once_and_remove_everybody_once() {
+    let stage = Stage::open(seed(150)).await;
+    let everybody = ids(150);
+    stage.apply("team", owned("support", &everybody)).await;
+    let (_one, _two) = (stage.operator(&[]), stage.operator(&[]));
+    stage.until_reason("team", "AllPresent").await;
+
+    stage.apply("team", owned("support", &everybody[..30])).await;
+    stage.until_service("they leave", |_| stage.count("support") == 30).await;
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!(stage.present("support"), everybody[..30]);
+    assert_eq!(removed_sorted(&stage, "support"), everybody[30..], "each of them once");
+    let mut added = BTreeMap::<String, usize>::new();
+    for entry in stage.simulator.log().iter().filter(|entry| entry.action == Action::Added) {
+        *added.entry(entry.member.to_string()).or_default() += 1;
+    }
+    assert!(added.len() == 150 && added.values().all(|&times| times == 1), "{added:?}");
+    assert_eq!(status(&told).removed.unwrap().count, 120, "and counted once");
+}

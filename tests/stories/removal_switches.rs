@@ -1,0 +1,92 @@
+//! What can whoever runs the operator forbid, whatever resources ask for?
+
+use std::time::Duration;
+
+use rollcall::simulator::{Entry, Operation};
+use serde_json::json;
+
+use crate::removal::{DELETE, owned, removed, with};
+use crate::stage::{Stage, count, ids, ready, seed, status, verdict};
+
+async fn removals_wait_while_they_are_off() {
+    let stage = Stage::open(seed(4)).await;
+    let switch = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(switch.path(), "off\n").unwrap();
+    stage.apply("team", owned("support", &ids(4))).await;
+    stage.apply("greedy", with("support", &ids(4), json!({"prune": "Unlisted"}))).await;
+    let _operator = stage.operator(&[&format!("--removals={}", switch.path().display())]);
+    stage.until_reason("team", "AllPresent").await;
+    let greedy = stage.until_reason("greedy", "NotGranted").await;
+    assert!(ready(&greedy).2.contains("--allow-unlisted"), "{greedy:?}");
+    stage.resources.delete("greedy", &kube::api::DeleteParams::default()).await.unwrap();
+
+    stage.apply("team", owned("support", &ids(2))).await;
+    let off = |it: &_| ready(it).1 == "Removing" && ready(it).2.contains("removals are off (--removals)");
+    let told = stage.until("team", "removals are off", off).await;
+    assert_eq!((verdict(&told), stage.calls(DELETE)), (["False", "True", "False"].map(str::to_owned), 0));
+
+    std::fs::write(switch.path(), "on\n").unwrap();
+    stage.request_reconcile("team").await;
+    stage.until_reason("team", "AllPresent").await;
+    assert_eq!((removed(&stage, "support"), stage.present("support")), (ids(4)[2..].to_vec(), ids(2)));
+}
+
+/// One in three seconds: a new operator has none to spare.
+async fn an_hourly_limit_makes_removals_wait_and_no_more() {
+    let stage = Stage::open(seed(10)).await;
+    stage.apply("team", owned("support", &ids(10))).await;
+    let operator = stage.operator(&[]);
+    stage.until_reason("team", "AllPresent").await;
+    operator.kill().await.unwrap();
+    stage.apply("team", owned("support", &ids(3))).await;
+
+    let _operator = stage.operator(&["--max-removals-per-hour=1200"]);
+    let began = stage.simulator.elapsed();
+    let waits = |it: &_| ready(it).1 == "Removing" && ready(it).2.contains("--max-removals-per-hour is used up");
+    stage.until("team", "the limit is used up", waits).await;
+    let told = stage.until_reason("team", "AllPresent").await;
+
+    assert_eq!((stage.present("support"), status(&told).removed.unwrap().count), (ids(3), 7));
+    let log: Vec<Entry> = stage.simulator.log().into_iter().filter(|it| it.operation == Some(DELETE)).collect();
+    for (before, entry) in log.iter().enumerate() {
+        let most = (entry.at - began).as_secs_f64() / 3.0 + 1.0;
+        assert!(f64::from(u32::try_from(before + 1).unwrap()) <= most, "{before} before {entry:?}");
+    }
+}
+
+async fn a_reader_calls_for_lists_and_nothing_else() {
+    let stage = Stage::open(seed(6)).await;
+    let mut spec = owned("support", &ids(4));
+    spec["deletionPolicy"] = json!("Prune");
+    stage.apply("team", spec.clone()).await;
+    let operator = stage.operator(&[]);
+    stage.until_reason("team", "AllPresent").await;
+    operator.kill().await.unwrap();
+    stage.simulator.reset_calls();
+    spec["members"] = json!([ids(6), vec!["ghost".to_owned()]].concat()[2..]);
+    stage.apply("team", spec).await;
+
+    let reading = ["--read-only", "--allow-unlisted", "--resync-interval=1s", "--min-resync-interval=1s"];
+    let _operator = stage.operator(&reading);
+    let told = stage.until_reason("team", "Observed").await;
+    assert!(ready(&told).2.starts_with("2 of 5 present, 3 missing"), "{told:?}");
+    stage.apply("greedy", with("support", &ids(1), json!({"prune": "Unlisted"}))).await;
+    stage.until_reason("greedy", "Observed").await;
+    // Longer than it takes until somebody who is declared no more is removed.
+    let since = stage.simulator.elapsed();
+    let long = |it: &rollcall::simulator::Simulator| it.elapsed() - since > Duration::from_secs(12);
+    stage.until_service("it goes on reading", |it| long(it) && count(it, Operation::ListChannelMemberships) >= 8).await;
+
+    let calls = stage.simulator.calls();
+    assert!(calls.keys().all(|operation| *operation == Operation::ListChannelMemberships), "{calls:?}");
+    assert_eq!(stage.present("support"), ids(4));
+}
+
+#[tokio::test]
+async fn removals_can_be_switched_off_and_slowed_down_and_an_operator_can_be_made_to_read_only() {
+    tokio::join!(
+        removals_wait_while_they_are_off(),
+        an_hourly_limit_makes_removals_wait_and_no_more(),
+        a_reader_calls_for_lists_and_nothing_else(),
+    );
+}
