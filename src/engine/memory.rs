@@ -89,6 +89,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether the resource may have had another state between this one and `later`, which nobody saw.
+    pub(super) fn missed_before(&self, later: &Self) -> bool {
+        later.generation > self.generation + 1 || later.sources != self.sources
+    }
+
     fn of(declaration: &Declaration<'_>, now: Timestamp) -> Self {
         let mut hasher = DefaultHasher::new();
         for Source { reference, text } in declaration.sources {
@@ -124,8 +129,7 @@ impl Memory {
             before => {
                 let intent = read(declaration, settings, now);
                 // Somebody may have been declared in a version that was never seen.
-                let unseen = |known: &Key| key.generation > known.generation + 1 || key.sources != known.sources;
-                if before.as_ref().is_some_and(|(known, _)| unseen(known)) {
+                if before.as_ref().is_some_and(|(known, _)| known.missed_before(&key)) {
                     self.undeclared.forget();
                 }
                 // Who left while nobody declared them here has not left this list.

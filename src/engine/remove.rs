@@ -123,21 +123,20 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             self.wait_for(what, UNDECIDED_REST);
             return Ok(false);
         }
-        let counted = self.write_down(&chunk).await?;
-        self.remove_each(&admitted, &chunk, &counted, quorum.read_at).await
+        self.write_down(&chunk).await?;
+        self.remove_each(&admitted, &chunk, quorum.read_at).await
     }
 
-    /// Counts the removals that begin, before they do, and gives those that were not counted before.
-    async fn write_down(&mut self, chunk: &BTreeSet<String>) -> Result<NameSet, Halt> {
-        let fresh: NameSet =
-            chunk.iter().map(String::as_str).filter(|name| !self.ledger.removing.contains(name)).collect();
-        self.ledger.count(fresh.len(), self.engine.clock.now());
+    /// Counts the removals that begin, before they do.
+    async fn write_down(&mut self, chunk: &BTreeSet<String>) -> Result<(), Halt> {
+        let fresh = chunk.iter().filter(|name| !self.ledger.removing.contains(name)).count();
+        self.ledger.count(fresh, self.engine.clock.now());
         self.ledger.removing.extend(chunk.iter().map(String::as_str));
         let found = self.findings();
         let written = self.report.removing(&found).await;
         self.written(written).await?;
         self.ledger.remember(&mut self.memory.counted, true, self.engine.clock.now());
-        Ok(fresh)
+        Ok(())
     }
 
     /// Looks at each and deletes it; whether there may be more to do now.
@@ -145,7 +144,6 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         &mut self,
         admitted: &Admitted,
         chunk: &BTreeSet<String>,
-        counted: &NameSet,
         read_at: Instant,
     ) -> Result<bool, Halt> {
         let mut refusals = 0;
@@ -167,11 +165,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             match attempt? {
                 Attempt::Removed => refusals = 0,
-                Attempt::Stays if counted.contains(name) => {
+                Attempt::Stays => {
                     self.ledger.uncount();
                     self.ledger.remember(&mut self.memory.counted, false, self.engine.clock.now());
                 }
-                Attempt::Stays | Attempt::WasGone => {}
+                Attempt::WasGone => {}
                 Attempt::Reconsider => {
                     self.wait_for("something came up just now".to_owned(), UNDECIDED_REST);
                     return Ok(false);

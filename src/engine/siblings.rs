@@ -25,6 +25,8 @@ struct Channel {
     entries: Vec<Entry>,
     /// When a resource last stopped to declare somebody.
     dropped: HashMap<(MembershipType, Box<str>), Instant>,
+    /// When a resource may last have declared whom nobody saw it declare.
+    missed: HashMap<MembershipType, Instant>,
     /// When somebody was last removed.
     removed: HashMap<Box<str>, Instant>,
 }
@@ -45,17 +47,27 @@ pub(super) struct Seat {
 }
 
 impl Siblings {
-    /// A resource takes its place, or changes what it declares; `before` is the place it had. If that is news to the others of
-    /// the channel, they are looked at again.
-    pub fn enter(self: &Arc<Self>, channel: &ChannelArn, declarer: Declarer, wake: Wake, before: Option<Seat>) -> Seat {
+    /// A resource takes its place, or changes what it declares; `before` is the place it had, and `missed` whether it may have declared
+    /// others in between. If that is news to the others of the channel, they are looked at again.
+    pub fn enter(
+        self: &Arc<Self>,
+        channel: &ChannelArn,
+        declarer: Declarer,
+        wake: Wake,
+        before: Option<Seat>,
+        missed: bool,
+    ) -> Seat {
         let declarer = Arc::new(declarer);
         {
             let mut channels = self.lock();
-            let Channel { entries, dropped, .. } = channels.entry(channel.clone()).or_default();
+            let Channel { entries, dropped, missed: all_missed, .. } = channels.entry(channel.clone()).or_default();
             let old = entries.iter().position(|entry| entry.declarer.uid == declarer.uid);
             let old = old.map(|index| entries.swap_remove(index).declarer);
             let now = Instant::now();
             dropped.retain(|_, at| *at + SETTLED > now);
+            if missed {
+                all_missed.insert(declarer.membership_type, now);
+            }
             for name in old.iter().flat_map(|old| old.roster.names().iter()) {
                 if !declarer.roster.names().contains(name) {
                     dropped.insert((declarer.membership_type, name.into()), now);
@@ -80,9 +92,12 @@ impl Siblings {
         entries.map(|entry| Arc::clone(&entry.declarer)).collect()
     }
 
-    /// When a resource last stopped to declare a member, if that was lately.
+    /// When a resource last stopped, or may have stopped, to declare a member, if that was lately.
     pub fn dropped_at(&self, channel: &ChannelArn, membership_type: MembershipType, name: &str) -> Option<Instant> {
-        self.lock().get(channel)?.dropped.get(&(membership_type, name.into())).copied()
+        let channels = self.lock();
+        let channel = channels.get(channel)?;
+        let dropped = channel.dropped.get(&(membership_type, name.into()));
+        dropped.into_iter().chain(channel.missed.get(&membership_type)).max().copied()
     }
 
     /// Somebody was removed: whoever waits for that, to add them with the other type, is looked at again.

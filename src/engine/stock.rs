@@ -41,8 +41,10 @@ impl<S: Service> Engine<S> {
         let (roster, unknown) =
             known.unwrap_or_else(|| members(&channel, spec, sources, unknown_field, self.clock.now()));
         let declarer = declarer(resource, uid, created, &channel, spec, &self.settings, roster, unknown);
-        let (key, before) = (*key, memory.seat.take().map(|(_, seat)| seat));
-        memory.seat = Some((key, self.siblings.enter(&channel, declarer, wake, before)));
+        let (key, before) = (*key, memory.seat.take());
+        let missed = before.as_ref().is_some_and(|(before, _)| before.missed_before(&key));
+        let before = before.map(|(_, seat)| seat);
+        memory.seat = Some((key, self.siblings.enter(&channel, declarer, wake, before, missed)));
     }
 }
 
