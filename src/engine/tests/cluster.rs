@@ -57,7 +57,8 @@ impl Cluster {
 
     /// Somebody creates a resource, by `namespace/name`.
     pub fn create(&self, resource: &str, spec: ChannelMembershipSpec) -> String {
-        let uid = format!("uid-{}", UIDS.fetch_add(1, Ordering::Relaxed));
+        // An operator takes resources in this order, which is that of their creation.
+        let uid = format!("uid-{:06}", UIDS.fetch_add(1, Ordering::Relaxed));
         self.change(|state, version| {
             assert!(!state.objects.contains_key(resource), "{resource} exists, or is being deleted");
             let object = Object::new(resource, &uid, self.clock.now(), version, spec);

@@ -21,7 +21,7 @@ use crate::chime::pace::{Pacer, Rates};
 use crate::engine::clock::Clock;
 use crate::engine::declaration::Snapshot;
 use crate::engine::memory::Memory;
-use crate::engine::settings::{RemovalSwitch, Settings};
+use crate::engine::settings::{Granting, RemovalSwitch, Settings};
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::{Engine, Next};
 use crate::membership::arn::{ChannelArn, MemberArn};
@@ -202,6 +202,7 @@ pub fn settings() -> Settings {
         max_removals_per_hour: 0,
         allow_unlisted: false,
         former_bearers: Vec::new(),
+        grants: Granting::everything(),
         custom_endpoint: None,
     }
 }

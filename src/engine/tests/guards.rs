@@ -7,6 +7,7 @@ mod deletion;
 mod departures;
 mod knowledge;
 mod limits;
+mod moments;
 mod order;
 mod people;
 mod unlisted;

@@ -10,7 +10,7 @@ use super::fake::{Fake, INSTANCE, user};
 use super::process::Process;
 use crate::api::{APPROVE, ChannelMembershipSpec, MembershipType, Stays};
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Membership, Operation, Page, Service, Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, Membership, Operation, Page, Service, Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -327,7 +327,7 @@ impl Service for Port {
         self.call(operation, target, &[member], async |fake: Fake| fake.describe(target, member).await).await
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<(), CallError> {
+    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         let member = removal.member().clone();
         self.call(operation, target, &[&member], async |fake: Fake| fake.delete(target, removal).await).await

@@ -78,7 +78,8 @@ impl<S: Service> Transcript<'_, S> {
     async fn delete(&mut self, sub_channel: Option<&str>, id: &str) {
         let target = target(Visible, sub_channel);
         let answer = self.service.delete(&target, removal::of(&target, &format!("user/{id}"))).await;
-        self.note(&format!("delete {id} {sub_channel:?}"), answer);
+        // A request id is of one call and one service.
+        self.note(&format!("delete {id} {sub_channel:?}"), answer.map(|_| ()));
     }
 
     /// Page by page, each with the token of the one before it.

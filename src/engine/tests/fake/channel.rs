@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::user;
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, MemberError, Membership, Operation, PAGE_SIZE, Page, Service,
-    Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, MemberError, Membership, Operation, PAGE_SIZE, Page,
+    Service, Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -258,12 +258,12 @@ impl Service for Fake {
         })
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<(), CallError> {
+    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         assert_eq!(removal.channel(), &target.channel);
         let member = removal.member().as_str();
         self.call(made(Operation::DeleteChannelMembership, target, &[member], None), |channel| {
             channel.remove(member, target.sub_channel.as_deref());
-            Ok(())
+            Ok(Deleted::default())
         })
     }
 

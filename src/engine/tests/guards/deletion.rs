@@ -71,6 +71,20 @@ async fn a_deleted_resource_leaves_whom_nothing_lets_it_remove() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_resource_takes_no_strangers_along_whose_removal_waited_for_approval() {
+    let (world, mut operator) = mortal(Prune::Unlisted).await;
+    world.strangers(["victor", "wendy", "xenia", "yann", "zoe"]);
+    operator.live(HOUR * 3).await;
+    assert_eq!(world.reason(MAIN), "Held");
+    world.cluster.delete(MAIN);
+    operator.live(HOUR).await;
+    ended(&world, "");
+    let mut removed = world.deletes();
+    removed.sort();
+    assert_eq!(removed, TEAM);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deletion_is_not_free_of_the_limit_of_the_hour() {
     let mut options = generous();
     options.settings.max_removals_per_hour = 2;

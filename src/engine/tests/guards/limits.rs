@@ -1,8 +1,12 @@
 //! How many may be removed, and how fast.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{HOUR, MAIN, MINUTE, PRUNING, all_stay, generous, team_with, until};
 use crate::api::{HeldBecause, Limits, Prune, Tolerance};
 use crate::chime::port::Operation;
+use crate::engine::settings::RemovalSwitch;
 use crate::engine::tests::fake::users;
 use crate::engine::tests::operator::{Operator, Options};
 use crate::engine::tests::world::World;
@@ -115,6 +119,34 @@ async fn removals_are_counted_before_they_are_made() {
         world.cluster.declare(MAIN, users(16));
         operator.live(HOUR * 3).await;
         assert_eq!(world.deletes().len(), 4, "{prune:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn removals_that_were_begun_do_not_raise_the_limit() {
+    for prune in PRUNING {
+        let (on, of) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+        let (read, off) = (Arc::clone(&on), Arc::clone(&on));
+        let options = Options::with(|settings| {
+            settings.allow_unlisted = true;
+            settings.removals = RemovalSwitch::new(move || read.load(Ordering::Relaxed));
+        });
+        let (world, mut operator) = crowd(20, options, prune, None).await;
+        world.meanwhile(move |operation| {
+            if operation == Operation::DescribeChannelMembership && of.swap(false, Ordering::Relaxed) {
+                off.store(false, Ordering::Relaxed);
+            }
+        });
+        world.cluster.declare(MAIN, users(15));
+        operator.live(MINUTE * 5).await;
+        world.cluster.declare(MAIN, users(14));
+        operator.live(MINUTE * 5).await;
+        all_stay(&world, prune);
+        on.store(true, Ordering::Relaxed);
+        operator.live(HOUR).await;
+        let mut removed = world.deletes();
+        removed.sort();
+        assert_eq!(removed, users(20)[15..], "{prune:?}: five of twenty, and the sixth waits");
     }
 }
 

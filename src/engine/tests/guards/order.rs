@@ -9,7 +9,7 @@ use super::{
     CLAIMING, HOUR, MAIN, MINUTE, PRUNING, TEAM, WITHOUT_ERIN, all_stay, drop_erin, erin_left, generous, team,
     team_with, until,
 };
-use crate::api::{Mode, Prune, Tolerance};
+use crate::api::{ConfigMapKeyRef, Mode, Prune, SourceRef, Tolerance};
 use crate::chime::port::Operation;
 use crate::engine::settings::RemovalSwitch;
 use crate::engine::tests::fake::users;
@@ -204,6 +204,19 @@ async fn a_sibling_that_comes_while_people_are_removed_protects_those_who_are_le
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sibling_that_the_watch_does_not_show_protects_within_five_seconds() {
+    for prune in PRUNING {
+        let (world, mut operator) = slowly(prune, RemovalSwitch::new(|| true)).await;
+        let removed = world.deletes().len();
+        operator.lose_watch();
+        world.create("zoo/other", &users(20)[10..], |_| {});
+        operator.live(HOUR).await;
+        // A look and a delete take two seconds here.
+        assert!(world.deletes().len() <= removed + 3, "{prune:?}: {:?}", world.deletes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn suspend_and_observe_stop_removals() {
     for prune in PRUNING {
         for suspend in [true, false] {
@@ -274,6 +287,32 @@ async fn the_ten_seconds_begin_anew_when_a_version_of_the_spec_was_missed() {
         operator.live(second * 4).await;
         world.cluster.declare(MAIN, WITHOUT_ERIN);
         operator.regain_watch();
+        operator.live(second * 9).await;
+        all_stay(&world, prune);
+        operator.live(HOUR).await;
+        erin_left(&world, prune);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ten_seconds_begin_anew_when_a_version_of_a_source_was_missed() {
+    for prune in PRUNING {
+        let (world, mut operator) = team(prune).await;
+        let second = MINUTE / 60;
+        let write = |text: &str| world.cluster.set_source("care/on-call", "a", text);
+        write("erin\n");
+        world.cluster.edit(MAIN, |spec| {
+            let config_map_key_ref =
+                ConfigMapKeyRef { name: "on-call".to_owned(), key: "a".to_owned(), optional: false };
+            spec.members_from = vec![SourceRef { config_map_key_ref }];
+            spec.members = Some(WITHOUT_ERIN.iter().collect());
+        });
+        operator.live(MINUTE).await;
+        write("# nobody\n");
+        operator.live(second * 9).await;
+        // Seen as one change.
+        write("erin\n");
+        write("# nobody now\n");
         operator.live(second * 9).await;
         all_stay(&world, prune);
         operator.live(HOUR).await;

@@ -4,7 +4,7 @@ use super::{
     CLAIMING, HOUR, MAIN, MINUTE, PRUNING, TEAM, WITHOUT_ERIN, all_stay, drop_erin, erin_left, generous, team,
     team_with,
 };
-use crate::api::{Prune, Stays};
+use crate::api::{Prune, Stays, Tolerance};
 use crate::chime::port::Operation;
 use crate::engine::tests::fake::user;
 use crate::engine::tests::operator::{Operator, Options};
@@ -20,6 +20,21 @@ async fn a_moderator_stays() {
         all_stay(&world, prune);
         assert_eq!(world.stays(MAIN, "erin"), Some(Stays::Moderator), "{prune:?}");
         assert_eq!(world.reason(MAIN), "AllPresent", "{prune:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_became_a_moderator_since_the_last_removal_stays() {
+    for prune in PRUNING {
+        let (world, mut operator) = team(prune).await;
+        world.cluster.edit(MAIN, |spec| spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100)));
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.live(MINUTE * 5).await;
+        assert_eq!(world.deletes(), ["erin"], "{prune:?}");
+        world.support().with(|channel| channel.moderators.insert(user("dave")));
+        world.cluster.declare(MAIN, &WITHOUT_ERIN[..3]);
+        operator.live(HOUR).await;
+        assert_eq!(world.deletes(), ["erin"], "{prune:?}");
     }
 }
 

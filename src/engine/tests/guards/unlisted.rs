@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
 use super::{HOUR, MAIN, MINUTE, TEAM, all_stay, generous, team, team_with};
-use crate::api::{Prune, Stays};
+use crate::api::{Prune, Stays, Tolerance};
 use crate::chime::port::Operation;
 use crate::engine::tests::fake::user;
 use crate::engine::tests::operator::{Operator, Options};
@@ -58,6 +58,27 @@ async fn a_stranger_whom_only_one_of_two_listings_shows_stays_for_now() {
     world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
     operator.live(MINUTE * 5).await;
     all_stay(&world, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_whom_only_the_second_of_two_listings_shows_stays_for_now() {
+    let world = World::new();
+    world.strangers(["yann", "zoe"]);
+    tokio::time::sleep(HOUR).await;
+    let (fake, mut listings) = (world.support(), 0);
+    world.meanwhile(move |operation| {
+        listings += usize::from(operation == Operation::ListChannelMemberships);
+        fake.with(|channel| channel.unseen = if listings == 1 { vec![user("zoe")] } else { Vec::new() });
+    });
+    let mut operator = Operator::start_with(&world, generous());
+    world.create(MAIN, TEAM, |spec| {
+        spec.prune = Prune::Unlisted;
+        spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
+    });
+    operator.live(MINUTE * 5).await;
+    assert_eq!(world.deletes(), ["yann"]);
+    operator.live(HOUR * 3).await;
+    assert_eq!(world.deletes(), ["yann", "zoe"]);
 }
 
 #[tokio::test(start_paused = true)]
