@@ -5,6 +5,7 @@ pub mod client;
 pub mod pace;
 pub mod port;
 pub mod sdk;
+pub mod tally;
 
 #[cfg(test)]
 pub(crate) mod removal;

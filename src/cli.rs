@@ -1,6 +1,9 @@
 //! Which commands are there? One file a command.
 
+mod cluster;
 mod crd;
+mod drain;
+mod healthcheck;
 mod run;
 mod simulate;
 
@@ -22,6 +25,8 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Crd(crd::Args),
+    Drain(drain::Args),
+    Healthcheck(healthcheck::Args),
     Simulate(simulate::Args),
 }
 
@@ -40,6 +45,8 @@ where
     let result = match command {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };
     match result {

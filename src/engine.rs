@@ -11,12 +11,14 @@ pub mod settings;
 pub mod store;
 
 mod apply;
+mod audit;
 mod channel;
 mod claim;
 mod confirm;
 mod decide;
 mod deletion;
 mod findings;
+mod granted;
 mod hourly;
 mod intent;
 mod listing;
@@ -28,6 +30,7 @@ mod remove;
 mod report;
 mod siblings;
 mod stock;
+mod tally;
 mod view;
 mod wait;
 
@@ -35,3 +38,4 @@ mod wait;
 mod tests;
 
 pub use pass::{Engine, Next};
+pub use tally::Tally;

@@ -6,6 +6,7 @@ pub mod claims;
 pub mod departures;
 pub mod digest;
 pub mod elsewhere;
+pub mod grants;
 pub mod guard;
 pub mod hold;
 pub mod ledger;

@@ -1,4 +1,9 @@
 //! What does whoever runs Rollcall see of it, and how do they stop it?
 
+pub mod grants;
+pub mod health;
+pub mod lease;
 pub mod logs;
+pub mod metrics;
+pub mod serve;
 pub mod stop;

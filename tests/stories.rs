@@ -31,16 +31,22 @@ mod bearers;
 mod calls;
 #[path = "stories/conformance.rs"]
 mod conformance;
+#[path = "stories/drain.rs"]
+mod drain;
 #[path = "stories/drift.rs"]
 mod drift;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/finalizer.rs"]
 mod finalizer;
+#[path = "stories/leader.rs"]
+mod leader;
 #[path = "stories/manifests.rs"]
 mod manifests;
 #[path = "stories/manifests_removal.rs"]
 mod manifests_removal;
+#[path = "stories/operating.rs"]
+mod operating;
 #[path = "stories/outages.rs"]
 mod outages;
 #[path = "stories/quiet.rs"]

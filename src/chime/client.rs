@@ -10,7 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pace::{Pacer, Permit, Urgency};
-use super::port::{BatchAnswer, CallError, CallErrorClass, ChannelInfo, Membership, Operation, Page, Service, Target};
+use super::port::{
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, Membership, Operation, Page, Service, Target,
+};
+use super::tally::Tally;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
@@ -22,18 +25,40 @@ pub const DEADLINE: Duration = Duration::from_secs(12);
 pub struct Client<S> {
     service: Arc<S>,
     pacer: Arc<Pacer>,
+    tally: Arc<Tally>,
+    gate: Gate,
+}
+
+/// Whether calls may be made at all.
+#[derive(Clone)]
+struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Gate").field(&(self.0)()).finish()
+    }
 }
 
 impl<S> Clone for Client<S> {
     fn clone(&self) -> Self {
-        Self { service: Arc::clone(&self.service), pacer: Arc::clone(&self.pacer) }
+        Self {
+            service: Arc::clone(&self.service),
+            pacer: Arc::clone(&self.pacer),
+            tally: Arc::clone(&self.tally),
+            gate: self.gate.clone(),
+        }
     }
 }
 
 impl<S: Service> Client<S> {
     /// A client of this service. The pacer is one for each process.
     pub fn new(service: Arc<S>, pacer: Arc<Pacer>) -> Self {
-        Self { service, pacer }
+        Self { service, pacer, tally: Arc::default(), gate: Gate(Arc::new(|| true)) }
+    }
+
+    /// A client that makes no call from when on `may_call` says no: whoever wants to make one waits, for the end of the process.
+    pub fn only_while(self, may_call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { gate: Gate(Arc::new(may_call)), ..self }
     }
 
     /// The pace of its calls.
@@ -41,9 +66,22 @@ impl<S: Service> Client<S> {
         &self.pacer
     }
 
+    /// The same, to be kept.
+    pub fn shared_pacer(&self) -> &Arc<Pacer> {
+        &self.pacer
+    }
+
+    /// What was counted of its calls, those of its clones among them.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
     /// Waits until a call of this kind may be made. Dropping the future leaves the queue.
     pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
-        self.pacer.permit(target, operation, urgency).await
+        let began = Instant::now();
+        let permit = self.pacer.permit(target, operation, urgency).await;
+        self.tally.has_waited(operation, began.elapsed());
+        permit
     }
 
     /// Leave to make a call now, paid for by those who wait: for what must follow another call at once. See
@@ -54,7 +92,10 @@ impl<S: Service> Client<S> {
 
     /// One page of the channel's members of the target's type: see [`Service::list_page`].
     pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made(permit, target, Operation::ListChannelMemberships, || self.service.list_page(target, token)).await
+        made((&self.tally, &self.gate), permit, target, Operation::ListChannelMemberships, || {
+            self.service.list_page(target, token)
+        })
+        .await
     }
 
     /// Adds members: see [`Service::batch_create`].
@@ -64,8 +105,10 @@ impl<S: Service> Client<S> {
         target: &Target,
         members: &[MemberArn],
     ) -> Result<BatchAnswer, CallError> {
-        made(permit, target, Operation::BatchCreateChannelMembership, || self.service.batch_create(target, members))
-            .await
+        made((&self.tally, &self.gate), permit, target, Operation::BatchCreateChannelMembership, || {
+            self.service.batch_create(target, members)
+        })
+        .await
     }
 
     /// One member's membership: see [`Service::describe`].
@@ -75,17 +118,26 @@ impl<S: Service> Client<S> {
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        made(permit, target, Operation::DescribeChannelMembership, || self.service.describe(target, member)).await
+        made((&self.tally, &self.gate), permit, target, Operation::DescribeChannelMembership, || {
+            self.service.describe(target, member)
+        })
+        .await
     }
 
     /// Deletes one membership: see [`Service::delete`].
-    pub async fn delete(&self, permit: Permit, target: &Target, removal: Removal) -> Result<(), CallError> {
-        made(permit, target, Operation::DeleteChannelMembership, || self.service.delete(target, removal)).await
+    pub async fn delete(&self, permit: Permit, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
+        made((&self.tally, &self.gate), permit, target, Operation::DeleteChannelMembership, || {
+            self.service.delete(target, removal)
+        })
+        .await
     }
 
     /// The channel itself: see [`Service::describe_channel`].
     pub async fn describe_channel(&self, permit: Permit, target: &Target) -> Result<ChannelInfo, CallError> {
-        made(permit, target, Operation::DescribeChannel, || self.service.describe_channel(target)).await
+        made((&self.tally, &self.gate), permit, target, Operation::DescribeChannel, || {
+            self.service.describe_channel(target)
+        })
+        .await
     }
 
     /// One page of the channel's moderators: see [`Service::moderators_page`].
@@ -95,12 +147,18 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made(permit, target, Operation::ListChannelModerators, || self.service.moderators_page(target, token)).await
+        made((&self.tally, &self.gate), permit, target, Operation::ListChannelModerators, || {
+            self.service.moderators_page(target, token)
+        })
+        .await
     }
 
     /// One page of those who are banned: see [`Service::bans_page`].
     pub async fn bans_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made(permit, target, Operation::ListChannelBans, || self.service.bans_page(target, token)).await
+        made((&self.tally, &self.gate), permit, target, Operation::ListChannelBans, || {
+            self.service.bans_page(target, token)
+        })
+        .await
     }
 
     /// One page of an elastic channel's sub-channels: see [`Service::sub_channels_page`].
@@ -110,18 +168,26 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made(permit, target, Operation::ListSubChannels, || self.service.sub_channels_page(target, token)).await
+        made((&self.tally, &self.gate), permit, target, Operation::ListSubChannels, || {
+            self.service.sub_channels_page(target, token)
+        })
+        .await
     }
 }
 
 /// Makes a call within the deadline, tells the pace how it went, and logs it.
 async fn made<T, F: Future<Output = Result<T, CallError>>>(
+    (tally, gate): (&Tally, &Gate),
     permit: Permit,
     target: &Target,
     operation: Operation,
     call: impl FnOnce() -> F,
 ) -> Result<T, CallError> {
     debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
+    if !(gate.0)() {
+        drop(permit);
+        return std::future::pending().await;
+    }
     let paced = permit.spend();
     let began = Instant::now();
     // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
@@ -135,6 +201,7 @@ async fn made<T, F: Future<Output = Result<T, CallError>>>(
         })
     });
     let error = answer.as_ref().err();
+    tally.answered(operation, error.map(|error| error.class));
     match error.map(|error| error.class) {
         Some(CallErrorClass::Throttled) => paced.throttled(),
         _ => paced.passed(),
@@ -187,8 +254,8 @@ mod tests {
             Ok(None)
         }
 
-        async fn delete(&self, _: &Target, _: Removal) -> Result<(), CallError> {
-            Ok(())
+        async fn delete(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
+            Ok(Deleted::default())
         }
 
         async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
@@ -257,7 +324,7 @@ mod tests {
         assert_eq!(client.describe(permit, &target, &alice).await, Ok(None));
         let permit = client.permit_on_credit(&target, Operation::DeleteChannelMembership);
         let removal = crate::chime::removal::of(&target, "user/alice");
-        assert_eq!(client.delete(permit, &target, removal).await, Ok(()));
+        assert_eq!(client.delete(permit, &target, removal).await, Ok(Deleted::default()));
         assert_eq!(began.elapsed(), Duration::ZERO);
         let permit = client.permit(&target, Operation::DescribeChannel, &urgency).await;
         assert_eq!(client.describe_channel(permit, &target).await, Ok(ChannelInfo::default()));
@@ -273,5 +340,19 @@ mod tests {
         assert_eq!(client.bans_page(permit, &target, None).await, Ok(Page::default()));
         let permit = client.permit(&target, Operation::ListSubChannels, &urgency).await;
         assert_eq!(client.sub_channels_page(permit, &target, None).await, Ok(Page::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_may_not_call_any_more_makes_no_call_and_takes_nobodys_turn() {
+        let service = Arc::new(Scripted(Mutex::new(vec![CallErrorClass::Refused])));
+        let pacer = Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MIN));
+        let client = Client::new(Arc::clone(&service), pacer).only_while(|| false);
+        let target = target();
+        for _ in 0..2 {
+            let permit = client.permit(&target, LIST, &Urgency::new(Level::Edit)).await;
+            let call = tokio::time::timeout(Duration::from_hours(1), client.list_page(permit, &target, None)).await;
+            assert!(call.is_err(), "it waits for the end of the process");
+        }
+        assert_eq!(service.0.lock().unwrap().len(), 1, "nobody asked");
     }
 }

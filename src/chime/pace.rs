@@ -10,6 +10,7 @@
 
 mod bucket;
 mod channel;
+mod meter;
 mod permit;
 mod queue;
 mod quota;
@@ -95,6 +96,20 @@ impl Pacer {
         self.rates.per_second(target.channel.region(), Limit::Bearer)
     }
 
+    /// The share of the documented rate that calls took in about the last minute, of the bearer that takes most of its own.
+    pub fn quota_used(&self) -> f64 {
+        let now = Instant::now();
+        let known = lock(&self.known);
+        known.bearers.values().map(|bearer| bearer.lock().quota_used(now)).fold(0.0, f64::max)
+    }
+
+    /// For how long calls have been waiting though it was their turn: next to nothing, unless something is stuck.
+    pub fn overdue(&self) -> Duration {
+        let now = Instant::now();
+        let known = lock(&self.known);
+        known.bearers.values().map(|bearer| bearer.lock().overdue(now)).max().unwrap_or_default()
+    }
+
     /// The two limits of a target, made if they are new.
     fn limits(&self, target: &Target) -> (Arc<Bearer>, Arc<Channel>) {
         let now = Instant::now();
@@ -123,7 +138,7 @@ impl Known {
         }
         self.swept = Some(now);
         // A bucket in use is also held by whoever waits or calls.
-        self.bearers.retain(|_, bearer| Arc::strong_count(bearer) > 1 || !bearer.lock().bucket.is_forgettable(now));
+        self.bearers.retain(|_, bearer| Arc::strong_count(bearer) > 1 || !bearer.lock().is_forgettable(now));
         self.channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.lock().is_forgettable(now));
         self.bearers.shrink_to(2 * self.bearers.len());
         self.channels.shrink_to(2 * self.channels.len());

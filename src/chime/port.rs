@@ -52,6 +52,18 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation there is, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::ListChannelMemberships,
+        Self::BatchCreateChannelMembership,
+        Self::DescribeChannelMembership,
+        Self::DeleteChannelMembership,
+        Self::DescribeChannel,
+        Self::ListChannelModerators,
+        Self::ListChannelBans,
+        Self::ListSubChannels,
+    ];
+
     /// The operation's name in the service's API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +110,15 @@ pub struct BatchAnswer {
     pub added: Vec<String>,
     /// Members whom it did not add.
     pub errors: Vec<MemberError>,
+    /// The service's request id.
+    pub request_id: Option<String>,
+}
+
+/// A membership is not there any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// The service's request id.
+    pub request_id: Option<String>,
 }
 
 /// Why one member of a batch was not added. Every field of it is optional in the service's model.
@@ -179,7 +200,7 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Membership>, CallError>> + Send;
 
     /// Deletes one membership. A membership that is not there counts as deleted, where the service says so by 204 or NotFound.
-    fn delete(&self, target: &Target, removal: Removal) -> impl Future<Output = Result<(), CallError>> + Send;
+    fn delete(&self, target: &Target, removal: Removal) -> impl Future<Output = Result<Deleted, CallError>> + Send;
 
     /// The channel itself.
     fn describe_channel(&self, target: &Target) -> impl Future<Output = Result<ChannelInfo, CallError>> + Send;

@@ -1,41 +1,45 @@
 //! `rollcall run`: how does the operator start and stop?
 
+mod leader;
+mod pages;
 mod removals;
 
 use std::collections::HashSet;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use jiff::Timestamp;
-use kube::Client as KubeClient;
 
 use self::removals::Removals;
 use super::Failure;
+use super::cluster::{self, namespace};
 use crate::api::Interval;
 use crate::chime::client::Client;
 use crate::chime::pace::{FixedRate, Pacer, Rates, Share};
 use crate::chime::sdk::{Options, Sdk};
-use crate::controller::{self, Cluster, Scope};
+use crate::controller::{self, Cluster, Scope, Vitals};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{Granting, Settings};
 use crate::membership::arn::MemberArn;
+use crate::ops::grants::GrantsFile;
+use crate::ops::lease::Claim;
+use crate::ops::serve::Address;
 use crate::ops::{logs, stop};
 
 /// A stop takes at most this: less than the 30 s that a kubelet gives, more than a call of the service and a status write.
 const STOP: Duration = Duration::from_secs(25);
-
-/// An API server that says nothing for so long, in the middle of an answer, is taken for gone. A quiet watch ends before that.
-const SILENCE: Duration = Duration::from_mins(2);
 
 /// Run the operator: keep channels as ChannelMembership resources declare them.
 ///
 /// The cluster is that of KUBECONFIG, else of ~/.kube/config, else the one it runs in. AWS credentials are found by the SDK's usual chain;
 /// AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING names another service than AWS, such as `rollcall simulate`. RUST_LOG sets what is
 /// logged. Repeatable flags are comma-separated in their variables.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The user or bot ARN in whose name the service is called; one an app instance, chosen by the channel's.
@@ -49,6 +53,10 @@ pub(super) struct Args {
     /// Whether members may be removed: on, off, or a file that holds on or off and is read before each removal.
     #[arg(long, env = "ROLLCALL_REMOVALS", value_name = "on|off|FILE", default_value = "on")]
     removals: Removals,
+
+    /// A file of grants: which namespace may reach which channels, in whose name, and remove whom; all else is NotGranted.
+    #[arg(long, env = "ROLLCALL_GRANTS", value_name = "FILE")]
+    grants: Option<PathBuf>,
 
     /// Members removed in an hour at most, from all channels together; 0 = no limit.
     #[arg(long, env = "ROLLCALL_MAX_REMOVALS_PER_HOUR", value_name = "MEMBERS", default_value_t = 0)]
@@ -102,6 +110,34 @@ pub(super) struct Args {
     #[arg(long, env = "ROLLCALL_CONCURRENCY", value_name = "CALLS", default_value = "32")]
     concurrency: NonZeroU16,
 
+    /// Where /metrics is told, as ip:port or :port; nowhere unless given.
+    #[arg(long, env = "ROLLCALL_METRICS_ADDRESS", value_name = "ADDRESS")]
+    metrics_address: Option<Address>,
+
+    /// Whether /metrics has a gauge for each resource.
+    #[arg(long, env = "ROLLCALL_METRICS_PER_RESOURCE", value_name = "on|off", default_value = "on")]
+    metrics_per_resource: Switch,
+
+    /// Where /healthz and /readyz are told, as ip:port or :port; nowhere unless given.
+    #[arg(long, env = "ROLLCALL_HEALTH_ADDRESS", value_name = "ADDRESS")]
+    health_address: Option<Address>,
+
+    /// Wait until no other process leads, by a Lease: several may run, and one carries out the resources.
+    #[arg(long, env = "ROLLCALL_LEADER_ELECT", value_parser = BoolishValueParser::new())]
+    leader_elect: bool,
+
+    /// Where that Lease is. Default: the namespace of the pod.
+    #[arg(long, env = "ROLLCALL_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
+    lease_namespace: Option<String>,
+
+    /// Its name: operators that are to run side by side have different ones.
+    #[arg(long, env = "ROLLCALL_LEASE_NAME", value_name = "NAME", default_value = "rollcall", value_parser = namespace)]
+    lease_name: String,
+
+    /// A leader that was killed is followed after this; one that cannot renew it stops after two thirds.
+    #[arg(long, env = "ROLLCALL_LEASE_DURATION", value_name = "DURATION", default_value = "15s", value_parser = lease_duration)]
+    lease_duration: Interval,
+
     /// How log lines look.
     #[arg(long, env = "ROLLCALL_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
     log_format: logs::Format,
@@ -116,17 +152,17 @@ enum Switch {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     one_bearer_an_app_instance(&args.chime_bearer)?;
     logs::init(args.log_format).map_err(Failure::wrong_use)?;
-    // The Kubernetes client and the AWS SDK share this provider of cryptography; two in one process panic.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    cluster::install_cryptography();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(operate(args))
 }
 
 async fn operate(args: &Args) -> Result<(), Failure> {
-    let cluster = cluster().await?;
+    let cluster = cluster::client().await?;
     let service = Sdk::load(Options::default()).await.map_err(Failure::wrong_use)?;
     let stop = stop::on_signal().map_err(Failure::failed)?;
     let endpoint = service.custom_endpoint().map(str::to_owned);
+    let grants = args.grants.as_deref().map(GrantsFile::open).transpose().map_err(Failure::wrong_use)?.map(Arc::new);
     let settings = Settings {
         bearers: args.chime_bearer.clone(),
         allow_bearer_override: args.allow_bearer_override,
@@ -137,6 +173,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         max_removals_per_hour: args.max_removals_per_hour,
         allow_unlisted: args.allow_unlisted,
         former_bearers: args.former_bearer.clone(),
+        grants: grants.as_ref().map_or_else(Granting::everything, granting),
         custom_endpoint: endpoint.clone(),
     };
     let rates = Rates {
@@ -145,13 +182,15 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         channel_batch: args.channel_batch_rate,
         channel_list: args.channel_list_rate,
     };
+    let candidate = leader::candidate(args, &cluster)?;
+    let claim = candidate.as_ref().map_or_else(Claim::unopposed, |candidate| candidate.claim().clone());
+    let leads = claim.clone();
     let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates, args.concurrency)));
+    let client = client.only_while(move || leads.holds());
     let clock = Clock::starting_at(Timestamp::now());
-    let engine = Arc::new(Engine::new(client, settings, clock, stop.clone()));
-    let scope = match args.watch_namespace.as_slice() {
-        [] => Scope::Cluster,
-        names => Scope::Namespaces(names.to_vec()),
-    };
+    let (engine, vitals) = (Arc::<OnceLock<_>>::default(), Arc::<Vitals>::default());
+    pages::pages(args, &client, &engine, &vitals, &claim).open().map_err(Failure::wrong_use)?.serve();
+    let scope = Scope::of(&args.watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         bearers = ?args.chime_bearer,
@@ -168,48 +207,43 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     if args.chime_bearer.is_empty() && !args.allow_bearer_override {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
-    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On));
+    if let Some(file) = &grants {
+        let (file, vitals) = (Arc::clone(file), Arc::clone(&vitals));
+        tokio::spawn(async move { file.watch(|| vitals.look_again()).await });
+    } else {
+        tracing::info!(
+            "no --grants: every namespace that is watched reaches every channel that a bearer can reach, with any prune but Unlisted"
+        );
+    }
+    if let Some(candidate) = &candidate {
+        tokio::select! {
+            () = candidate.lead() => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    // Not sooner: from here on nobody else is taken to write.
+    let engine = Arc::clone(engine.get_or_init(|| Arc::new(Engine::new(client, settings, clock, stop.clone()))));
+    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On).led_by(claim));
+    let kind = Arc::clone(&cluster);
+    tokio::spawn(async move { controller::served(&kind).await.tell() });
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP).await;
     };
     tokio::select! {
-        () = controller::run(cluster, engine, stop.clone()) => tracing::info!("rollcall has stopped"),
+        () = controller::run(cluster, engine, &vitals, stop.clone()) => tracing::info!("rollcall has stopped"),
+        lost = leader::lost(candidate.as_ref()) => return Err(Failure::failed(lost)),
         () = too_late => tracing::warn!("stopped with statuses unwritten: the API server did not take them in {} s", STOP.as_secs()),
+    }
+    if let Some(candidate) = &candidate {
+        candidate.release().await;
     }
     Ok(())
 }
 
-/// A client of the cluster of `KUBECONFIG`, else of the one around us. Nothing is called yet.
-async fn cluster() -> Result<KubeClient, Failure> {
-    let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
-    let mut config = kube::Config::infer().await.map_err(|error| {
-        let place = named.map_or_else(
-            || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
-            |path| format!("KUBECONFIG={path}"),
-        );
-        Failure::wrong_use(format!("failed to find the cluster by {place}: {}", one_line(&error)))
-    })?;
-    // Each call has its own deadline and its own next try; this one is for lists and watches.
-    config.read_timeout = Some(SILENCE);
-    config.reset_reader_on_write = true;
-    config.default_retry = false;
-    KubeClient::try_from(config)
-        .map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
-}
-
-/// An error with its causes.
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text.replace('\n', " ")
+fn granting(file: &Arc<GrantsFile>) -> Granting {
+    let now = Arc::clone(file);
+    Granting::by(&file.path().display().to_string(), move || now.now())
 }
 
 fn bearer(text: &str) -> Result<MemberArn, String> {
@@ -218,13 +252,14 @@ fn bearer(text: &str) -> Result<MemberArn, String> {
     })
 }
 
-/// A namespace's name is a DNS label (Kubernetes, object names).
-fn namespace(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let good =
-        (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-');
-    if good { Ok(name.to_owned()) } else { Err("no namespace: write a DNS label such as team-a".to_owned()) }
+/// Of a shorter one, a process that is busy for a moment would lose it.
+fn lease_duration(text: &str) -> Result<Interval, String> {
+    let duration = text.parse::<Interval>().map_err(|error| error.to_string())?;
+    if duration.duration() < Duration::from_secs(2) {
+        Err("a lease lasts 2s at least".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 fn one_bearer_an_app_instance(bearers: &[MemberArn]) -> Result<(), Failure> {

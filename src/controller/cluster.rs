@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,9 +12,13 @@ use kube::{Api, Client, Resource};
 use tokio::sync::Semaphore;
 
 use crate::engine::store::StoreError;
+use crate::ops::lease::Claim;
 
 /// Every call of the API server ends within this; the client has no deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Whoever waits for a turn does something at least this often.
+const LOOK_UP: Duration = Duration::from_mins(1);
 
 /// How many calls of a process are under way at once, besides its watches: each has a connection of its own, with its TLS
 /// session, and the API server works them off no faster when it is asked for a thousand at a time.
@@ -31,6 +36,13 @@ pub enum Scope {
     Namespaces(Vec<String>),
 }
 
+impl Scope {
+    /// These namespaces, or all where none is named.
+    pub fn of(namespaces: &[String]) -> Self {
+        if namespaces.is_empty() { Self::Cluster } else { Self::Namespaces(namespaces.to_vec()) }
+    }
+}
+
 /// The cluster that resources live in, as far as it is ours to look at.
 pub struct Cluster {
     pub(super) client: Client,
@@ -38,13 +50,20 @@ pub struct Cluster {
     pub(super) reads_sources: bool,
     scope: Scope,
     turns: Semaphore,
+    claim: Claim,
 }
 
 impl Cluster {
     /// The cluster of `client`, of which `scope` is watched. ConfigMaps are called for only if `reads_sources`.
     pub fn new(client: Client, scope: Scope, reads_sources: bool) -> Self {
         let turns = Semaphore::new(CALLS_AT_ONCE);
-        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, turns }
+        let claim = Claim::unopposed();
+        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, turns, claim }
+    }
+
+    /// One that is called only while this holds: whoever wants to call afterwards waits, for the end of the process.
+    pub fn led_by(self, claim: Claim) -> Self {
+        Self { claim, ..self }
     }
 
     /// Objects of a kind in all that is watched: together they are each object once.
@@ -72,7 +91,16 @@ impl Cluster {
         F: Future<Output = Result<T, kube::Error>>,
     {
         // Refused only by a semaphore that was closed, and this one never is.
-        let _turn = self.turns.acquire().await;
+        let mut turn = pin!(self.turns.acquire());
+        // An API server that hangs keeps thousands waiting: those look up now and then, and are seen to be alive.
+        let _turn = loop {
+            if let Ok(turn) = tokio::time::timeout(LOOK_UP, &mut turn).await {
+                break turn;
+            }
+        };
+        if !self.claim.holds() {
+            return std::future::pending().await;
+        }
         match tokio::time::timeout(DEADLINE, Box::pin(call())).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(CallFailure::Error(error)),

@@ -1,6 +1,6 @@
 //! What happens when a resource is due?
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use futures::channel::mpsc;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -16,6 +17,7 @@ use super::config_map::Reading;
 use super::slots::{Slot, Slots, Standing};
 use super::sources::Sources;
 use super::store::{ClusterStore, Identity};
+use super::vitals::{Outcome, Vitals};
 use super::watched::{Watched, created, resource};
 use crate::api::ConfigMapKeyRef;
 use crate::chime::port::Service;
@@ -38,6 +40,7 @@ pub(super) struct Context<S> {
     pub sources: Arc<Sources>,
     /// What is sent here is due.
     pub due: mpsc::UnboundedSender<ObjectRef<Watched>>,
+    pub vitals: Arc<Vitals>,
     pub shutdown: CancellationToken,
 }
 
@@ -55,8 +58,18 @@ pub(super) fn reconcile<S: Service>(
         let resource = resource(&object.metadata);
         let span = tracing::info_span!("pass", resource);
         // A task of its own, because the controller polls all that are under way whenever one of them moves.
-        let next = tokio::spawn(pass(object, context, Arc::clone(&slot), cancel).instrument(span)).await;
+        let vitals = Arc::clone(&context.vitals);
+        let began = Instant::now();
+        vitals.began();
+        let next =
+            tokio::spawn(noticed(pass(object, context, Arc::clone(&slot), cancel), &slot).instrument(span)).await;
         slot.end();
+        let outcome = match &next {
+            Ok(Next::AtOnce) => Outcome::Interrupted,
+            Ok(_) => Outcome::Done,
+            Err(_) => Outcome::Panicked,
+        };
+        vitals.ended(outcome, began.elapsed());
         match next {
             Ok(Next::After(rest)) => Action::requeue(rest),
             Ok(Next::OnChange) => Action::await_change(),
@@ -69,6 +82,15 @@ pub(super) fn reconcile<S: Service>(
             }
         }
     }
+}
+
+/// A pass that lets its slot know whenever it does something.
+fn noticed<F: Future>(pass: F, slot: &Arc<Slot>) -> impl Future<Output = F::Output> + use<F> {
+    let (mut pass, slot) = (Box::pin(pass), Arc::clone(slot));
+    future::poll_fn(move |context| {
+        slot.moved();
+        pass.as_mut().poll(context)
+    })
 }
 
 async fn pass<S: Service>(
@@ -137,4 +159,4 @@ async fn sources<S>(object: &Watched, context: &Context<S>) -> Result<Option<Vec
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

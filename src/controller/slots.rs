@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::watched::{Shown, Trigger, Watched, number};
+use super::watched::{Shown, Trigger, Watched, number, resource};
 use crate::api::ChannelMembershipStatus;
 use crate::engine::memory::Memory;
 use crate::engine::store::Version;
@@ -23,6 +25,8 @@ pub(super) struct Slot {
     written: Mutex<Option<Written>>,
     /// Whether our finalizer is on the resource, and not because we are just taking it off.
     finalizer: Mutex<bool>,
+    /// The resource of the pass under way, and when that last did anything.
+    moved: Mutex<Option<(String, Instant)>>,
 }
 
 /// What a write of ours left behind, for as long as the watch has not shown it.
@@ -65,6 +69,16 @@ impl Slots {
         taken_off
     }
 
+    /// A pass that has done nothing at all for so long, in words.
+    pub fn stuck(&self, limit: Duration) -> Option<String> {
+        let slots: Vec<Arc<Slot>> = lock(&self.0).values().cloned().collect();
+        slots.iter().find_map(|slot| {
+            let moved = lock(&slot.moved);
+            let (resource, at) = moved.as_ref().filter(|(_, at)| at.elapsed() > limit)?;
+            Some(format!("the pass over {resource} is stuck for {} s", at.elapsed().as_secs()))
+        })
+    }
+
     /// Something that a resource depends on has changed: the pass under way ends early.
     pub fn outdated(&self, uid: &str) {
         if let Some(slot) = lock(&self.0).get(uid).cloned() {
@@ -83,12 +97,21 @@ impl Slots {
 impl Slot {
     /// A pass begins; the token tells it when it is out of date.
     pub fn begin(&self, object: &Watched, cancel: CancellationToken) {
+        *lock(&self.moved) = Some((resource(&object.metadata), Instant::now()));
         *lock(&self.finalizer) |= object.has_finalizer();
         *lock(&self.running) = Some((object.trigger(), cancel));
     }
 
+    /// The pass did something.
+    pub fn moved(&self) {
+        if let Some((_, at)) = &mut *lock(&self.moved) {
+            *at = Instant::now();
+        }
+    }
+
     /// The pass is over.
     pub fn end(&self) {
+        *lock(&self.moved) = None;
         *lock(&self.running) = None;
     }
 

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future, stream};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config, applier};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 use super::cluster::{Cluster, PAGE};
+use super::pulse::Pulse;
 use super::reconcile::{Context, reconcile};
 use super::slots::Slots;
 use super::sources::Sources;
+use super::vitals::{Part, Vitals};
 use super::watched::Watched;
 use crate::chime::port::Service;
 use crate::engine::Engine;
@@ -35,13 +38,41 @@ const CONFIG_MAPS: &str = "until you grant get, list and watch on configmaps, in
                            --watch-namespace, an edit of one is seen at the next resync only; --members-from=off needs no right on them";
 
 /// Both watches of a part of the cluster.
-type Watches = (Api<Watched>, Api<PartialObjectMeta<ConfigMap>>);
+struct Watches {
+    resources: Api<Watched>,
+    config_maps: Api<PartialObjectMeta<ConfigMap>>,
+    pulses: (Arc<Pulse>, Arc<Pulse>),
+}
+
+/// Objects of a kind in a namespace, or in all.
+fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
+{
+    match namespace {
+        None => Api::all(client),
+        Some(name) => Api::namespaced(client, name),
+    }
+}
 
 /// Carries out all resources in scope until `shutdown` is cancelled; then passes under way end, what they did is recorded,
 /// and it returns.
-pub async fn run<S: Service>(cluster: Arc<Cluster>, engine: Arc<Engine<S>>, shutdown: CancellationToken) {
-    let all = |client: Client| (Api::all(client.clone()), Api::all(client));
-    let one = |client: Client, name: &str| (Api::namespaced(client.clone(), name), Api::namespaced(client, name));
+pub async fn run<S: Service>(
+    cluster: Arc<Cluster>,
+    engine: Arc<Engine<S>>,
+    vitals: &Arc<Vitals>,
+    shutdown: CancellationToken,
+) {
+    let watches = |client: &Client, namespace: Option<&str>| {
+        let pulses = (Arc::<Pulse>::default(), Arc::<Pulse>::default());
+        Watches {
+            resources: api(pulses.0.of(client.clone()), namespace),
+            config_maps: api(pulses.1.of(client.clone()), namespace),
+            pulses,
+        }
+    };
+    let all = |client: Client| watches(&client, None);
+    let one = |client: Client, name: &str| watches(&client, Some(name));
     let parts = cluster.each(all, one).into_iter().map(|watches| {
         let (due, dues) = mpsc::unbounded();
         let context = Context {
@@ -50,6 +81,7 @@ pub async fn run<S: Service>(cluster: Arc<Cluster>, engine: Arc<Engine<S>>, shut
             slots: Arc::default(),
             sources: Arc::default(),
             due,
+            vitals: Arc::clone(vitals),
             shutdown: shutdown.clone(),
         };
         carry_out(watches, Arc::new(context), dues)
@@ -58,12 +90,20 @@ pub async fn run<S: Service>(cluster: Arc<Cluster>, engine: Arc<Engine<S>>, shut
 }
 
 async fn carry_out<S: Service>(
-    (resources, config_maps): Watches,
+    Watches { resources, config_maps, pulses }: Watches,
     context: Arc<Context<S>>,
     dues: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
 ) {
     let (reader, writer) = reflector::store();
-    let changes = changes(resources, writer, Changes::new(Arc::clone(&context.slots), Arc::clone(&context.sources)));
+    context.vitals.add(Part {
+        slots: Arc::clone(&context.slots),
+        reader: reader.clone(),
+        due: context.due.clone(),
+        resources: Arc::clone(&pulses.0),
+        config_maps: context.cluster.reads_sources.then_some(pulses.1),
+    });
+    let changes = Changes::new(Arc::clone(&context.slots), Arc::clone(&context.sources));
+    let changes = self::changes(resources, writer, changes, pulses.0);
     let edits: BoxStream<'static, _> = if context.cluster.reads_sources {
         edits(config_maps, Arc::clone(&context.slots), Arc::clone(&context.sources)).boxed()
     } else {
@@ -90,12 +130,14 @@ fn changes(
     api: Api<Watched>,
     writer: reflector::store::Writer<Watched>,
     mut changes: Changes,
+    pulse: Arc<Pulse>,
 ) -> impl Stream<Item = ObjectRef<Watched>> + Send {
     watcher(api, config())
         .default_backoff()
         .reflect(writer)
         .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error, RESOURCES)))
         .filter_map(|event| future::ready(event.ok()))
+        .inspect(move |event| pulse.event(matches!(event, watcher::Event::InitDone)))
         .flat_map(move |event| stream::iter(changes.of(event)))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::audit::Action;
 use super::pass::{Halt, Pass};
 use super::store::Store;
 use super::wait::Waiting;
@@ -103,6 +104,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             let cell = Arc::clone(&self.cell);
             let alone = self.wait(&Waiting::Turn, cell.writing.lock()).await?;
             let permit = self.turn(Operation::BatchCreateChannelMembership).await?;
+            self.still_granted()?;
             // Another resource of the channel may have added some in the meantime.
             let names = self.cell.missing(batch.clone());
             if names.is_empty() {
@@ -131,6 +133,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let intent = Arc::clone(&self.intent);
         let channel = &intent.target.channel;
         self.cell.seen(answer.added.iter().filter_map(|arn| channel.name_of(arn)));
+        self.engine.tally.has_added(answer.added.len());
+        let request_id = answer.request_id.as_deref();
+        for name in answer.added.iter().filter_map(|arn| channel.name_of(arn)) {
+            self.audit(Action::Added, &intent.roster.arn(name), request_id);
+        }
         let (added, not_added) = (answer.added.len(), answer.errors.len());
         tracing::info!(channel = channel.as_str(), added, not_added, "added {added} of {} members", names.len());
         let added = |name: &str| answer.added.iter().any(|arn| channel.name_of(arn) == Some(name));

@@ -21,7 +21,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Puts the finalizer on or off, as `deletionPolicy` asks, and writes down whom the resource declares before it adds
     /// them: who is killed between an add and its status still knows whom it may remove.
     pub(super) async fn claim(&mut self, plan: &Plan) -> Result<(), Halt> {
-        let wants_finalizer = self.intent.deletion_policy == DeletionPolicy::Prune;
+        // One that was released before it is deleted will remove nobody, so nothing is to be waited for.
+        let wants_finalizer = self.intent.deletion_policy == DeletionPolicy::Prune && !self.declaration.released;
         if wants_finalizer != self.declaration.has_finalizer {
             let written = self.report.set_finalizer(wants_finalizer).await;
             self.written(written).await?;

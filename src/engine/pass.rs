@@ -16,6 +16,7 @@ use super::report::Report;
 use super::settings::Settings;
 use super::siblings::Siblings;
 use super::store::Store;
+use super::tally::Tally;
 use super::view::{Cell, Interest, Views};
 use crate::api::{Mode, Prune, Reason};
 use crate::chime::backoff;
@@ -42,6 +43,7 @@ pub struct Engine<S> {
     pub(super) hourly: Hourly,
     pub(super) settings: Settings,
     pub(super) clock: Clock,
+    pub(super) tally: Tally,
     /// An earlier process may have written until then.
     pub(super) started: Instant,
     shutdown: CancellationToken,
@@ -110,7 +112,27 @@ impl<S: Service> Engine<S> {
         let siblings = Arc::<Siblings>::default();
         let views = Arc::new(Views::new(client.clone(), clock, Arc::clone(&siblings), shutdown.clone()));
         let hourly = Hourly::new(settings.max_removals_per_hour);
-        Self { client, views, siblings, hourly, settings, clock, started: Instant::now(), shutdown }
+        Self {
+            client,
+            views,
+            siblings,
+            hourly,
+            settings,
+            clock,
+            tally: Tally::default(),
+            started: Instant::now(),
+            shutdown,
+        }
+    }
+
+    /// What it did so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The age of the oldest listing of those channels that resources are about and that could be listed.
+    pub fn oldest_listing(&self) -> Option<Duration> {
+        self.views.oldest()
     }
 
     /// How urgent a pass over this declaration is, once memory is up to it.
@@ -138,9 +160,10 @@ impl<S: Service> Engine<S> {
     ) -> Next {
         let now = self.clock.now();
         let wake = store.wake();
-        let mut report = Report::new(declaration, store, self.clock, &self.settings, memory.status_unsure);
+        let mut report = Report::new(declaration, store, self.clock, &self.settings, &self.tally, memory.status_unsure);
         let intent = memory.recall(declaration, &self.settings, now);
         self.take_seat(declaration, memory, wake);
+        let intent = intent.and_then(|intent| self.granted(declaration, &intent).map(|()| intent));
         if declaration.deleting_since.is_some() {
             return self.last_pass(declaration, intent, memory, report, cancel).await;
         }

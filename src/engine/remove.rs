@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::audit::Action;
 use super::pass::{Halt, Pass};
 use super::store::Store;
 use super::wait::Waiting;
@@ -233,6 +234,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             if self.cancel.is_cancelled() {
                 return Err(Halt::Interrupted);
             }
+            self.still_granted()?;
             if !self.may_still_go(name, read_at) {
                 return Ok(Attempt::Reconsider);
             }
@@ -289,15 +291,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let target = &self.intent.target;
         let permit = self.engine.client.permit_on_credit(target, Operation::DeleteChannelMembership);
         let answer = self.engine.client.delete(permit, target, removal).await;
-        if answer.is_ok() {
-            tracing::info!(
-                channel = target.channel.as_str(),
-                member = member.as_str(),
-                generation = self.declaration.generation,
-                "removed a member"
-            );
+        if let Ok(deleted) = &answer {
+            self.engine.tally.has_removed();
+            self.audit(Action::Removed, &member, deleted.request_id.as_deref());
         }
-        answer
+        answer.map(|_| ())
     }
 
     fn saw_gone(&mut self, name: &str, by_us: bool) {

@@ -15,6 +15,7 @@ use super::intent::{Intent, Objection};
 use super::message;
 use super::settings::Settings;
 use super::store::{Event, Store, StoreError, Version};
+use super::tally::Tally;
 use crate::api::{ChannelMembershipStatus, Interval, MAX_MESSAGE_CHARS, Mode, Prune, Reason, State, conditions};
 use crate::chime::port::CallError;
 use crate::membership::arn::ChannelArn;
@@ -46,6 +47,7 @@ pub(super) struct Report<'a, T> {
     store: &'a mut T,
     clock: Clock,
     endpoint: Option<&'a str>,
+    tally: &'a Tally,
     declaration: &'a Declaration<'a>,
     /// The version that `before` is of.
     version: Version,
@@ -65,12 +67,14 @@ impl<'a, T: Store> Report<'a, T> {
         store: &'a mut T,
         clock: Clock,
         settings: &'a Settings,
+        tally: &'a Tally,
         unsure: bool,
     ) -> Self {
         Self {
             store,
             clock,
             endpoint: settings.custom_endpoint.as_deref(),
+            tally,
             declaration,
             version: declaration.version.clone(),
             generation: declaration.generation,
@@ -356,6 +360,9 @@ impl<'a, T: Store> Report<'a, T> {
         let basis = status.last_declared_uid.is_some().then_some(&self.version);
         let written = self.store.write_status(&status, basis).await;
         self.unsure = matches!(written, Err(StoreError::Unavailable(_)));
+        if matches!(written, Err(StoreError::Unavailable(_) | StoreError::Refused(_))) {
+            self.tally.status_write_failed();
+        }
         self.version = written?;
         if let Some(ready) = status.conditions.first() {
             tracing::info!(

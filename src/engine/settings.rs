@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::membership::arn::MemberArn;
+use crate::membership::grants::{Denial, Grants, Wish};
 
 /// Decisions that hold for all resources.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub allow_unlisted: bool,
     /// Bearers of earlier days: whom they added, we added.
     pub former_bearers: Vec<MemberArn>,
+    /// Which namespace may reach what.
+    pub grants: Granting,
     /// Where the service is, when it is not AWS: said in every status, so that nobody takes a trial for the real thing.
     pub custom_endpoint: Option<String>,
 }
@@ -50,5 +53,35 @@ impl RemovalSwitch {
 impl fmt::Debug for RemovalSwitch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RemovalSwitch").field(&self.is_on()).finish()
+    }
+}
+
+/// What is granted just now; asked when a pass begins, and before each batch and each delete.
+#[derive(Clone, Default)]
+pub struct Granting(Option<(Arc<str>, Grantor)>);
+
+type Grantor = Arc<dyn Fn() -> Arc<Grants> + Send + Sync>;
+
+impl Granting {
+    /// Every namespace reaches every channel that a bearer can.
+    pub fn everything() -> Self {
+        Self(None)
+    }
+
+    /// What `now` says; `source` is where that stands.
+    pub fn by(source: &str, now: impl Fn() -> Arc<Grants> + Send + Sync + 'static) -> Self {
+        Self(Some((source.into(), Arc::new(now))))
+    }
+
+    /// Whether it is granted; if not, what and by whom.
+    pub(super) fn decide(&self, wish: &Wish<'_>) -> Result<(), (Denial, &str)> {
+        let Some((source, now)) = &self.0 else { return Ok(()) };
+        now().decide(wish).map_err(|denial| (denial, &**source))
+    }
+}
+
+impl fmt::Debug for Granting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Granting").field(&self.0.as_ref().map(|(source, _)| source)).finish()
     }
 }

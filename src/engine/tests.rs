@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 pub(super) mod fake;
 mod faults;
+mod grants;
 mod guards;
 mod incidents;
 mod life;

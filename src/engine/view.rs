@@ -130,6 +130,12 @@ impl<S: Service> Views<S> {
         Self { client, clock, shutdown, siblings, cells: Mutex::default() }
     }
 
+    /// The age of the oldest listing in use.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        let cells: Vec<Arc<Cell>> = lock(&self.cells).by_target.values().filter_map(Weak::upgrade).collect();
+        cells.iter().filter_map(|cell| cell.listed()).map(|(began, _)| began.elapsed()).max()
+    }
+
     /// The cell of a target, made if it is new; it goes when nobody holds it.
     pub(super) fn cell(&self, target: &Target) -> Arc<Cell> {
         let mut cells = lock(&self.cells);

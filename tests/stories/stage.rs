@@ -151,6 +151,18 @@ impl Stage {
         self.launch(&self.simulator.endpoint(), &[], variables)
     }
 
+    /// One of several operators of this namespace that compete for a lease, by a kubeconfig of its own, if so. It logs by itself.
+    pub fn replica(&self, name: &str, kubeconfig: Option<&Path>, flags: &[&str]) -> Operator {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let (program, endpoint) = (Path::new(env!("CARGO_BIN_EXE_rollcall")), self.simulator.endpoint());
+        let kubeconfig = kubeconfig.unwrap_or(&self.kubeconfig);
+        let mut command = Launch { program, kubeconfig, endpoint: &endpoint, log: &log }.command();
+        let namespace = &self.namespace;
+        command.arg(format!("--chime-bearer={BEARER}")).args(UNPACED).arg(format!("--watch-namespace={namespace}"));
+        command.args(["--leader-elect", "--lease-namespace", namespace]).args(flags).env("HOSTNAME", name);
+        Operator::spawn(&command, &log).unwrap()
+    }
+
     fn launch(&self, endpoint: &str, flags: &[&str], variables: &[(&str, &str)]) -> Operator {
         let log = self.log();
         let program = Path::new(env!("CARGO_BIN_EXE_rollcall"));

@@ -95,6 +95,14 @@ fn anything_wrong_in_flags_or_environment_is_one_clear_line_and_exit_2_before_an
         ("--channel-list-rate", "NaN", "--channel-list-rate"),
         ("--concurrency", "0", "--concurrency"),
         ("--concurrency", "70000", "--concurrency"),
+        ("--metrics-address", "8080", "no address: write ip:port"),
+        ("--health-address", "localhost:8081", "no address: write ip:port"),
+        ("--metrics-per-resource", "some", "[possible values: on, off]"),
+        ("--leader-elect", "perhaps", "perhaps"),
+        ("--lease-namespace", "Team_A", "no namespace: write a DNS label"),
+        ("--lease-name", "Rollcall", "write a DNS label"),
+        ("--lease-duration", "1s", "a lease lasts 2s at least"),
+        ("--grants", "/nonexistent/grants", "failed to read the grants of /nonexistent/grants"),
         ("--log-format", "yaml", "[possible values: auto, text, json]"),
         ("--allow-bearer-override", "maybe", "maybe"),
     ];
@@ -117,6 +125,8 @@ fn anything_wrong_in_flags_or_environment_is_one_clear_line_and_exit_2_before_an
         let output = nowhere.run(&["--chime-bearer", BEARER], &[(variable, value)]);
         refused(&format!("{variable}={value}"), output, &[help]);
     }
+    let output = nowhere.run(&["--leader-elect", "--chime-bearer", BEARER], &[]);
+    refused("--leader-elect", output, &["needs --lease-namespace"]);
     assert!(!nowhere.was_called());
 }
 

@@ -40,6 +40,11 @@ impl Bucket {
         Self { configured, documented, rate: configured, full_at: now + CREDIT, slowed_at: None }
     }
 
+    /// The calls a second that the service documents.
+    pub(super) fn documented(&self) -> f64 {
+        self.documented
+    }
+
     /// The calls a second in force; `None` for no limit.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate

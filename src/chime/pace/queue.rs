@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use super::channel::{Channel, ChannelPace};
 use super::lock;
+use super::meter::Meter;
 use super::permit::{LastThrottled, Permit};
 use super::urgency::{Level, Urgency};
 use crate::chime::port::Operation;
@@ -43,6 +44,7 @@ pub(super) struct Queue {
     /// Whether a task serves the queue.
     served: bool,
     pub(super) last_throttled: LastThrottled,
+    meter: Meter,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Bearer {
             next: None,
             served: false,
             last_throttled: None,
+            meter: Meter::new(Instant::now()),
         };
         Self { queue: Mutex::new(queue), sooner: Notify::new() }
     }
@@ -176,6 +179,20 @@ impl Bearer {
 }
 
 impl Queue {
+    /// The share of the documented rate that was used of late.
+    pub(super) fn quota_used(&self, now: Instant) -> f64 {
+        self.meter.rate(now) / self.bucket.documented()
+    }
+
+    /// For how long the queue should have been looked at; none while nobody waits.
+    pub(super) fn overdue(&self, now: Instant) -> Duration {
+        self.next.map(|next| now.saturating_duration_since(next)).unwrap_or_default()
+    }
+
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        self.bucket.is_forgettable(now) && self.meter.is_quiet(now)
+    }
+
     fn join(&mut self, waiter: Waiter) -> u64 {
         waiter.channel.lock().join_round(&self.turns);
         let arrival = self.arrivals;
@@ -206,6 +223,7 @@ impl Queue {
     /// Takes a call's worth from both buckets, into debt if need be, and a place among the calls under way.
     fn charge(&mut self, pace: &mut ChannelPace, operation: Operation, now: Instant) {
         self.in_flight += 1;
+        self.meter.count(now);
         self.bucket.take(now);
         if let Some(bucket) = pace.bucket(operation) {
             bucket.take(now);

@@ -1,5 +1,6 @@
 //! What does each call send, and what of its answer is kept?
 
+use aws_sdk_chimesdkmessaging::operation::RequestId as _;
 use aws_sdk_chimesdkmessaging::primitives::DateTime;
 use aws_sdk_chimesdkmessaging::types::{ChannelMembershipType, Identity};
 use jiff::Timestamp;
@@ -8,8 +9,8 @@ use super::Sdk;
 use super::failure::{MOST_CODE, MOST_MESSAGE, call_error, tidy};
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, MemberError, Membership, Operation, PAGE_SIZE, Page, Service,
-    Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, MemberError, Membership, Operation, PAGE_SIZE, Page,
+    Service, Target,
 };
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
@@ -44,6 +45,7 @@ impl Service for Sdk {
             .send()
             .await
             .map_err(|error| call_error(Operation::BatchCreateChannelMembership, &error))?;
+        let request_id = answer.request_id().map(str::to_owned);
         let added = answer.batch_channel_memberships.and_then(|batch| batch.members).unwrap_or_default();
         let errors = answer.errors.unwrap_or_default().into_iter();
         Ok(BatchAnswer {
@@ -55,6 +57,7 @@ impl Service for Sdk {
                     message: error.error_message.map(|message| tidy(&message, MOST_MESSAGE)),
                 })
                 .collect(),
+            request_id,
         })
     }
 
@@ -90,7 +93,7 @@ impl Service for Sdk {
         }
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<(), CallError> {
+    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         if removal.channel() != &target.channel {
             return Err(CallError {
@@ -116,8 +119,8 @@ impl Service for Sdk {
             .send()
             .await;
         match answer.map_err(|error| call_error(operation, &error)) {
-            Ok(_) => Ok(()),
-            Err(error) if error.code == "NotFound" => Ok(()),
+            Ok(answer) => Ok(Deleted { request_id: answer.request_id().map(str::to_owned) }),
+            Err(error) if error.code == "NotFound" => Ok(Deleted { request_id: error.request_id }),
             Err(error) => Err(error),
         }
     }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chime::client::Client as Chime;
 use crate::chime::pace::{Pacer, Rates};
-use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Membership, Page, Target};
+use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Deleted, Membership, Page, Target};
 use crate::controller::Scope;
 use crate::controller::canned::{self, lines, refusal};
 use crate::engine::clock::Clock;
-use crate::engine::settings::{RemovalSwitch, Settings};
+use crate::engine::settings::{Granting, RemovalSwitch, Settings};
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
@@ -19,7 +19,7 @@ const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
 /// A service with a defect of its own: it panics over one channel.
 #[derive(Default)]
-struct Defective {
+pub(in crate::controller) struct Defective {
     calls: Arc<AtomicUsize>,
 }
 
@@ -32,15 +32,15 @@ impl Service for Defective {
     async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
         assert!(target.channel.id() != "cursed", "the test's own panic");
         let added = members.iter().map(|member| member.as_str().to_owned()).collect();
-        Ok(BatchAnswer { added, errors: Vec::new() })
+        Ok(BatchAnswer { added, ..BatchAnswer::default() })
     }
 
     async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
         Ok(None)
     }
 
-    async fn delete(&self, _: &Target, _: Removal) -> Result<(), CallError> {
-        Ok(())
+    async fn delete(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
+        Ok(Deleted::default())
     }
 
     async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
@@ -60,7 +60,7 @@ impl Service for Defective {
     }
 }
 
-fn object(channel: &str, sources: &[&str]) -> Arc<Watched> {
+pub(in crate::controller) fn object(channel: &str, sources: &[&str]) -> Arc<Watched> {
     let sources: Vec<Value> =
         sources.iter().map(|name| json!({"configMapKeyRef": {"name": name, "key": "members"}})).collect();
     let spec = json!({
@@ -72,7 +72,7 @@ fn object(channel: &str, sources: &[&str]) -> Arc<Watched> {
     Arc::new(serde_json::from_str(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap())
 }
 
-fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>> {
+pub(in crate::controller) fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>> {
     let settings = Settings {
         bearers: vec![MemberArn::parse(&format!("{INSTANCE}/user/rollcall")).unwrap()],
         allow_bearer_override: false,
@@ -83,6 +83,7 @@ fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>>
         max_removals_per_hour: 0,
         allow_unlisted: false,
         former_bearers: Vec::new(),
+        grants: Granting::everything(),
         custom_endpoint: None,
     };
     let shutdown = CancellationToken::new();
@@ -94,6 +95,7 @@ fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>>
         slots: Arc::default(),
         sources: Arc::default(),
         due: mpsc::unbounded().0,
+        vitals: Arc::default(),
         shutdown,
     })
 }

@@ -20,7 +20,7 @@ fn membership_of(id: &str) -> String {
 async fn a_delete_names_one_membership_and_is_made_in_the_bearers_name() {
     let stand_in = StandIn::answering(204, None, "").await;
     let place = target(MembershipType::Default);
-    assert_eq!(stand_in.sdk().await.delete(&place, removal::of(&place, "user/a@b")).await, Ok(()));
+    assert_eq!(stand_in.sdk().await.delete(&place, removal::of(&place, "user/a@b")).await.map(|_| ()), Ok(()));
     let asked = stand_in.only_request();
     assert_eq!(asked.line(), ("DELETE", membership_of("a%40b")));
     assert_eq!((asked.uri.query(), asked.body.len()), (None, 0));
@@ -43,7 +43,7 @@ async fn who_is_not_there_any_more_counts_as_deleted_where_the_service_says_so()
         let stand_in = StandIn::answering(status, header, "").await;
         let answer = stand_in.sdk().await.delete(&place, removal::of(&place, "user/a")).await;
         assert_eq!(
-            answer.as_ref().map_err(|error| (error.class, error.code.as_str())),
+            answer.as_ref().map(|_| &()).map_err(|error| (error.class, error.code.as_str())),
             deleted.as_ref().map_err(|e| *e)
         );
         assert!(answer.err().is_none_or(|error| error.operation == Operation::DeleteChannelMembership));

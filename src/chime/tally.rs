@@ -1,0 +1,104 @@
+//! How many calls were made, how were they answered, and how long did they wait?
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::port::{CallErrorClass, Operation};
+
+/// How a call was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As it was meant.
+    Done,
+    /// By an error of this class.
+    Failed(CallErrorClass),
+}
+
+impl Answer {
+    /// Every answer there is.
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Failed(CallErrorClass::Throttled),
+        Self::Failed(CallErrorClass::Transient),
+        Self::Failed(CallErrorClass::ChannelNotAccessible),
+        Self::Failed(CallErrorClass::BearerRejected),
+        Self::Failed(CallErrorClass::AccessDenied),
+        Self::Failed(CallErrorClass::Refused),
+    ];
+
+    /// A word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed(CallErrorClass::Throttled) => "throttled",
+            Self::Failed(CallErrorClass::Transient) => "transient",
+            Self::Failed(CallErrorClass::ChannelNotAccessible) => "channel_not_accessible",
+            Self::Failed(CallErrorClass::BearerRejected) => "bearer_rejected",
+            Self::Failed(CallErrorClass::AccessDenied) => "access_denied",
+            Self::Failed(CallErrorClass::Refused) => "refused",
+        }
+    }
+
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|answer| *answer == self).unwrap_or_default()
+    }
+}
+
+/// Counts of a client's calls since it was made.
+#[derive(Debug, Default)]
+pub struct Tally {
+    calls: [[AtomicU64; Answer::ALL.len()]; Operation::ALL.len()],
+    waited: [AtomicU64; Operation::ALL.len()],
+}
+
+impl Tally {
+    /// How many calls of an operation were answered so.
+    pub fn calls(&self, operation: Operation, answer: Answer) -> u64 {
+        self.calls[operation as usize][answer.index()].load(Ordering::Relaxed)
+    }
+
+    /// How many calls were answered 429.
+    pub fn throttled(&self) -> u64 {
+        let throttled = Answer::Failed(CallErrorClass::Throttled);
+        Operation::ALL.into_iter().map(|operation| self.calls(operation, throttled)).sum()
+    }
+
+    /// How long calls of an operation waited for their turn, all together.
+    pub fn waited(&self, operation: Operation) -> Duration {
+        Duration::from_micros(self.waited[operation as usize].load(Ordering::Relaxed))
+    }
+
+    pub(super) fn answered(&self, operation: Operation, error: Option<CallErrorClass>) {
+        let answer = error.map_or(Answer::Done, Answer::Failed);
+        self.calls[operation as usize][answer.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_waited(&self, operation: Operation, waited: Duration) {
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.waited[operation as usize].fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_and_every_answer_has_a_place_of_its_own() {
+        let tally = Tally::default();
+        for (times, operation) in Operation::ALL.into_iter().enumerate() {
+            for (more, answer) in Answer::ALL.into_iter().enumerate() {
+                let error = match answer {
+                    Answer::Done => None,
+                    Answer::Failed(class) => Some(class),
+                };
+                (0..times * 10 + more).for_each(|_| tally.answered(operation, error));
+            }
+        }
+        for (times, operation) in Operation::ALL.into_iter().enumerate() {
+            for (more, answer) in Answer::ALL.into_iter().enumerate() {
+                assert_eq!(tally.calls(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
+            }
+        }
+    }
+}

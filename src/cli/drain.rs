@@ -1,0 +1,41 @@
+//! `rollcall drain`: how does one uninstall Rollcall?
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::sync::Arc;
+
+use super::Failure;
+use super::cluster;
+use crate::controller::{self, Cluster, Scope};
+
+/// Take Rollcall's finalizer off all ChannelMemberships and release them: whatever deletes them afterwards removes nobody.
+///
+/// For uninstalling; it may be run again. A released resource keeps the annotation rollcall.dev/release: take that off
+/// (kubectl annotate chm --all rollcall.dev/release-) to have deletionPolicy: Prune honoured again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Drain this namespace only; repeatable. Default: all.
+    #[arg(long, env = "ROLLCALL_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = cluster::namespace)]
+    watch_namespace: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    cluster::install_cryptography();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
+        let terminal = stderr().is_terminal();
+        let drained = controller::drain(&cluster, |done, all| {
+            if terminal {
+                // What cannot be shown is no reason to stop.
+                let _ = write!(stderr(), "\rreleased {done} of {all} ");
+            }
+        });
+        let drained = drained.await;
+        if terminal {
+            let _ = writeln!(stderr());
+        }
+        let count = drained.map_err(Failure::failed)?;
+        println!("released {count} ChannelMemberships; nobody was removed from a channel");
+        Ok(())
+    })
+}

@@ -1,0 +1,41 @@
+//! `--leader-elect`: by which Lease does this process compete, if at all?
+
+use std::fs;
+use std::future;
+
+use kube::Client;
+
+use super::{Args, Failure};
+use crate::ops::lease::{Candidate, Lost, Terms};
+
+/// Where a pod reads its own namespace (Kubernetes, "Accessing the Kubernetes API from a Pod").
+const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// A candidate, if there is an election.
+pub(super) fn candidate(args: &Args, client: &Client) -> Result<Option<Candidate>, Failure> {
+    if !args.leader_elect {
+        return Ok(None);
+    }
+    let of_pod =
+        || fs::read_to_string(NAMESPACE).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let namespace = args.lease_namespace.clone().or_else(of_pod).ok_or_else(|| {
+        Failure::wrong_use("--leader-elect outside of a pod needs --lease-namespace, the namespace of its Lease")
+    })?;
+    // A pod's name, or a host's; and a part of its own for each start.
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "rollcall".to_owned());
+    let terms = Terms {
+        namespace,
+        name: args.lease_name.clone(),
+        identity: format!("{host}_{:016x}", fastrand::u64(..)),
+        duration: args.lease_duration.duration(),
+    };
+    Ok(Some(Candidate::new(client.clone(), terms)))
+}
+
+/// Keeps the lease, and gives why that ended; never, if there is no election.
+pub(super) async fn lost(candidate: Option<&Candidate>) -> Lost {
+    match candidate {
+        Some(candidate) => candidate.keep().await,
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,65 @@
+//! Is the process alive, and is it ready?
+//!
+//! Alive means that what should move does move: an API server or a service that is away is no reason to be restarted. The process has one
+//! thread, so whoever is answered at all also knows that the runtime turns.
+
+use std::fmt;
+
+/// Says what is wrong, if something is.
+type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// The checks of a process.
+#[derive(Default)]
+pub struct Health {
+    alive: Vec<Check>,
+    ready: Vec<Check>,
+}
+
+impl Health {
+    /// Without this the process is to be restarted.
+    pub fn alive_if(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.alive.push(Box::new(check));
+    }
+
+    /// Without this the process has not begun to do what it is there for.
+    pub fn ready_if(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.ready.push(Box::new(check));
+    }
+
+    /// Whether it is alive; if not, why.
+    pub fn alive(&self) -> Result<(), String> {
+        all(&self.alive)
+    }
+
+    /// Whether it is ready; if not, why.
+    pub fn ready(&self) -> Result<(), String> {
+        all(&self.ready)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("alive", &self.alive()).field("ready", &self.ready()).finish()
+    }
+}
+
+fn all(checks: &[Check]) -> Result<(), String> {
+    let wrong: Vec<String> = checks.iter().filter_map(|check| check().err()).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_said_and_readiness_is_another_matter() {
+        let mut health = Health::default();
+        assert_eq!((health.alive(), health.ready()), (Ok(()), Ok(())));
+        health.alive_if(|| Ok(()));
+        health.alive_if(|| Err("a".to_owned()));
+        health.alive_if(|| Err("b".to_owned()));
+        health.ready_if(|| Err("not yet".to_owned()));
+        assert_eq!((health.alive(), health.ready()), (Err("a\nb".to_owned()), Err("not yet".to_owned())));
+    }
+}

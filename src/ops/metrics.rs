@@ -1,0 +1,165 @@
+//! What can be counted and measured of a running process?
+//!
+//! Each component has what it measures as a value and registers it here; nothing is global. Most of it is read off when somebody
+//! asks ([`Metrics::read_off`]), so that it costs nothing before, needs no care when a resource goes, and never grows.
+
+mod engine;
+mod service;
+
+use std::fmt::{self, Write as _};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Metric, Registry};
+
+pub use self::engine::register as register_engine;
+pub use self::service::register as register_service;
+
+/// The media type of [`Metrics::render`] (Prometheus, exposition formats).
+pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of a process.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self(Registry::with_prefix("rollcall"));
+        metrics.read_off(|page| {
+            let mut info = page.gauges("build_info", "What runs; always 1")?;
+            info.set(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)
+        });
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Takes in a metric that is kept up to date; `name` is without the prefix `rollcall_`, and without `_total`.
+    pub fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
+        self.0.register(name, help, metric);
+    }
+
+    /// Takes in metrics that are read off whenever somebody asks.
+    pub fn read_off(&mut self, read: impl Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static) {
+        self.0.register_collector(Box::new(Reading(read)));
+    }
+
+    /// All of them, as Prometheus and `promtool check metrics` read them.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut openmetrics = String::new();
+        text::encode_registry(&mut openmetrics, &self.0)?;
+        classic(&openmetrics)
+    }
+}
+
+/// Prometheus' own text format from OpenMetrics', which has the family of a counter without the `_total` of its samples.
+fn classic(openmetrics: &str) -> Result<String, fmt::Error> {
+    let mut page = String::with_capacity(openmetrics.len() + 1024);
+    let mut lines = openmetrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) else {
+            writeln!(page, "{line}")?;
+            continue;
+        };
+        let kind = lines.next_if(|line| line.starts_with("# TYPE ")).and_then(|line| line.rsplit(' ').next());
+        let kind = kind.unwrap_or("untyped");
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        writeln!(page, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}")?;
+    }
+    Ok(page)
+}
+
+struct Reading<F>(F);
+
+impl<F> fmt::Debug for Reading<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
+impl<F: Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static> Collector for Reading<F> {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)(&mut Page(encoder))
+    }
+}
+
+/// Where metrics that are read off are written.
+pub struct Page<'a>(DescriptorEncoder<'a>);
+
+/// Gauges of one name, told apart by labels.
+pub struct Gauges<'a>(MetricEncoder<'a>);
+
+/// Counters of one name, told apart by labels.
+pub struct Counters<'a>(MetricEncoder<'a>);
+
+impl Page<'_> {
+    /// One gauge.
+    pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// One counter; `name` is without `_total`.
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut counter = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        counter.encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
+    /// Gauges of one name.
+    pub fn gauges<'p>(&'p mut self, name: &'p str, help: &str) -> Result<Gauges<'p>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge).map(Gauges)
+    }
+
+    /// Counters of one name, without `_total`.
+    pub fn counters<'p>(&'p mut self, name: &'p str, help: &str) -> Result<Counters<'p>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Counter).map(Counters)
+    }
+}
+
+impl Gauges<'_> {
+    /// The one with these labels.
+    pub fn set<const N: usize>(&mut self, labels: &[(&str, &str); N], value: f64) -> fmt::Result {
+        self.0.encode_family(labels)?.encode_gauge(&value)
+    }
+}
+
+impl Counters<'_> {
+    /// The one with these labels.
+    pub fn set<const N: usize>(&mut self, labels: &[(&str, &str); N], value: f64) -> fmt::Result {
+        self.0.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::*;
+
+    #[test]
+    fn what_is_registered_is_rendered_as_prometheus_reads_it() {
+        let mut metrics = Metrics::default();
+        let kept = Counter::<u64>::default();
+        metrics.register("kept", "Kept up to date", kept.clone());
+        metrics.read_off(|page| {
+            page.counter("things", "Things", 7)?;
+            page.gauge("share", "A share", 0.5)?;
+            page.counters("calls", "Calls")?.set(&[("operation", "List"), ("answer", "a \"b\"")], 2.0)
+        });
+        kept.inc();
+        let page = metrics.render().unwrap();
+        for line in [
+            concat!("rollcall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1.0"),
+            "# TYPE rollcall_kept_total counter",
+            "rollcall_kept_total 1",
+            "# TYPE rollcall_things_total counter",
+            "rollcall_things_total 7",
+            "# TYPE rollcall_share gauge",
+            "rollcall_share 0.5",
+            "rollcall_calls_total{operation=\"List\",answer=\"a \\\"b\\\"\"} 2.0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("EOF"));
+    }
+}

@@ -1,0 +1,25 @@
+//! What is told of what the engine did?
+
+use std::sync::{Arc, OnceLock};
+
+use super::Metrics;
+use crate::chime::port::Service;
+use crate::engine::{Engine, Tally};
+
+/// Registers what an engine counts, and how old what it knows is. Before there is one, it has done nothing.
+pub fn register<S: Service>(metrics: &mut Metrics, engine: &Arc<OnceLock<Arc<Engine<S>>>>) {
+    let engine = Arc::clone(engine);
+    metrics.read_off(move |page| {
+        let (engine, idle) = (engine.get(), Tally::default());
+        let tally = engine.map_or(&idle, |engine| engine.tally());
+        page.counter("members_added", "Members that the service says it added", tally.added())?;
+        page.counter("members_removed", "Members that were removed", tally.removed())?;
+        page.counter(
+            "status_writes_failed",
+            "Writes of a status that the API server refused or did not answer",
+            tally.status_writes_failed(),
+        )?;
+        let oldest = engine.and_then(|engine| engine.oldest_listing()).map_or(0.0, |age| age.as_secs_f64());
+        page.gauge("oldest_listing_seconds", "Age of the oldest listing of a channel that is in use", oldest)
+    });
+}

@@ -1,0 +1,149 @@
+//! Who may ask how the process is doing, and what are they answered?
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::health::Health;
+use super::metrics::{MEDIA_TYPE, Metrics};
+
+/// An address to listen at, as `0.0.0.0:8080`, or `:8080` for all addresses of version 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address(SocketAddr);
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let whole = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+        whole.parse().map(Self).map_err(|_| "no address: write ip:port, such as 0.0.0.0:8080 or [::]:8080, or :8080")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is told at which address. Nobody listens before [`Pages::open`].
+#[derive(Default)]
+pub struct Pages(BTreeMap<Address, Router>);
+
+/// An address that cannot be listened at.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen at {address}: {source}")]
+pub struct ListenError {
+    address: Address,
+    source: io::Error,
+}
+
+/// Sockets that are open, to be served.
+pub struct Open(Vec<(tokio::net::TcpListener, Router)>);
+
+impl Pages {
+    /// `/metrics`.
+    pub fn metrics(&mut self, at: Address, metrics: Arc<Metrics>) {
+        self.add(at, Router::new().route("/metrics", get(async move || page(&metrics))));
+    }
+
+    /// `/healthz` and `/readyz`: 200, or 503 and what is wrong.
+    pub fn health(&mut self, at: Address, health: Arc<Health>) {
+        let same = Arc::clone(&health);
+        let router = Router::new()
+            .route("/healthz", get(async move || verdict(health.alive())))
+            .route("/readyz", get(async move || verdict(same.ready())));
+        self.add(at, router);
+    }
+
+    fn add(&mut self, at: Address, router: Router) {
+        let before = self.0.remove(&at).unwrap_or_default();
+        self.0.insert(at, before.merge(router));
+    }
+
+    /// Opens the sockets.
+    pub fn open(self) -> Result<Open, ListenError> {
+        let listen = |(address, router): (Address, Router)| {
+            let listener = TcpListener::bind(address.0).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(listener)
+            });
+            listener.map(|listener| (listener, router)).map_err(|source| ListenError { address, source })
+        };
+        self.0.into_iter().map(listen).collect::<Result<_, _>>().map(Open)
+    }
+}
+
+impl Open {
+    /// Answers, in the background, until the runtime ends.
+    pub fn serve(self) {
+        for (listener, router) in self.0 {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "listening");
+            }
+            tokio::spawn(async move { axum::serve(listener, router).await });
+        }
+    }
+}
+
+fn page(metrics: &Metrics) -> Response {
+    match metrics.render() {
+        Ok(page) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], page).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn verdict(verdict: Result<(), String>) -> Response {
+    match verdict {
+        Ok(()) => "ok\n".into_response(),
+        Err(wrong) => (StatusCode::SERVICE_UNAVAILABLE, wrong + "\n").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(router: &Router, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(to_bytes(answer.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn metrics_and_health_may_share_an_address() {
+        let at: Address = "127.0.0.1:0".parse().unwrap();
+        let mut health = Health::default();
+        health.ready_if(|| Err("the watch is not through".to_owned()));
+        let mut pages = Pages::default();
+        pages.metrics(at, Arc::new(Metrics::default()));
+        pages.health(at, Arc::new(health));
+        let router = pages.0.remove(&at).unwrap();
+        assert_eq!(ask(&router, "/healthz").await, (200, "ok\n".to_owned()));
+        assert_eq!(ask(&router, "/readyz").await, (503, "the watch is not through\n".to_owned()));
+        assert!(ask(&router, "/metrics").await.1.contains("rollcall_build_info"));
+        assert_eq!(ask(&router, "/debug").await.0, 404);
+    }
+
+    #[test]
+    fn an_address_is_an_ip_and_a_port_or_the_port_alone() {
+        assert_eq!(":8080".parse::<Address>().unwrap().to_string(), "0.0.0.0:8080");
+        assert_eq!("[::1]:9".parse::<Address>().unwrap().to_string(), "[::1]:9");
+        for wrong in ["", "8080", "localhost:80", ":99999", "0.0.0.0"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+}
