@@ -1,0 +1,76 @@
+{{/* With which flags does the operator start? One line a flag of `rollcall run`. */}}
+
+{{- define "rollcall.onOff" -}}
+{{- if kindIs "bool" . -}}{{ ternary "on" "off" . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* The namespaces to look at, as flags; none is all of them. */}}
+{{- define "rollcall.scopeFlags" -}}
+{{- range .Values.watchNamespaces }}
+- --watch-namespace={{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* In whose name the service is called, as a JSON list: the simulator has a user for that. */}}
+{{- define "rollcall.chimeBearers" -}}
+{{- if and .Values.simulator.enabled (not .Values.chimeBearers) -}}
+{{- list .Values.simulator.chimeBearer | toJson -}}
+{{- else -}}
+{{- .Values.chimeBearers | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rollcall.runFlags" -}}
+{{- range include "rollcall.chimeBearers" . | fromJsonArray }}
+- --chime-bearer={{ . }}
+{{- end }}
+{{- range .Values.formerBearers }}
+- --former-bearer={{ . }}
+{{- end }}
+{{- if .Values.allowBearerOverride }}
+- --allow-bearer-override
+{{- end }}
+- --removals={{ include "rollcall.onOff" .Values.removals }}
+- --max-removals-per-hour={{ .Values.maxRemovalsPerHour | int64 }}
+{{- if .Values.allowUnlisted }}
+- --allow-unlisted
+{{- end }}
+{{- if .Values.readOnly }}
+- --read-only
+{{- end }}
+- --members-from={{ include "rollcall.onOff" .Values.membersFrom }}
+{{- include "rollcall.scopeFlags" . }}
+- --resync-interval={{ .Values.resyncInterval }}
+- --min-resync-interval={{ .Values.minResyncInterval }}
+- --quota-share={{ .Values.quotaShare }}
+{{- if not (kindIs "invalid" .Values.bearerRate) }}
+- --bearer-rate={{ .Values.bearerRate }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.channelBatchRate) }}
+- --channel-batch-rate={{ .Values.channelBatchRate }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.channelListRate) }}
+- --channel-list-rate={{ .Values.channelListRate }}
+{{- end }}
+- --concurrency={{ .Values.concurrency | int64 }}
+- --log-format={{ .Values.logFormat }}
+{{- if .Values.leaderElection.enabled }}
+- --leader-elect
+- --lease-namespace={{ include "rollcall.leaseNamespace" . }}
+- --lease-name={{ include "rollcall.leaseName" . }}
+- --lease-duration={{ .Values.leaderElection.leaseDuration }}
+{{- end }}
+{{- if .Values.health.enabled }}
+- --health-address={{ .Values.health.host }}:{{ .Values.health.port | int64 }}
+{{- end }}
+{{- if .Values.metrics.enabled }}
+- --metrics-address={{ .Values.metrics.host }}:{{ .Values.metrics.port | int64 }}
+- --metrics-per-resource={{ include "rollcall.onOff" .Values.metrics.perResource }}
+{{- end }}
+{{- if .Values.grants }}
+- --grants=/etc/rollcall/grants.yaml
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,124 @@
+//! Is the chart right before any cluster sees it?
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::tools::{CHART, run, template, variants};
+
+#[tokio::test]
+async fn helm_and_ct_find_nothing_to_say_against_it() {
+    run("helm", &["lint", "--strict", CHART]).await.expect_success();
+    // Of what ct can check, that which needs neither Python nor the history of a repository; every file of ci/ is a run.
+    let off = ["--validate-maintainers=false", "--check-version-increment=false", "--validate-yaml=false"];
+    let ct = [["lint", "--charts", CHART].as_slice(), &off, &["--validate-chart-schema=false"]].concat();
+    let linted = run("ct", &ct).await.expect_success();
+    assert_eq!(linted.stdout.matches("with values file").count(), variants().len() - 1, "{}", linted.stdout);
+}
+
+#[tokio::test]
+async fn its_unit_tests_pass() {
+    let answer = run("helm-unittest", &[CHART]).await.expect_success();
+    assert!(!answer.stdout.contains("Tests:       0"), "{}", answer.stdout);
+}
+
+#[tokio::test]
+async fn rendered_twice_it_is_the_same_to_the_byte() {
+    for values in variants() {
+        let (one, other) = tokio::join!(template(&values), template(&values));
+        assert_eq!(one.expect_success().stdout, other.expect_success().stdout, "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_unknown_or_wrong_is_refused_by_its_name() {
+    let table: &[(&str, &[&str])] = &[
+        ("replicas=2", &["additional properties 'replicas' not allowed"]),
+        ("image.name=x", &["'/image'", "additional properties 'name' not allowed"]),
+        ("metrics.serviceMonitor.on=true", &["'/metrics/serviceMonitor'", "'on' not allowed"]),
+        ("replicaCount=two", &["'/replicaCount'", "got string, want integer"]),
+        ("chimeBearers={alice}", &["'/chimeBearers/0'", "'alice' does not match pattern"]),
+        ("resyncInterval=1d", &["'/resyncInterval'", "'1d' does not match pattern"]),
+        ("logFormat=xml", &["'/logFormat'", "'auto', 'text', 'json'"]),
+        ("removals=perhaps", &["'/removals'"]),
+        ("watchNamespaces={Care}", &["'/watchNamespaces/0'", "'Care'"]),
+        ("podDisruptionBudget.maxUnavailable=0", &["'/podDisruptionBudget/maxUnavailable'", "got 0, want 1"]),
+        ("grants[0].namespaces={care}", &["'/grants/0'", "missing property 'channels'"]),
+        ("grants[0].prune={All}", &["'/grants/0/prune/0'"]),
+        ("image.digest=0123", &["'/image/digest'"]),
+        ("extraArgs=--read-only", &["'/extraArgs'", "got string, want array"]),
+    ];
+    for (set, words) in table {
+        let answer = template(&["--set", set]).await;
+        assert!(!answer.success, "{set}");
+        for word in *words {
+            assert!(answer.stderr.contains(word), "{set} was refused without {word:?}: {}", answer.stderr);
+        }
+    }
+    // Charts above share these.
+    template(&["--set", "global.anything.at.all=1"]).await.expect_success();
+}
+
+/// The flags that begin a line of `rollcall run --help`.
+fn flags_of_run() -> BTreeSet<String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["run", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = help.lines().filter_map(|line| line.split_whitespace().next());
+    words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_flag_of_the_operator_is_a_value_and_no_other_is_made_up() {
+    let rendered = template(&[format!("--values={CHART}/ci/everything-values.yaml")]).await.expect_success().stdout;
+    let operator =
+        documents(&rendered).into_iter().find(|it| it["kind"] == "Deployment" && it["metadata"]["name"] == "roll");
+    let arguments = operator.unwrap()["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+    let names = arguments.as_array().unwrap().iter().skip(1).map(|flag| flag.as_str().unwrap());
+    let rendered: BTreeSet<String> = names.map(|flag| flag.split('=').next().unwrap().to_owned()).collect();
+    let mut known = flags_of_run();
+    // It is no setting.
+    known.remove("--watch-namespace");
+    assert_eq!(rendered, known);
+    let limited = template(&["--set", "watchNamespaces={care,sales}"]).await.expect_success().stdout;
+    assert!(limited.contains("- --watch-namespace=care\n") && limited.contains("- --watch-namespace=sales\n"));
+    let readme = fs::read_to_string(format!("{CHART}/README.md")).unwrap();
+    for flag in flags_of_run() {
+        assert!(readme.contains(&format!("(`{flag}`)")), "the chart's README does not name {flag}");
+    }
+}
+
+#[tokio::test]
+async fn the_readme_is_the_one_that_the_values_make_and_each_value_is_explained() {
+    let made = run("helm-docs", &["--dry-run", "--log-level=warning", "--chart-search-root", CHART]).await;
+    let made = made.expect_success().stdout;
+    let committed = fs::read_to_string(format!("{CHART}/README.md")).unwrap();
+    assert_eq!(
+        made.trim(),
+        committed.trim(),
+        "the chart's README is stale: run make manifests and commit what it writes"
+    );
+    let silent: Vec<&str> = committed.lines().filter(|line| line.ends_with("|  |")).collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+#[tokio::test]
+async fn the_definition_in_the_chart_is_that_of_the_repository() {
+    let file = "channelmemberships.rollcall.dev.yaml";
+    let source = fs::read_to_string(format!("crds/{file}")).unwrap();
+    let copy = fs::read_to_string(format!("{CHART}/files/{file}")).unwrap();
+    assert!(copy == source, "the chart's definition is stale: run make manifests and commit what it writes");
+
+    let rendered = template(&["--show-only=templates/crds.yaml"]).await.expect_success().stdout;
+    let mut rendered = documents(&rendered).remove(0);
+    let metadata = rendered["metadata"].as_object_mut().unwrap();
+    assert_eq!(metadata.remove("annotations").unwrap()["helm.sh/resource-policy"], "keep");
+    metadata.remove("labels").unwrap();
+    assert_eq!(rendered, documents(&source).remove(0));
+}
+
+fn documents(yaml: &str) -> Vec<Value> {
+    let documents: Vec<Option<Value>> = serde_yaml::from_multiple(yaml).unwrap();
+    documents.into_iter().flatten().collect()
+}

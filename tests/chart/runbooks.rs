@@ -1,0 +1,235 @@
+//! Do the commands of the runbooks work?
+//!
+//! Each page is run from top to bottom as one script, on a release with an operator that follows what the page changes.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rollcall::api::MembershipType;
+use rollcall::simulator::{ChannelSeed, Seed};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::release::{INSTANCE, Release, rollcall};
+use crate::tools;
+
+/// What only a real node can answer, so that it is left out here.
+const NEEDS_A_NODE: [&str; 2] = ["kubectl rollout status", "kubectl logs"];
+
+fn seed() -> Seed {
+    let users = ["alice", "bob", "carol", "dave", "rollcall", "rollcall-2"];
+    let mut seed = Seed::new(INSTANCE).users(users).admins(["rollcall", "rollcall-2"]);
+    for channel in ["support", "one", "two", "three"] {
+        seed = seed.channel(ChannelSeed::new(channel).members(["dave"]));
+    }
+    seed
+}
+
+fn support(members: &[&str]) -> Value {
+    let channel = format!("{INSTANCE}/channel/support");
+    let spec = json!({"channelArn": channel, "members": members, "prune": "Owned"});
+    json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ChannelMembership", "metadata": {"name": "support", "namespace": "care"}, "spec": spec})
+}
+
+/// The commands of a page in their order, each with the lines that belong to it.
+fn commands(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("docs/runbooks/{page}.md")).unwrap();
+    let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut commands: Vec<String> = Vec::new();
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push(command.to_owned()),
+            (None, Some(last)) => last.extend(["\n", line]),
+            (None, None) => panic!("{page}: {line} belongs to no command"),
+        }
+    }
+    assert!(!commands.is_empty(), "{page}");
+    commands
+}
+
+/// A folder in which commands find the chart and the programs that they name.
+async fn desk(release: &Release) -> PathBuf {
+    let desk = release.file("desk");
+    fs::create_dir_all(desk.join("bin")).unwrap();
+    link(Path::new(env!("CARGO_MANIFEST_DIR")).join("charts"), desk.join("charts"));
+    link(rollcall(), desk.join("bin/rollcall"));
+    for program in ["helm", "kubectl"] {
+        link(tools::program(program).await, desk.join("bin").join(program));
+    }
+    desk
+}
+
+/// The desk may be laid already.
+fn link(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let to = to.as_ref();
+    if !to.exists() {
+        symlink(from, to).unwrap();
+    }
+}
+
+/// Runs commands as one script, which ends at the first that fails.
+async fn run(release: &Release, kubeconfig: &Path, commands: &[String]) {
+    let script = commands.iter().filter(|command| !NEEDS_A_NODE.iter().any(|it| command.starts_with(it)));
+    let script: Vec<&str> = ["set -eu"].into_iter().chain(script.map(String::as_str)).collect();
+    let desk = desk(release).await;
+    let path = format!("{}:{}", desk.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-xc", &script.join("\n")])
+        .current_dir(&desk)
+        .env("PATH", path)
+        .env("KUBECONFIG", kubeconfig)
+        .env("HOME", &desk);
+    let output = shell.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::select! {
+        () = release.node() => unreachable!("a node runs for ever"),
+        output = output => output.unwrap(),
+    };
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}{told}\n{}", String::from_utf8_lossy(&output.stdout), release.log());
+}
+
+/// Runs `story` while a node does its work.
+async fn with_node<T>(release: &Release, story: impl Future<Output = T>) -> T {
+    tokio::select! {
+        () = release.node() => unreachable!("a node runs for ever"),
+        done = story => done,
+    }
+}
+
+async fn until_reason(release: &Release, reason: &str) {
+    let look = [
+        "get",
+        "chm",
+        "support",
+        "--namespace=care",
+        "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}",
+    ];
+    with_node(release, release.until(reason, &look, |it| it == reason)).await;
+}
+
+fn present(release: &Release, channel: &str) -> Vec<String> {
+    let members = release.service.members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
+    members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+/// A release with the resource `support`, of which one member is refused.
+async fn usual() -> Release {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob", "ghost"])).await;
+    until_reason(&release, "MembersRefused").await;
+    release
+}
+
+#[tokio::test]
+async fn adopting_many_channels() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    let desk = release.file("desk");
+    fs::create_dir_all(&desk).unwrap();
+    fs::write(desk.join("channels.txt"), "one\ntwo\nthree\n").unwrap();
+    run(&release, &release.cluster.kubeconfig(), &commands("adopt-500-channels")).await;
+    for channel in ["one", "two", "three"] {
+        assert_eq!(present(&release, channel), ["dave"]);
+    }
+}
+
+#[tokio::test]
+async fn someone_cannot_see_a_channel_and_throttling_and_stuck() {
+    let release = usual().await;
+    for page in ["someone-cannot-see-a-channel", "throttling", "stuck"] {
+        run(&release, &release.cluster.kubeconfig(), &commands(page)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_held_plan_is_read_and_approved() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob"])).await;
+    until_reason(&release, "AllPresent").await;
+    release.apply(&support(&[])).await;
+    until_reason(&release, "Held").await;
+    run(&release, &release.cluster.kubeconfig(), &commands("held-plan")).await;
+    assert_eq!(present(&release, "support"), ["dave"]);
+}
+
+#[tokio::test]
+async fn role_and_bearer_are_rotated_and_the_old_ones_members_stay_ours() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob"])).await;
+    until_reason(&release, "AllPresent").await;
+    run(&release, &release.cluster.kubeconfig(), &commands("rotate-role-and-bearer")).await;
+    let look = ["get", "chm", "support", "--namespace=care", "--output=jsonpath={.status.bearer}"];
+    with_node(&release, release.until("the new bearer", &look, |it| it.ends_with("/rollcall-2"))).await;
+    let mut smaller = support(&["alice"]);
+    smaller["spec"]["limits"] = json!({"removals": "100%"});
+    release.apply(&smaller).await;
+    let look = ["get", "chm", "support", "--namespace=care", "--output=jsonpath={.status}"];
+    with_node(&release, release.until("bob is gone", &look, |_| present(&release, "support") == ["alice", "dave"]))
+        .await;
+}
+
+#[tokio::test]
+async fn a_move_to_another_cluster_removes_nobody() {
+    let old = usual().await;
+    old.apply(&support(&["alice", "bob"])).await;
+    until_reason(&old, "AllPresent").await;
+    let before = present(&old, "support");
+    let new = Release::install_for(std::sync::Arc::clone(&old.service), &["care"], json!({})).await;
+    let merged = old.file("both");
+    let merge = |name: &str, it: &Release| {
+        let config: Value = serde_json::from_str(&fs::read_to_string(it.cluster.kubeconfig()).unwrap()).unwrap();
+        [
+            ("clusters", json!({"name": name, "cluster": config["clusters"][0]["cluster"]})),
+            ("users", json!({"name": name, "user": config["users"][0]["user"]})),
+            ("contexts", json!({"name": name, "context": {"cluster": name, "user": name}})),
+        ]
+    };
+    let mut both = json!({"apiVersion": "v1", "kind": "Config"});
+    for ((list, one), (_, other)) in merge("old", &old).into_iter().zip(merge("new", &new)) {
+        both[list] = json!([one, other]);
+    }
+    fs::write(&merged, both.to_string()).unwrap();
+    with_node(&new, run(&old, &merged, &commands("move-cluster"))).await;
+    assert_eq!(present(&old, "support"), before);
+}
+
+#[tokio::test]
+async fn a_restore_without_status_removes_nobody_until_it_is_asked_to() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob"])).await;
+    until_reason(&release, "AllPresent").await;
+    // Restored after bob was taken off the list.
+    release.kubectl(&["delete", "chm", "support", "--namespace=care"]).await;
+    release.apply(&support(&["alice"])).await;
+    until_reason(&release, "AllPresent").await;
+    assert_eq!(present(&release, "support"), ["alice", "bob", "dave"]);
+    let mut pages = commands("restore-without-status");
+    // The last one stops everything.
+    let read_only = pages.pop().unwrap();
+    assert!(read_only.contains("readOnly=true"), "{read_only}");
+    run(&release, &release.cluster.kubeconfig(), &pages).await;
+    let look = ["get", "chm", "support", "--namespace=care"];
+    with_node(&release, release.until("bob is gone", &look, |_| present(&release, "support") == ["alice", "dave"]))
+        .await;
+    run(&release, &release.cluster.kubeconfig(), &[read_only]).await;
+}
+
+#[tokio::test]
+async fn an_uninstall_by_hand_works_as_its_page_says() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob"])).await;
+    until_reason(&release, "AllPresent").await;
+    let all = commands("uninstall");
+    let [uninstall, delete_crd, scale, drain, without_hooks, come_back, prune, claimed, ready, delete] =
+        all.try_into().unwrap();
+    let kubeconfig = release.cluster.kubeconfig();
+    run(&release, &kubeconfig, &[prune, claimed, ready, delete]).await;
+    assert_eq!(present(&release, "support"), ["dave"]);
+    release.apply(&support(&["alice", "bob"])).await;
+    until_reason(&release, "AllPresent").await;
+    run(&release, &kubeconfig, &[scale, drain, without_hooks, come_back, delete_crd]).await;
+    assert_eq!(present(&release, "support"), ["alice", "bob", "dave"]);
+    assert_eq!(uninstall, "helm uninstall rollcall --namespace rollcall");
+}

@@ -1,0 +1,57 @@
+//! Does the API server take every object of the chart, to the letter?
+
+use std::fmt::Write as _;
+
+use crate::control_plane::ControlPlane;
+use crate::tools::{template, variants};
+
+/// The kinds of the Prometheus operator, as far as a chart has to know them: their schema is not ours to repeat.
+fn prometheus_operator() -> String {
+    let mut definitions = String::new();
+    for (kind, plural) in
+        [("ServiceMonitor", "servicemonitors"), ("PodMonitor", "podmonitors"), ("PrometheusRule", "prometheusrules")]
+    {
+        let singular = kind.to_lowercase();
+        write!(
+            definitions,
+            "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: \
+             {plural}.monitoring.coreos.com}}\nspec:\n  group: monitoring.coreos.com\n  scope: Namespaced\n  names: {{kind: {kind}, \
+             plural: {plural}, singular: {singular}}}\n  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: \
+             {{type: object, properties: {{spec: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}}}}}}}]\n"
+        )
+        .unwrap();
+    }
+    definitions
+}
+
+/// A namespace in which only what is locked down may run, and one that may not says so. A controller that does not run here would make its
+/// account.
+fn restricted(name: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels: {{pod-security.kubernetes.io/enforce: restricted, \
+         pod-security.kubernetes.io/warn: restricted}}\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: default, \
+         namespace: {name}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn every_variant_passes_a_strict_dry_run_and_the_restricted_pod_security_standard() {
+    let cluster = ControlPlane::start().await.unwrap();
+    let around: String = ["rollcall", "care", "sales"].map(restricted).concat() + &prometheus_operator();
+    let made = cluster.kubectl_with_input(&["apply", "--server-side", "--filename=-"], &around).await.unwrap();
+    assert!(made.success, "{}", made.stderr);
+    let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    assert!(cluster.kubectl(&established).await.unwrap().success);
+
+    for values in variants() {
+        let rendered = template(&values).await.expect_success().stdout;
+        let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
+        let dry_run = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-"];
+        let answer = cluster.kubectl_with_input(&dry_run, &rendered).await.unwrap();
+        assert!(answer.success, "{values:?}: {}", answer.stderr);
+        assert_eq!(answer.stdout.matches("(server dry run)").count(), objects, "{values:?}: {}", answer.stdout);
+        // Containers that the variant itself puts beside ours are not ours.
+        let ours = answer.stderr.lines().filter(|line| !line.contains("\"before\""));
+        assert_eq!(ours.collect::<Vec<_>>(), [""; 0], "{values:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Does anything stay behind, or anybody leave a channel, when the release goes?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rollcall::api::{FINALIZER, MembershipType};
+use rollcall::simulator::{ChannelSeed, Operation, Seed};
+use serde_json::{Value, json};
+
+use crate::release::{INSTANCE, Release, eventually};
+
+const RESOURCES: usize = 500;
+
+fn channel(number: usize) -> String {
+    format!("{INSTANCE}/channel/c{number:03}")
+}
+
+/// A resource of every kind there is, one after the other; the fifth part of them has a finalizer.
+fn resource(number: usize) -> Value {
+    let (prune, deletion) = [
+        ("Never", "Retain"),
+        ("Owned", "Retain"),
+        ("Owned", "Prune"),
+        ("Declared", "Retain"),
+        ("Declared", "Prune"),
+        ("Unlisted", "Retain"),
+        ("Unlisted", "Prune"),
+    ][number % 7];
+    json!({
+        "apiVersion": "rollcall.dev/v1alpha1",
+        "kind": "ChannelMembership",
+        "metadata": {"name": format!("c{number:03}"), "namespace": if number.is_multiple_of(2) { "care" } else { "sales" }},
+        "spec": {"channelArn": channel(number), "members": ["bob", "carol"], "prune": prune, "deletionPolicy": deletion},
+    })
+}
+
+fn members(release: &Release) -> BTreeMap<usize, BTreeSet<String>> {
+    (0..RESOURCES).map(|number| (number, release.service.members(&channel(number), MembershipType::Default))).collect()
+}
+
+fn removals(release: &Release) -> u64 {
+    release.service.calls().get(&Operation::DeleteChannelMembership).copied().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_uninstall_removes_nobody_from_500_channels_and_leaves_nothing_stuck() {
+    let mut seed = Seed::new(INSTANCE).users(["alice", "bob", "carol", "rollcall"]).admins(["rollcall"]);
+    for number in 0..RESOURCES {
+        seed = seed.channel(ChannelSeed::new(&format!("c{number:03}")).members(["alice"]));
+    }
+    let unpaced = json!({"allowUnlisted": true, "bearerRate": 0, "channelBatchRate": 0, "channelListRate": 0});
+    let release = Release::install(seed, &["care", "sales"], unpaced).await;
+    let all: Vec<Value> = (0..RESOURCES).map(resource).collect();
+    release.apply(&json!({"apiVersion": "v1", "kind": "List", "items": all})).await;
+
+    let story = async {
+        let ready =
+            ["wait", "chm", "--all", "--all-namespaces", "--for=jsonpath={.status.present}=2", "--timeout=120s"];
+        release.kubectl(&ready).await;
+        assert!(finalizers(&release).await > 150);
+        let before = members(&release);
+
+        let uninstalled = release.helm(&["uninstall", "rollcall", "--timeout=3m"]).await;
+        assert!(uninstalled.success, "{}\n{}", uninstalled.stderr, release.log());
+
+        assert_eq!(finalizers(&release).await, 0, "{}", release.log());
+        assert_eq!(members(&release), before);
+        let left = release
+            .get(&["all,roles,clusterroles,configmaps", "-A", "--selector=app.kubernetes.io/instance=rollcall"])
+            .await;
+        assert_eq!(left["items"], json!([]));
+        let kept = release.get(&["chm", "--all-namespaces"]).await;
+        assert_eq!(kept["items"].as_array().unwrap().len(), RESOURCES);
+        // With the definition go all resources: the API server waits for their finalizers.
+        release.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=120s"]).await;
+        assert_eq!(members(&release), before);
+        assert_eq!(removals(&release), 0);
+    };
+    tokio::select! {
+        () = release.node() => unreachable!("a node runs for ever"),
+        () = story => {}
+    }
+}
+
+async fn finalizers(release: &Release) -> usize {
+    let all = release.get(&["chm", "--all-namespaces"]).await;
+    let finalizers =
+        all["items"].as_array().unwrap().iter().filter_map(|it| it["metadata"]["finalizers"].as_array().cloned());
+    finalizers.flatten().filter(|it| it == FINALIZER).count()
+}
+
+#[tokio::test]
+async fn the_drain_needs_all_of_its_rights_and_no_others() {
+    let seed = Seed::new(INSTANCE).users(["alice", "rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("c002"));
+    let release = Release::install(seed, &["care", "sales"], json!({"watchNamespaces": ["care"]})).await;
+    let mut held = resource(2);
+    held["metadata"]["finalizers"] = json!([FINALIZER]);
+    release.apply(&held).await;
+    held["metadata"]["namespace"] = json!("sales");
+    release.apply(&held).await;
+
+    // Hooks are made and gone in the blink of an eye, so their rights are looked at while the Job has not ended.
+    let uninstall = release.helm(&["uninstall", "rollcall", "--timeout=3m"]);
+    let watch = async {
+        let job = ["get", "job", "rollcall-drain", "--namespace=rollcall", "--ignore-not-found", "--output=name"];
+        assert!(eventually(async || !release.kubectl(&job).await.is_empty()).await);
+        let granted = release.granted("drain").await;
+        tokio::select! {
+            () = release.node() => unreachable!("a node runs for ever"),
+            () = tokio::time::sleep(Duration::from_mins(3)) => panic!("the drain did not end"),
+            gone = eventually(async || release.kubectl(&job).await.is_empty()) => assert!(gone),
+        }
+        let (used, refused) = release.used("rollcall-drain");
+        assert_eq!(used, granted, "on the left what was used, on the right what was granted");
+        assert_eq!(refused, [""; 0]);
+    };
+    let (uninstalled, ()) = tokio::join!(uninstall, watch);
+    uninstalled.expect_success();
+    let finalizers = "--output=jsonpath={.metadata.finalizers}";
+    assert_eq!(release.kubectl(&["get", "chm", "c002", "--namespace=care", finalizers]).await, "");
+    let not_looked_at = release.kubectl(&["get", "chm", "c002", "--namespace=sales", finalizers]).await;
+    assert!(not_looked_at.contains(FINALIZER), "{not_looked_at}");
+}
+
+#[tokio::test]
+async fn an_upgrade_and_a_rollback_touch_no_member() {
+    let seed = Seed::new(INSTANCE).users(["alice", "bob", "carol", "rollcall"]).admins(["rollcall"]);
+    let seed = seed.channel(ChannelSeed::new("c002").members(["alice"]));
+    let release = Release::install(seed, &["care"], json!({})).await;
+    release.apply(&resource(2)).await;
+    let now = || release.service.members(&channel(2), MembershipType::Default);
+    let written = || {
+        let calls = release.service.calls();
+        let of = |operation| calls.get(&operation).copied().unwrap_or_default();
+        of(Operation::BatchCreateChannelMembership) + of(Operation::DeleteChannelMembership)
+    };
+    let listed = || release.service.calls().get(&Operation::ListChannelMemberships).copied().unwrap_or_default();
+    let story = async {
+        release.kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=60s"]).await;
+        let (before, calls) = (now(), written());
+        for change in ["upgrade", "rollback"] {
+            let looks = listed();
+            if change == "upgrade" {
+                release.upgrade(json!({"quotaShare": "50%", "podLabels": {"changed": "yes"}})).await;
+            } else {
+                release.helm(&["rollback", "rollcall", "1"]).await.expect_success();
+            }
+            // The new process has looked at everything once.
+            assert!(eventually(async || listed() > looks).await, "{change}: {}", release.log());
+            release
+                .kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=60s"])
+                .await;
+            assert_eq!((now(), written()), (before.clone(), calls), "{change}");
+        }
+    };
+    tokio::select! {
+        () = release.node() => unreachable!("a node runs for ever"),
+        () = story => {}
+    }
+}
