@@ -1,0 +1,78 @@
+//! Is the image the same whichever way it is made, and is what it is made of enough?
+//!
+//! That it runs is for `tests/node.rs`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A file of the checkout.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+#[test]
+fn what_docker_is_given_is_enough_for_cargo_and_for_the_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let ignore = read(".dockerignore");
+    let given: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for path in &given {
+        copy(Path::new(path), &folder.path().join(path));
+    }
+    // As a build does and `metadata` does not, it misses a target that Cargo.toml names.
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["fetch", "--locked", "--offline"]).current_dir(folder.path());
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let script = read("hack/image-root");
+    for needed in script.lines().filter_map(|line| line.split_once("$here/")).map(|(_, rest)| rest) {
+        let name = needed.split(['"', ' ', ')']).next().unwrap();
+        let path = Path::new("hack").join(name);
+        let path = path.strip_prefix("hack/..").unwrap_or(&path);
+        assert!(given.iter().any(|given| path == Path::new(given)), "{} is not in .dockerignore", path.display());
+    }
+}
+
+#[test]
+fn with_and_without_docker_the_image_has_the_same_files_user_and_program() {
+    let (dockerfile, script) = (read("Dockerfile"), read("hack/image"));
+    for (docker, ours) in [
+        ("RUN hack/image-root /image ", "hack/image-root"),
+        ("COPY --from=build /image /\n", "\"$work/root\""),
+        ("USER 65532:65532\n", "--user=65532:65532 "),
+        ("ENTRYPOINT [\"/rollcall\"]\n", "--entrypoint=/rollcall "),
+        ("image.title=\"rollcall\"", "image.title=rollcall\""),
+        ("image.licenses=\"Apache-2.0\"", "image.licenses=Apache-2.0\""),
+    ] {
+        assert!(dockerfile.contains(docker), "the Dockerfile has no {docker:?}");
+        assert!(
+            script.contains(ours) || script.contains(&ours.replace("hack/", "$here/")),
+            "hack/image has no {ours:?}"
+        );
+    }
+    let last = dockerfile.rsplit("\nFROM ").next().unwrap();
+    assert!(last.starts_with("scratch\n") && !last.contains("RUN "), "{last}");
+}
+
+#[test]
+fn the_image_is_compiled_by_the_toolchain_of_the_checkout() {
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = \"")).unwrap().trim_end_matches('"');
+    let minor = channel.rsplit_once('.').unwrap().0;
+    assert!(read("Dockerfile").contains(&format!(" rust:{minor}-bookworm AS build")), "{channel}");
+}
