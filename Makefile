@@ -1,11 +1,14 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-SCRIPTS := hack/with-parent hack/require hack/control-plane-tools hack/boto3-venv .ci/run
-.PHONY: help demo test lint manifests run bench tools clean
+SCRIPTS := hack/with-parent hack/require hack/control-plane-tools hack/boto3-venv hack/promtool hack/static-program \
+	hack/image-root hack/image hack/node hack/node-inside .ci/run
+CHART_TOOLS := etcd kubectl kube-apiserver helm helm-unittest helm-docs ct
+NODE_TOOLS := kube-controller-manager kube-scheduler kube-proxy kubelet coredns crane
+.PHONY: help demo test test-node lint manifests run bench image tools clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show Rollcall at work on a real API server and a local Chime service (DEMO_EXIT=1: end by itself)
 	@hack/require rust
@@ -18,14 +21,25 @@ demo: ## Show Rollcall at work on a real API server and a local Chime service (D
 
 test: ## Run all tests
 	@hack/require rust
-	@echo "==> 1/4 Python with boto3"
+	@echo "==> 1/5 Python with boto3, promtool"
 	@hack/boto3-venv >/dev/null
-	@echo "==> 2/4 control plane tools"
-	@hack/control-plane-tools >/dev/null
-	@echo "==> 3/4 compile"
+	@hack/promtool >/dev/null || echo "so the alerts are not tested"
+	@echo "==> 2/5 control plane and chart tools"
+	@hack/control-plane-tools $(CHART_TOOLS) >/dev/null
+	@echo "==> 3/5 compile"
 	@cargo test --locked --no-run
-	@echo "==> 4/4 tests"
+	@echo "==> 4/5 tests"
 	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked # stories wait more than they work
+	@echo "==> 5/5 a real node"
+	@$(MAKE) test-node
+
+test-node: ## Run the image on a real Kubernetes node on this machine, as the chart installs it (Linux, as root; else it says why not)
+	@hack/require rust
+	@! hack/node --check || { \
+	echo "==> node: 1/3 its programs" && \
+	hack/control-plane-tools etcd kubectl kube-apiserver helm $(NODE_TOOLS) >/dev/null && \
+	echo "==> node: 2/3 image" && mkdir -p target && hack/image target/image-ci.tar ci && \
+	echo "==> node: 3/3 test" && cargo test --locked --test node -- --ignored --nocapture; }
 
 lint: ## Check format, lints, scripts and dependencies
 	@hack/require rust
@@ -37,15 +51,19 @@ lint: ## Check format, lints, scripts and dependencies
 	@for script in $(SCRIPTS); do $$(sed -n '1s/.*[/ ]//p' $$script) -n $$script || exit; done # by the shell of its first line
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "only their syntax: for more, install shellcheck"; fi
+	@if command -v go >/dev/null; then go -C hack/tools/lint tool actionlint $(CURDIR)/.github/workflows/*.yaml; \
+	else echo "not the workflows: that takes Go"; fi
 	@echo "==> 4/4 dependencies"
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
 	else echo "skipped: 'cargo install --locked cargo-deny' checks licences and advisories by deny.toml"; fi
 
-manifests: ## Write crds/ from the types
+manifests: ## Write crds/ from the types, and the chart's copy and README
 	@hack/require rust
 	@mkdir -p crds target
 	cargo run --locked --quiet -- crd > target/new-crd.yaml
 	@mv target/new-crd.yaml crds/channelmemberships.rollcall.dev.yaml
+	cp crds/channelmemberships.rollcall.dev.yaml charts/rollcall/files/
+	"$$(hack/control-plane-tools helm-docs)/helm-docs" --log-level=warning --chart-search-root charts/rollcall
 
 run: ## Run the operator against the cluster of KUBECONFIG (ARGS="--chime-bearer …")
 	@hack/require rust
@@ -58,8 +76,13 @@ bench: ## Measure calls, time and memory for 100, 1,000 and 5,000 resources
 	@echo "==> 2/2 benchmarks"
 	@cargo bench --locked
 
-tools: ## Build the control plane tools, if they are missing, and print their folder
-	@hack/control-plane-tools
+image: ## Make the image without Docker, as target/image.tar (for a registry: crane push target/image.tar NAME)
+	@hack/require rust
+	@mkdir -p target
+	@hack/image target/image.tar
+
+tools: ## Build the control plane and chart tools, if they are missing, and print their folder
+	@hack/control-plane-tools $(CHART_TOOLS)
 
 clean: ## Remove what cargo built (the control plane tools stay in their cache: see make tools)
 	@hack/require rust

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 const KIND: &str = "docs/channelmembership.md";
 const SIMULATOR: &str = "docs/simulator.md";
+const PLANTED_BUGS: &str = "docs/removal-planted-bugs.md";
 
 fn page(path: &str) -> String {
     fs::read_to_string(path).expect("the page can be read")
@@ -132,4 +133,34 @@ fn every_operation_switch_and_limit_of_the_simulator_is_on_its_page() {
         let row = format!("| `{name}` | `{}` |", value.to_string().trim_matches('"'));
         assert!(page.lines().any(|line| line.starts_with(&row)), "no row begins with {row}");
     }
+}
+
+/// The file of a module, by its path within the crate.
+fn module(path: &str) -> String {
+    let file = |path: &str| fs::read_to_string(format!("src/{path}.rs")).ok();
+    let inline = || {
+        let outer = file(path.strip_suffix("/tests")?)?;
+        Some(outer.split_once("mod tests {")?.1.to_owned())
+    };
+    file(path).or_else(inline).unwrap_or_default()
+}
+
+#[test]
+fn every_test_that_is_said_to_catch_a_planted_bug_exists() {
+    let page = page(PLANTED_BUGS);
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    let mut count = 0;
+    for row in rows {
+        count += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        let tests = between(cells[2], "`", "`");
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests.into_iter().step_by(2) {
+            let (path, name) = test.rsplit_once("::").expect("a test stands with its path");
+            let found = module(&path.replace("::", "/")).contains(&format!("fn {name}("));
+            assert!(found, "there is no test {test}: {row}");
+        }
+    }
+    assert!(count >= 25, "only {count} bugs");
 }

@@ -45,6 +45,13 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// A kubeconfig of whoever this token belongs to, such as one that `kubectl create token` gave.
+    pub fn kubeconfig_by_token(&self, name: &str, token: &str) -> Result<PathBuf, Error> {
+        let path = self.folder.join(format!("kubeconfig-{name}"));
+        self.write_kubeconfig(&path, &json!({"token": token}))?;
+        Ok(path)
+    }
+
     /// A client of the administrator.
     ///
     /// Take a new one in each test: a client ends with the runtime it was made in.
