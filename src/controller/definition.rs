@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use serde_json::Value;
@@ -14,6 +15,12 @@ use crate::api::custom_resource_definition;
 
 /// Where the kind is described, below the API server's address.
 const PATH: &str = "/openapi/v3/apis/rollcall.dev/v1alpha1";
+
+/// A definition is published within so long, as a rule.
+const PUBLISHED: Duration = Duration::from_secs(5);
+
+/// So often the API server is asked again.
+const ASKED_AGAIN: usize = 6;
 
 /// What is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +35,21 @@ pub enum Served {
     Unknown(String),
 }
 
-/// Asks the API server which fields of the kind it serves.
+/// Asks the API server which fields of the kind it serves; again for a while where it says nothing of it, because what it says
+/// is published some seconds after a definition is applied.
 pub async fn served(cluster: &Arc<Cluster>) -> Served {
+    let mut served = ask(cluster).await;
+    for _ in 0..ASKED_AGAIN {
+        if !matches!(served, Served::Nothing | Served::Unknown(_)) {
+            break;
+        }
+        tokio::time::sleep(PUBLISHED).await;
+        served = ask(cluster).await;
+    }
+    served
+}
+
+async fn ask(cluster: &Arc<Cluster>) -> Served {
     let request = match Request::get(PATH).body(Vec::new()) {
         Ok(request) => request,
         Err(error) => return Served::Unknown(error.to_string()),
