@@ -65,6 +65,8 @@ pub async fn set_up<'a>(
         ("AWS_ACCESS_KEY_ID", "any"),
         ("AWS_SECRET_ACCESS_KEY", "any"),
         ("KUBECONFIG", &kubeconfig),
+        // The channel itself shows who came and went.
+        ("RUST_LOG", "info,audit=warn"),
     ];
     screen.command(&format!("export AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING={endpoint}"))?;
     screen.command("export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any")?;
