@@ -1,14 +1,17 @@
 //! How is the API server called?
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use http::StatusCode;
 use k8s_openapi::NamespaceResourceScope;
+use kube::api::ListParams;
 use kube::runtime::events::Reporter;
 use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::engine::store::StoreError;
@@ -71,16 +74,37 @@ impl Cluster {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
     {
-        self.each(|client| Api::all(client), |client, name| Api::namespaced(client, name))
+        self.parts(|namespace| api(self.client.clone(), namespace))
     }
 
-    /// One of something for each part of the cluster that is watched by itself.
-    pub(super) fn each<T>(&self, all: impl Fn(Client) -> T, one: impl Fn(Client, &str) -> T) -> Vec<T> {
+    /// One of something for each part of the cluster that is watched by itself: a namespace, or all of them.
+    pub(super) fn parts<T>(&self, part: impl Fn(Option<&str>) -> T) -> Vec<T> {
         match &self.scope {
-            Scope::Cluster => vec![all(self.client.clone())],
+            Scope::Cluster => vec![part(None)],
             // One named twice would be carried out twice.
             Scope::Namespaces(names) => {
-                names.iter().collect::<BTreeSet<_>>().into_iter().map(|name| one(self.client.clone(), name)).collect()
+                names.iter().collect::<BTreeSet<_>>().into_iter().map(|name| part(Some(name))).collect()
+            }
+        }
+    }
+
+    /// Takes in all objects that one API shows, page by page.
+    pub(super) async fn list<K>(
+        &self,
+        api: &Api<K>,
+        mut page: ListParams,
+        mut take_in: impl FnMut(K),
+    ) -> Result<(), CallFailure>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        page = page.limit(PAGE);
+        loop {
+            let list = self.in_turn(|| api.list(&page)).await?;
+            list.items.into_iter().for_each(&mut take_in);
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(()),
             }
         }
     }
@@ -106,6 +130,17 @@ impl Cluster {
             Ok(Err(error)) => Err(CallFailure::Error(error)),
             Err(_) => Err(CallFailure::Late),
         }
+    }
+}
+
+/// Objects of a kind in a namespace, or in all.
+pub(super) fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
+{
+    match namespace {
+        None => Api::all(client),
+        Some(name) => Api::namespaced(client, name),
     }
 }
 

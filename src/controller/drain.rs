@@ -12,7 +12,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::cluster::{Cluster, PAGE};
+use super::cluster::Cluster;
 use super::watched::{Guarded, has_finalizer};
 use crate::api::{ChannelMembership, ChannelMembershipSpec, DeletionPolicy, FINALIZER, RELEASE};
 
@@ -80,16 +80,9 @@ pub async fn drain(cluster: &Arc<Cluster>, mut progress: impl FnMut(usize, usize
 async fn todo(cluster: &Cluster) -> Result<Vec<ObjectMeta>, DrainError> {
     let mut todo = Vec::new();
     for api in cluster.apis::<Whole>() {
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let list = cluster.in_turn(|| api.list(&page)).await;
-            let list = list.map_err(|failure| DrainError::List(failure.to_string()))?;
-            todo.extend(list.items.into_iter().filter(is_bound).map(|object| object.metadata));
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => break,
-            }
-        }
+        let keep = |object: Whole| todo.extend(is_bound(&object).then_some(object.metadata));
+        let listed = cluster.list(&api, ListParams::default(), keep).await;
+        listed.map_err(|failure| DrainError::List(failure.to_string()))?;
     }
     Ok(todo)
 }

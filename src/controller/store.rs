@@ -10,9 +10,9 @@ use kube::runtime::events::{Event as Record, EventType, Recorder};
 use kube::{Api, Resource as _};
 use serde_json::{Value, json};
 
-use super::cluster::{CallFailure, Cluster, PAGE};
+use super::cluster::{CallFailure, Cluster};
 use super::slots::{Slot, Written};
-use super::watched::{Declared, has_finalizer, number};
+use super::watched::{Declared, cut, has_finalizer, number};
 use crate::api::{ChannelMembership, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER};
 use crate::engine::declaration::{Snapshot, Source};
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
@@ -134,21 +134,6 @@ impl ClusterStore {
         self.slot.wrote(Written { version: version.clone(), status, has_finalizer: has_finalizer(after) });
         version
     }
-
-    /// All resources of the channel that one API shows.
-    async fn list(&self, api: &Api<Declared>, channel: &ChannelArn) -> Result<Vec<Declared>, CallFailure> {
-        // Without a version: what the store holds now, and no cache.
-        let mut page = ListParams::default().fields(&format!("spec.channelArn={}", channel.as_str())).limit(PAGE);
-        let mut found = Vec::new();
-        loop {
-            let list = self.cluster.in_turn(|| api.list(&page)).await?;
-            found.extend(list.items);
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => return Ok(found),
-            }
-        }
-    }
 }
 
 impl Store for ClusterStore {
@@ -176,9 +161,11 @@ impl Store for ClusterStore {
             StoreError::Gone | StoreError::Conflict => StoreError::Unavailable(failure.to_string()),
             error => error,
         };
-        let mut found = Vec::new();
+        // Without a version: what the store holds now, and no cache.
+        let of_channel = ListParams::default().fields(&format!("spec.channelArn={}", channel.as_str()));
+        let mut found = Vec::<Declared>::new();
         for api in self.cluster.apis() {
-            found.extend(self.list(&api, channel).await.map_err(unread)?);
+            self.cluster.list(&api, of_channel.clone(), |object| found.push(object)).await.map_err(unread)?;
         }
         let mut wanted: Vec<(&str, &ConfigMapKeyRef)> = Vec::new();
         for object in &found {
@@ -197,7 +184,7 @@ impl Store for ClusterStore {
         let record = Record {
             type_: if event.warning { EventType::Warning } else { EventType::Normal },
             reason: event.reason.as_str().to_owned(),
-            note: Some(cut(event.note)),
+            note: Some(cut(event.note, MAX_NOTE_BYTES)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
@@ -213,11 +200,6 @@ impl Store for ClusterStore {
     fn wake(&self) -> Wake {
         Arc::clone(&self.wake)
     }
-}
-
-fn cut(mut note: String) -> String {
-    note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
-    note
 }
 
 #[cfg(test)]

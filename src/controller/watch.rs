@@ -6,17 +6,16 @@ use std::sync::Arc;
 use futures::channel::mpsc;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future, stream};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config, applier};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource};
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
-use super::cluster::{Cluster, PAGE};
+use super::cluster::{Cluster, PAGE, api};
 use super::pulse::Pulse;
 use super::reconcile::{Context, reconcile};
 use super::slots::Slots;
@@ -44,17 +43,6 @@ struct Watches {
     pulses: (Arc<Pulse>, Arc<Pulse>),
 }
 
-/// Objects of a kind in a namespace, or in all.
-fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
-{
-    match namespace {
-        None => Api::all(client),
-        Some(name) => Api::namespaced(client, name),
-    }
-}
-
 /// Carries out all resources in scope until `shutdown` is cancelled; then passes under way end, what they did is recorded,
 /// and it returns.
 pub async fn run<S: Service>(
@@ -63,17 +51,13 @@ pub async fn run<S: Service>(
     vitals: &Arc<Vitals>,
     shutdown: CancellationToken,
 ) {
-    let watches = |client: &Client, namespace: Option<&str>| {
+    let parts = cluster.parts(|namespace| {
         let pulses = (Arc::<Pulse>::default(), Arc::<Pulse>::default());
-        Watches {
-            resources: api(pulses.0.of(client.clone()), namespace),
-            config_maps: api(pulses.1.of(client.clone()), namespace),
+        let watches = Watches {
+            resources: api(pulses.0.of(cluster.client.clone()), namespace),
+            config_maps: api(pulses.1.of(cluster.client.clone()), namespace),
             pulses,
-        }
-    };
-    let all = |client: Client| watches(&client, None);
-    let one = |client: Client, name: &str| watches(&client, Some(name));
-    let parts = cluster.each(all, one).into_iter().map(|watches| {
+        };
         let (due, dues) = mpsc::unbounded();
         let context = Context {
             cluster: Arc::clone(&cluster),

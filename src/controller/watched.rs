@@ -206,7 +206,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Guarded<T> {
         let mut unknown_field = None;
         let value = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(raw.get()), |path| {
             // An optional field on the way is a `?` of its own.
-            unknown_field.get_or_insert_with(|| cut(path.to_string().replace(".?", "")));
+            unknown_field.get_or_insert_with(|| cut(path.to_string().replace(".?", ""), MAX_TEXT_BYTES));
         });
         Ok(Self { value: value.map_err(|error: serde_json::Error| error.to_string()), unknown_field })
     }
@@ -243,14 +243,15 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
         annotations: slim.annotations.map(|mut all| {
             all.retain(|key, _| [RECONCILE_REQUESTED_AT, APPROVE, RELEASE].contains(&key.as_str()));
             // They come back in the status, and an annotation may be 256 KiB long.
-            all.into_iter().map(|(key, value)| (key, cut(value))).collect()
+            all.into_iter().map(|(key, value)| (key, cut(value, MAX_TEXT_BYTES))).collect()
         }),
         ..ObjectMeta::default()
     })
 }
 
-fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+/// At most so many bytes of a text, between two characters.
+pub(super) fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
     text
 }
 

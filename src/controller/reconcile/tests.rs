@@ -11,7 +11,7 @@ use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Deleted, Membershi
 use crate::controller::Scope;
 use crate::controller::canned::{self, lines, refusal};
 use crate::engine::clock::Clock;
-use crate::engine::settings::{Granting, RemovalSwitch, Settings};
+use crate::engine::settings::Settings;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
@@ -73,19 +73,7 @@ pub(in crate::controller) fn object(channel: &str, sources: &[&str]) -> Arc<Watc
 }
 
 pub(in crate::controller) fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>> {
-    let settings = Settings {
-        bearers: vec![MemberArn::parse(&format!("{INSTANCE}/user/rollcall")).unwrap()],
-        allow_bearer_override: false,
-        resync_interval: Duration::from_hours(1),
-        min_resync_interval: Duration::from_secs(10),
-        read_only: false,
-        removals: RemovalSwitch::new(|| true),
-        max_removals_per_hour: 0,
-        allow_unlisted: false,
-        former_bearers: Vec::new(),
-        grants: Granting::everything(),
-        custom_endpoint: None,
-    };
+    let settings = Settings::of_bearer(&format!("{INSTANCE}/user/rollcall"));
     let shutdown = CancellationToken::new();
     let chime = Chime::new(Arc::new(service), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
     let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
