@@ -192,13 +192,12 @@ async fn made<T, F: Future<Output = Result<T, CallError>>>(
     let began = Instant::now();
     // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
     let answer = tokio::time::timeout(DEADLINE, Box::pin(call())).await.unwrap_or_else(|_| {
-        Err(CallError {
-            class: CallErrorClass::Transient,
+        Err(CallError::unnamed(
+            CallErrorClass::Transient,
             operation,
-            code: "Timeout".to_owned(),
-            message: format!("no answer within {} s", DEADLINE.as_secs()),
-            request_id: None,
-        })
+            "Timeout",
+            format!("no answer within {} s", DEADLINE.as_secs()),
+        ))
     });
     let error = answer.as_ref().err();
     tally.answered(operation, error.map(|error| error.class));

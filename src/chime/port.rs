@@ -180,6 +180,13 @@ pub struct CallError {
     pub request_id: Option<String>,
 }
 
+impl CallError {
+    /// A failure that the service did not put a name to: without a request id.
+    pub fn unnamed(class: CallErrorClass, operation: Operation, code: &str, message: impl Into<String>) -> Self {
+        Self { class, operation, code: code.to_owned(), message: message.into(), request_id: None }
+    }
+}
+
 /// The service, one attempt a method. Implementations do not retry and do not pace.
 pub trait Service: Send + Sync + 'static {
     /// One page of the channel's members of the target's type; `token` is the last page's [`Page::next`].

@@ -54,13 +54,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 next => token = next,
             }
         }
-        Ok(Err(CallError {
-            class: CallErrorClass::Refused,
-            operation,
-            code: "UnreadableAnswer".to_owned(),
-            message: "the list does not end".to_owned(),
-            request_id: None,
-        }))
+        Ok(Err(CallError::unnamed(CallErrorClass::Refused, operation, "UnreadableAnswer", "the list does not end")))
     }
 
     /// A sub-channel is asked for of elastic channels only.

@@ -1,21 +1,10 @@
 //! What must be written down before anything is done?
 
-use std::time::Duration;
-
 use super::pass::{Halt, Pass};
 use super::store::{Event, Store, StoreError};
 use crate::api::{DeletionPolicy, Reason};
 use crate::chime::port::Service;
 use crate::membership::plan::Plan;
-
-/// When something is tried again that the API server did not take in.
-const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
-
-/// When something is tried again that somebody else came before.
-const CONFLICT_REST: Duration = Duration::from_secs(1);
-
-/// When something is tried again that the API server refused.
-const REFUSED_REST: Duration = Duration::from_mins(5);
 
 impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Puts the finalizer on or off, as `deletionPolicy` asks, and writes down whom the resource declares before it adds
@@ -56,19 +45,16 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Without what could not be written the pass does not go on.
     pub(super) async fn written(&mut self, written: Result<(), StoreError>) -> Result<(), Halt> {
-        match written {
-            Ok(()) => Ok(()),
-            Err(StoreError::Conflict | StoreError::Gone) => Err(Halt::Stale(CONFLICT_REST)),
-            Err(error @ StoreError::Unavailable(_)) => {
-                tracing::warn!(%error, "failed to write down what is about to be done");
-                Err(Halt::Stale(UNAVAILABLE_REST))
-            }
-            Err(error @ StoreError::Refused(_)) => {
+        let Err(error) = written else { return Ok(()) };
+        match &error {
+            StoreError::Conflict | StoreError::Gone => {}
+            StoreError::Unavailable(_) => tracing::warn!(%error, "failed to write down what is about to be done"),
+            StoreError::Refused(_) => {
                 tracing::error!(%error, "failed to write down what is about to be done, so it is not done");
                 let note = format!("failed to write down what is about to be done, so it is not done: {error}");
                 self.report.tell_event(Event { warning: true, reason: Reason::Retrying, note }).await;
-                Err(Halt::Stale(REFUSED_REST))
             }
         }
+        Err(Halt::Stale(error.rest()))
     }
 }

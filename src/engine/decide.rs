@@ -36,18 +36,23 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         self.roll = self.engine.siblings.roll(&self.intent.target.channel);
         let channel = &self.intent.target.channel;
         let membership_type = self.intent.target.membership_type;
-        let proposed = self.propose(&self.roll);
+        let wanted = self.propose(&self.roll.as_if_known()).names().clone();
+        // While it is not known of some resource whom it declares, nobody is known to be undeclared.
+        let undeclared = if self.roll.unknown().is_some() { NameSet::default() } else { wanted.clone() };
         let now = self.engine.clock.now();
-        self.memory.undeclared.observe(proposed.names(), now);
-        for name in proposed.names().iter() {
+        self.memory.undeclared.observe(&undeclared, now);
+        for name in undeclared.iter() {
             let dropped_at = self.engine.siblings.dropped_at(channel, membership_type, name);
             if let Some(at) = dropped_at.and_then(|at| now.checked_sub(at.elapsed()).ok()) {
                 self.memory.undeclared.since(name, at);
             }
         }
-        let wanted = self.propose(&self.roll.as_if_known());
-        let stays = |name: &str| self.memory.why_stays(name).is_some_and(|reason| reason != Stays::Refused);
-        self.leaving = wanted.only(|name| !stays(name)).names().clone();
+        self.leaving = wanted.iter().filter(|name| !self.stays_for_good(name)).collect();
+    }
+
+    /// Whether somebody stays for another reason than that the service refused to remove them just now.
+    pub(super) fn stays_for_good(&self, name: &str) -> bool {
+        self.memory.why_stays(name).is_some_and(|reason| reason != Stays::Refused)
     }
 
     /// Whom this resource wants removed, if this roll is right.

@@ -15,7 +15,7 @@ use super::message;
 use super::pass::{Engine, Halt, Next, Pass};
 use super::report::Report;
 use super::store::{Event, Store, StoreError};
-use crate::api::{ChannelMembershipSpec, DeletionPolicy, Mode, Prune, Reason, Stays};
+use crate::api::{ChannelMembershipSpec, DeletionPolicy, Mode, Prune, Reason};
 use crate::chime::pace::Level;
 use crate::chime::port::Service;
 use crate::membership::names::NameSet;
@@ -135,8 +135,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         }
         let claims = self.ledger.claims.names();
         let membership_type = self.intent.target.membership_type;
-        let stays = |name: &str| self.memory.why_stays(name).is_some_and(|reason| reason != Stays::Refused);
-        let left: NameSet = claims.iter().filter(|name| !stays(name)).collect();
+        let left: NameSet = claims.iter().filter(|name| !self.stays_for_good(name)).collect();
         if left.is_empty() {
             return Ok(true);
         }

@@ -31,10 +31,7 @@ impl Hourly {
 
     /// Takes one, or says how long until there is one.
     pub fn take(&self) -> Result<(), Duration> {
-        let rest = self.next();
-        if !rest.is_zero() {
-            return Err(rest);
-        }
+        self.look()?;
         if self.per_hour > 0 {
             let mut state = self.filled();
             state.removals -= 1.0;
@@ -63,8 +60,16 @@ impl Hourly {
         state.taken.pop_back();
     }
 
+    /// Whether there is one, or how long until then.
+    pub fn look(&self) -> Result<(), Duration> {
+        match self.next() {
+            Duration::ZERO => Ok(()),
+            rest => Err(rest),
+        }
+    }
+
     /// How long until there is one, and at once if there is no limit.
-    pub fn next(&self) -> Duration {
+    fn next(&self) -> Duration {
         if self.per_hour == 0 {
             return Duration::ZERO;
         }

@@ -89,7 +89,8 @@ impl Intent {
         let object = |(reason, message), channel| Objection { reason, message, channel };
         let channel = ChannelArn::parse(&spec.channel_arn).map_err(|error| object(invalid(error), None))?;
         let id = || Some(channel.id().to_owned());
-        let declared = declared(&channel, spec, sources, now).map_err(|error| object(invalid(error), id()))?;
+        let declared =
+            declared(&channel, spec, sources, unknown_field, now).map_err(|error| object(invalid(error), id()))?;
         let bearer = bearer(&channel, spec.chime_bearer.as_deref(), settings).map_err(|why| object(why, id()))?;
         if spec.prune == Prune::Unlisted && !settings.allow_unlisted {
             let next = "write prune: Declared, or start the operator with --allow-unlisted";
@@ -97,11 +98,6 @@ impl Intent {
         }
         let wanted = spec.resync_interval.map_or(settings.resync_interval, crate::api::Interval::duration);
         let limits = spec.limits.unwrap_or_default();
-        let unknown = unknown_field.map(|field| {
-            format!(
-                "spec.{field} is not known to this version of Rollcall, so it is not known whom the resource declares"
-            )
-        });
         Ok(Self {
             target: Target {
                 channel,
@@ -122,7 +118,7 @@ impl Intent {
             expired: declared.expired,
             sources: declared.sources,
             source_problem: declared.problem,
-            unknown: unknown.or(declared.unknown),
+            unknown: declared.unknown,
         })
     }
 
@@ -137,11 +133,13 @@ pub(super) fn declared(
     channel: &ChannelArn,
     spec: &ChannelMembershipSpec,
     sources: &[Source],
+    unknown_field: Option<&str>,
     now: Timestamp,
 ) -> Result<Declared, ArnError> {
     let written = spec.members.as_ref().into_iter().flat_map(MemberList::iter);
     let mut names = written.map(|name| channel.name(name).map(String::from)).collect::<Result<Vec<String>, _>>()?;
-    let (mut statuses, mut problem, mut unknown) = (Vec::new(), None::<String>, None::<String>);
+    let (mut statuses, mut problem) = (Vec::new(), None::<String>);
+    let mut unknown = unknown_field.map(|field| format!("spec.{field} is not known to this version of Rollcall"));
     for Source { reference, text } in sources {
         let place = format!("ConfigMap {} key {}", reference.name, reference.key);
         let mut status = SourceStatus { name: reference.name.clone(), key: reference.key.clone(), hash: None };

@@ -200,11 +200,5 @@ enum Fault {
 
 /// An answer that the service's model does not allow for.
 fn odd(message: &str) -> CallError {
-    CallError {
-        class: CallErrorClass::Refused,
-        operation: Operation::ListChannelMemberships,
-        code: "UnreadableAnswer".to_owned(),
-        message: message.to_owned(),
-        request_id: None,
-    }
+    CallError::unnamed(CallErrorClass::Refused, Operation::ListChannelMemberships, "UnreadableAnswer", message)
 }

@@ -47,13 +47,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         if self.cancel.is_cancelled() {
             return Halt::Interrupted;
         }
-        Halt::Refused(CallError {
-            class: CallErrorClass::Transient,
-            operation: Operation::ListChannelMemberships,
-            code: "Lost".to_owned(),
-            message: "the listing ended without an answer".to_owned(),
-            request_id: None,
-        })
+        let (class, operation) = (CallErrorClass::Transient, Operation::ListChannelMemberships);
+        Halt::Refused(CallError::unnamed(class, operation, "Lost", "the listing ended without an answer"))
     }
 
     /// From when on a listing is recent enough: a request wants one of its own, one in doubt is made again, an edit takes what

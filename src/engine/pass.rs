@@ -18,7 +18,7 @@ use super::siblings::Siblings;
 use super::store::Store;
 use super::tally::Tally;
 use super::view::{Cell, Interest, Views};
-use crate::api::{Mode, Prune, Reason};
+use crate::api::{ChannelMembershipStatus, Mode, Prune, Reason};
 use crate::chime::backoff;
 use crate::chime::client::Client;
 use crate::chime::pace::{Level, Urgency};
@@ -202,9 +202,9 @@ impl<S: Service> Engine<S> {
         cancel: &'a CancellationToken,
     ) -> Pass<'a, S, T> {
         let cell = self.views.cell(&intent.target);
-        let status = declaration.status.cloned().unwrap_or_default();
-        let now = self.clock.now();
-        let mut ledger = Ledger::read(&status, declaration.uid, &intent.target.channel, &memory.counted, now);
+        let (blank, now) = (ChannelMembershipStatus::default(), self.clock.now());
+        let status = declaration.status.unwrap_or(&blank);
+        let mut ledger = Ledger::read(status, declaration.uid, &intent.target.channel, &memory.counted, now);
         if !intent.keeps_claims() {
             (ledger.claims, ledger.elsewhere, ledger.removing) = Default::default();
             ledger.held.take_if(|held| held.removals > 0);

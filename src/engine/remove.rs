@@ -105,7 +105,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let passing = self.with_removals(&self.roll, |removals| {
             hold::passing(&self.leaving, removals, approved.as_ref(), |name| self.is_ready(name))
         });
-        if passing.is_empty() || !self.has_turn() {
+        if passing.is_empty() || !self.is_on() || !self.has_turn(self.engine.hourly.look()) {
             return Ok(false);
         }
         let Some(quorum) = self.quorum().await? else { return Ok(false) };
@@ -152,11 +152,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             if index > 0 && read_at.elapsed() > FRESH {
                 return Ok(true);
             }
-            if !self.has_turn() {
-                return Ok(false);
-            }
-            if let Err(rest) = self.engine.hourly.take() {
-                self.wait_for_the_hour(rest);
+            if !self.is_on() || !self.has_turn(self.engine.hourly.take()) {
                 return Ok(false);
             }
             let mut sent = false;
@@ -268,21 +264,21 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             && self.engine.siblings.dropped_at(&self.intent.target.channel, membership_type, name).is_none_or(settled)
     }
 
-    /// Whether removals are on and the operator may make one more in this hour.
-    fn has_turn(&mut self) -> bool {
-        if !self.engine.settings.removals.is_on() {
+    /// Whether removals are on.
+    fn is_on(&mut self) -> bool {
+        let on = self.engine.settings.removals.is_on();
+        if !on {
             self.wait_for("removals are off (--removals)".to_owned(), OFF_REST);
-            return false;
         }
-        let rest = self.engine.hourly.next();
-        if !rest.is_zero() {
-            self.wait_for_the_hour(rest);
-        }
-        rest.is_zero()
+        on
     }
 
-    fn wait_for_the_hour(&mut self, rest: Duration) {
-        self.wait_for("the operator's --max-removals-per-hour is used up".to_owned(), rest);
+    /// Whether the operator may make one more in this hour; else it waits for that.
+    fn has_turn(&mut self, turn: Result<(), Duration>) -> bool {
+        if let Err(rest) = turn {
+            self.wait_for("the operator's --max-removals-per-hour is used up".to_owned(), rest);
+        }
+        turn.is_ok()
     }
 
     /// Deletes one membership, on credit of the pace, so that nothing comes between the look and this.

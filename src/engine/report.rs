@@ -8,8 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::declaration::Declaration;
-use super::declaration::Snapshot;
+use super::declaration::{Declaration, Snapshot};
 use super::findings::Findings;
 use super::intent::{Intent, Objection};
 use super::message;
@@ -33,15 +32,6 @@ const LONG_OUTAGE: Duration = Duration::from_mins(10);
 /// When progress is told again that could not be written.
 const PROGRESS_AFTER_FAILURE: Duration = Duration::from_mins(5);
 
-/// When a status that did not get through is tried again.
-const UNAVAILABLE_REST: Duration = Duration::from_secs(5);
-
-/// When a status is tried again that somebody else came before.
-const CONFLICT_REST: Duration = Duration::from_secs(1);
-
-/// When a status that the API server refused is tried again.
-const REFUSED_REST: Duration = Duration::from_mins(5);
-
 /// The status of one resource, as it is now and as it will be.
 pub(super) struct Report<'a, T> {
     store: &'a mut T,
@@ -51,8 +41,6 @@ pub(super) struct Report<'a, T> {
     declaration: &'a Declaration<'a>,
     /// The version that `before` is of.
     version: Version,
-    generation: i64,
-    requested_at: Option<&'a str>,
     before: ChannelMembershipStatus,
     began: Instant,
     next_progress: Instant,
@@ -77,8 +65,6 @@ impl<'a, T: Store> Report<'a, T> {
             tally,
             declaration,
             version: declaration.version.clone(),
-            generation: declaration.generation,
-            requested_at: declaration.requested_at,
             before: declaration.status.cloned().unwrap_or_default(),
             began: Instant::now(),
             next_progress: Instant::now() + FIRST_PROGRESS,
@@ -107,7 +93,7 @@ impl<'a, T: Store> Report<'a, T> {
         self.told = Some((Reason::Retrying, 0));
         let message = format!("the channel could not be listed for some time: {error}; the call is made again");
         let mut status = self.before.clone();
-        if status.observed_generation != Some(self.generation) {
+        if status.observed_generation != Some(self.declaration.generation) {
             // The numbers are of another spec.
             (status.desired, status.present, status.pending, status.failed) = (None, None, None, None);
         }
@@ -160,8 +146,7 @@ impl<'a, T: Store> Report<'a, T> {
             Some(error) if reason == message::reason_of(error) => message::refused(found, error),
             _ => message::outcome(reason, found, self.declaration.resource),
         };
-        let status = self.status(found, reason, &message);
-        self.finish(self.handled(status)).await
+        self.objected(found, reason, &message).await
     }
 
     /// What is about to be added, or was approved, is written down before it is done.
@@ -205,14 +190,13 @@ impl<'a, T: Store> Report<'a, T> {
 
     /// A call was refused as a whole.
     pub(super) async fn refused(&mut self, found: &Findings, error: &CallError) -> Result<(), Duration> {
-        let status = self.status(found, message::reason_of(error), &message::refused(found, error));
-        self.finish(self.handled(status)).await
+        self.objected(found, message::reason_of(error), &message::refused(found, error)).await
     }
 
     /// The spec cannot be carried out as it is.
     pub(super) async fn objection(&mut self, objection: &Objection) -> Result<(), Duration> {
         let mut status = self.before.clone();
-        if status.observed_generation != Some(self.generation) {
+        if status.observed_generation != Some(self.declaration.generation) {
             // The numbers are of another spec. What is claimed and counted is not.
             status = ChannelMembershipStatus {
                 desired: None,
@@ -305,34 +289,34 @@ impl<'a, T: Store> Report<'a, T> {
         let message = message.chars().take(room).collect::<String>() + &trial;
         let state = State::of(reason, complete);
         let now = to_the_second(self.clock.now());
-        let generation = Some(self.generation);
+        let generation = Some(self.declaration.generation);
         status.observed_generation = generation;
         status.conditions = conditions(&self.before.conditions, state, reason, &message, generation, &now);
         status
     }
 
     fn handled(&self, status: ChannelMembershipStatus) -> ChannelMembershipStatus {
-        let last_handled_reconcile_at = self.requested_at.map(str::to_owned);
+        let last_handled_reconcile_at = self.declaration.requested_at.map(str::to_owned);
         ChannelMembershipStatus { last_handled_reconcile_at, ..status }
     }
 
     /// Writes the end of a pass, and tells people when it is another end than the last time.
     async fn finish(&mut self, status: ChannelMembershipStatus) -> Result<(), Duration> {
         let event = event(&self.before, &status);
-        match self.write(status).await {
-            Ok(()) => {}
-            Err(StoreError::Gone) => return Ok(()),
-            Err(StoreError::Conflict) => return Err(CONFLICT_REST),
-            Err(error @ StoreError::Unavailable(_)) => {
-                tracing::warn!(%error, "the status is written again in {} s", UNAVAILABLE_REST.as_secs());
-                return Err(UNAVAILABLE_REST);
+        if let Err(error) = self.write(status).await {
+            match &error {
+                StoreError::Gone => return Ok(()),
+                StoreError::Conflict => {}
+                StoreError::Unavailable(_) => {
+                    tracing::warn!(%error, "the status is written again in {} s", error.rest().as_secs());
+                }
+                StoreError::Refused(_) => {
+                    tracing::error!(%error, "the API server refused the status");
+                    let reason = Reason::Retrying;
+                    self.store.publish(Event { warning: true, reason, note: error.to_string() }).await;
+                }
             }
-            Err(error @ StoreError::Refused(_)) => {
-                tracing::error!(%error, "the API server refused the status");
-                let reason = Reason::Retrying;
-                self.store.publish(Event { warning: true, reason, note: error.to_string() }).await;
-                return Err(REFUSED_REST);
-            }
+            return Err(error.rest());
         }
         if let Some(event) = event {
             self.store.publish(event).await;
@@ -366,7 +350,7 @@ impl<'a, T: Store> Report<'a, T> {
         self.version = written?;
         if let Some(ready) = status.conditions.first() {
             tracing::info!(
-                generation = self.generation,
+                generation = self.declaration.generation,
                 reason = ready.reason,
                 desired = status.desired,
                 present = status.present,

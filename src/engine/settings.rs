@@ -34,6 +34,26 @@ pub struct Settings {
     pub custom_endpoint: Option<String>,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// As an operator is started that was given a bearer and nothing else.
+    pub(crate) fn of_bearer(bearer: &str) -> Self {
+        Self {
+            bearers: vec![MemberArn::parse(bearer).unwrap()],
+            allow_bearer_override: false,
+            resync_interval: Duration::from_hours(1),
+            min_resync_interval: Duration::from_secs(10),
+            read_only: false,
+            removals: RemovalSwitch::new(|| true),
+            max_removals_per_hour: 0,
+            allow_unlisted: false,
+            former_bearers: Vec::new(),
+            grants: Granting::everything(),
+            custom_endpoint: None,
+        }
+    }
+}
+
 /// Whether anybody may be removed just now; asked before each delete.
 #[derive(Clone)]
 pub struct RemovalSwitch(Arc<dyn Fn() -> bool + Send + Sync>);

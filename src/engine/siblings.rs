@@ -74,9 +74,7 @@ impl Siblings {
                 }
             }
             if old.is_none_or(|old| is_news(&old, &declarer)) {
-                for entry in entries.iter() {
-                    (entry.wake)();
-                }
+                self::wake(&*entries);
             }
             entries.push(Entry { declarer: Arc::clone(&declarer), wake });
         }
@@ -110,9 +108,7 @@ impl Siblings {
         let waits = |entry: &&Entry| {
             entry.declarer.membership_type != membership_type && entry.declarer.roster.names().contains(name)
         };
-        for entry in entries.iter().filter(waits) {
-            (entry.wake)();
-        }
+        wake(entries.iter().filter(waits));
     }
 
     /// When a member was last removed, with whichever type.
@@ -126,7 +122,7 @@ impl Siblings {
         let before = channel.entries.len();
         channel.entries.retain(|entry| !Arc::ptr_eq(&entry.declarer, &seat.declarer));
         if channel.entries.len() < before {
-            channel.entries.iter().for_each(|entry| (entry.wake)());
+            wake(&channel.entries);
         }
         if channel.entries.is_empty() {
             channels.remove(&seat.channel);
@@ -136,6 +132,13 @@ impl Siblings {
     /// A poisoned lock is taken all the same: each change under it is made in one step.
     fn lock(&self) -> MutexGuard<'_, HashMap<ChannelArn, Channel>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// These are looked at again.
+fn wake<'a>(entries: impl IntoIterator<Item = &'a Entry>) {
+    for entry in entries {
+        (entry.wake)();
     }
 }
 

@@ -98,11 +98,8 @@ fn members(
     unknown_field: Option<&str>,
     now: Timestamp,
 ) -> (Arc<Roster>, Option<String>) {
-    match declared(channel, spec, sources, now) {
-        Ok(declared) => {
-            let unknown = unknown_field.map(|field| format!("spec.{field} is not known to this version of Rollcall"));
-            (Arc::new(declared.roster), unknown.or(declared.unknown))
-        }
+    match declared(channel, spec, sources, unknown_field, now) {
+        Ok(declared) => (Arc::new(declared.roster), declared.unknown),
         Err(error) => (nobody(channel), Some(error.to_string())),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::declaration::Snapshot;
 use crate::api::{ChannelMembershipStatus, Reason};
@@ -33,6 +34,17 @@ pub enum StoreError {
     /// It did not get through; it may the next time.
     #[error("the API server could not be reached: {0}")]
     Unavailable(String),
+}
+
+impl StoreError {
+    /// When it is tried again.
+    pub(super) fn rest(&self) -> Duration {
+        match self {
+            Self::Gone | Self::Conflict => Duration::from_secs(1),
+            Self::Unavailable(_) => Duration::from_secs(5),
+            Self::Refused(_) => Duration::from_mins(5),
+        }
+    }
 }
 
 /// A version of a resource (`metadata.resourceVersion`), to be compared with others of its kind and no more.

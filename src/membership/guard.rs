@@ -4,7 +4,7 @@
 //! [`Proposal`] (asked for, and declared by nobody) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just seen to be
 //! the membership that is meant). A call that deletes takes a [`Removal`], by value, and nothing else makes one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,8 +42,9 @@ pub struct Proposal {
     channel: ChannelArn,
     membership_type: MembershipType,
     prune: Prune,
-    claims: Claims,
     names: NameSet,
+    /// Until when the claims of these people are good.
+    claimed_until: HashMap<Box<str>, Timestamp>,
 }
 
 impl Proposal {
@@ -52,11 +53,12 @@ impl Proposal {
     pub fn new(case: &Case<'_>) -> Self {
         let nobody = case.prune == Prune::Never || case.roll.unknown().is_some();
         let names = if nobody { NameSet::default() } else { wanted_gone(case) };
+        let until = |name: &str| Some((name.into(), case.claims.until(name)?));
         Self {
             channel: case.channel.clone(),
             membership_type: case.membership_type,
             prune: case.prune,
-            claims: case.claims.clone(),
+            claimed_until: names.iter().filter_map(until).collect(),
             names,
         }
     }
@@ -178,11 +180,6 @@ impl Admitted {
         &self.proposal.names
     }
 
-    /// Why somebody is protected, if so: known without a look at the membership.
-    pub fn protected(&self, name: &str) -> Option<Stays> {
-        self.protected.reason(&self.proposal.channel.member_named(name))
-    }
-
     /// Looks at a membership as it is now.
     pub fn witness(&self, name: &str, found: Option<&Membership>, now: Timestamp) -> Verdict {
         let member = self.proposal.channel.member_named(name);
@@ -205,7 +202,7 @@ impl Admitted {
             _ if member.is_bot() && !ours => return Verdict::NotMeant(Stays::Bot),
             Prune::Owned => ours,
             // Who joined after the claim was last confirmed, and without us, is not the one whom the resource declared.
-            Prune::Declared => ours || self.proposal.claims.until(name).is_some_and(joined_by),
+            Prune::Declared => ours || self.proposal.claimed_until.get(name).copied().is_some_and(joined_by),
             // A clock that is five minutes wrong has every call refused for its signature, so it is five minutes at the least.
             Prune::Unlisted => {
                 let newest = now.checked_sub(NEWCOMER).unwrap_or(Timestamp::MIN);

@@ -57,11 +57,6 @@ impl NameSet {
         }
     }
 
-    /// Whether all of these are in the set.
-    pub fn has_all(&self, names: &Self) -> bool {
-        names.iter().all(|name| self.contains(name))
-    }
-
     /// Puts more names in.
     pub fn extend<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         let new: Vec<&str> = names.into_iter().filter(|name| !self.contains(name)).collect();

@@ -75,12 +75,9 @@ impl Service for Sdk {
         match answer.map_err(|error| call_error(operation, &error)) {
             Ok(answer) => {
                 // An answer that says nothing is not one that says that there is no such membership.
-                let membership = answer.channel_membership.ok_or_else(|| CallError {
-                    class: CallErrorClass::Transient,
-                    operation,
-                    code: "UnreadableAnswer".to_owned(),
-                    message: "the answer holds no membership".to_owned(),
-                    request_id: None,
+                let membership = answer.channel_membership.ok_or_else(|| {
+                    let message = "the answer holds no membership";
+                    CallError::unnamed(CallErrorClass::Transient, operation, "UnreadableAnswer", message)
                 })?;
                 Ok(Some(Membership {
                     membership_type: membership.r#type.as_ref().and_then(known_type),
@@ -96,18 +93,13 @@ impl Service for Sdk {
     async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         if removal.channel() != &target.channel {
-            return Err(CallError {
-                class: CallErrorClass::Refused,
-                operation,
-                code: "OtherChannel".to_owned(),
-                message: format!(
-                    "failed to delete {} from {}: its removal was decided for {}",
-                    removal.member(),
-                    target.channel,
-                    removal.channel()
-                ),
-                request_id: None,
-            });
+            let message = format!(
+                "failed to delete {} from {}: its removal was decided for {}",
+                removal.member(),
+                target.channel,
+                removal.channel()
+            );
+            return Err(CallError::unnamed(CallErrorClass::Refused, operation, "OtherChannel", message));
         }
         let answer = self
             .client(target)

@@ -21,10 +21,10 @@ use crate::chime::pace::{Pacer, Rates};
 use crate::engine::clock::Clock;
 use crate::engine::declaration::Snapshot;
 use crate::engine::memory::Memory;
-use crate::engine::settings::{Granting, RemovalSwitch, Settings};
+use crate::engine::settings::Settings;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::{Engine, Next};
-use crate::membership::arn::{ChannelArn, MemberArn};
+use crate::membership::arn::ChannelArn;
 
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
@@ -192,17 +192,5 @@ pub fn engine(service: &Fake) -> Engine<Fake> {
 
 /// As an operator is started that was given a bearer and nothing else.
 pub fn settings() -> Settings {
-    Settings {
-        bearers: vec![MemberArn::parse(&user("rollcall")).unwrap()],
-        allow_bearer_override: false,
-        resync_interval: Duration::from_hours(1),
-        min_resync_interval: Duration::from_secs(10),
-        read_only: false,
-        removals: RemovalSwitch::new(|| true),
-        max_removals_per_hour: 0,
-        allow_unlisted: false,
-        former_bearers: Vec::new(),
-        grants: Granting::everything(),
-        custom_endpoint: None,
-    }
+    Settings::of_bearer(&user("rollcall"))
 }
