@@ -53,7 +53,7 @@ fn with_and_without_docker_the_image_has_the_same_files_user_and_program() {
     let (dockerfile, script) = (read("Dockerfile"), read("hack/image"));
     for (docker, ours) in [
         ("RUN hack/image-root /image ", "hack/image-root"),
-        ("COPY --from=build /image /\n", "\"$work/root\""),
+        ("COPY --from=build /image /\n", "\"$work/files\""),
         ("USER 65532:65532\n", "--user=65532:65532 "),
         ("ENTRYPOINT [\"/rollcall\"]\n", "--entrypoint=/rollcall "),
         ("image.title=\"rollcall\"", "image.title=rollcall\""),
