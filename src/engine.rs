@@ -32,6 +32,7 @@ mod siblings;
 mod stock;
 mod tally;
 mod view;
+mod views;
 mod wait;
 
 #[cfg(test)]

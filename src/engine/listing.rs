@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::view::{Cell, Flight, Listed, Listing, Look, Views};
+use super::view::{Cell, Flight, Listed, Listing, Look};
+use super::views::Views;
 use crate::chime::backoff::Backoff;
 use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service, Target};

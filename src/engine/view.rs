@@ -5,7 +5,7 @@
 
 mod known;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,38 +15,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use self::known::{Known, Wanted};
 pub(super) use self::known::{Listed, SETTLING};
-use super::clock::Clock;
-use super::siblings::Siblings;
-use crate::chime::client::Client;
 use crate::chime::pace::{Level, Urgency};
-use crate::chime::port::{CallError, Service, Target};
-use crate::membership::arn::MemberArn;
+use crate::chime::port::{CallError, Target};
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
 use crate::membership::roster::Roster;
 
 /// So many names of people who left are remembered, for passes that have not heard of it yet.
 const KEPT_DEPARTED: usize = 10_000;
-
-/// The live views of all channels in use.
-pub struct Views<S> {
-    pub(super) client: Client<S>,
-    pub(super) clock: Clock,
-    pub(super) shutdown: CancellationToken,
-    pub(super) siblings: Arc<Siblings>,
-    cells: Mutex<Cells>,
-}
-
-#[derive(Default)]
-struct Cells {
-    by_target: HashMap<Target, Weak<Cell>>,
-    pages_of: HashMap<(String, MemberArn), Arc<AtomicUsize>>,
-    sweep_at: usize,
-}
 
 /// The live view of one target.
 pub struct Cell {
@@ -124,50 +103,19 @@ pub(super) enum Look {
     Wait(watch::Receiver<Listing>),
 }
 
-impl<S: Service> Views<S> {
-    /// No view yet. Listings stop when `shutdown` is cancelled.
-    pub(super) fn new(client: Client<S>, clock: Clock, siblings: Arc<Siblings>, shutdown: CancellationToken) -> Self {
-        Self { client, clock, shutdown, siblings, cells: Mutex::default() }
-    }
-
-    /// The age of the oldest listing in use.
-    pub(super) fn oldest(&self) -> Option<Duration> {
-        let cells: Vec<Arc<Cell>> = lock(&self.cells).by_target.values().filter_map(Weak::upgrade).collect();
-        cells.iter().filter_map(|cell| cell.listed()).map(|(began, _)| began.elapsed()).max()
-    }
-
-    /// The cell of a target, made if it is new; it goes when nobody holds it.
-    pub(super) fn cell(&self, target: &Target) -> Arc<Cell> {
-        let mut cells = lock(&self.cells);
-        if let Some(cell) = cells.by_target.get(target).and_then(Weak::upgrade) {
-            return cell;
-        }
-        if cells.by_target.len() >= cells.sweep_at {
-            cells.by_target.retain(|_, cell| cell.strong_count() > 0);
-            cells.pages_of.retain(|_, pages| Arc::strong_count(pages) > 1);
-            cells.sweep_at = 2 * cells.by_target.len().max(32);
-        }
-        let bearer = (target.channel.region().to_owned(), target.bearer.clone());
-        let cell = Arc::new(Cell {
-            target: target.clone(),
+impl Cell {
+    /// Nothing is known of this target yet. `pages_of_bearer` are those of all its bearer's channels.
+    pub(super) fn new(target: Target, pages_of_bearer: Arc<AtomicUsize>) -> Self {
+        Self {
+            target,
             state: Mutex::default(),
-            pages_of_bearer: Arc::clone(cells.pages_of.entry(bearer).or_default()),
+            writing: tokio::sync::Mutex::default(),
+            pages_of_bearer,
             elastic: OnceLock::new(),
             asked_for_shape: AtomicBool::new(false),
-            writing: tokio::sync::Mutex::default(),
-        });
-        cells.by_target.insert(target.clone(), Arc::downgrade(&cell));
-        cell
+        }
     }
-}
 
-impl<S> fmt::Debug for Views<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Views").field("targets", &lock(&self.cells).by_target.len()).finish_non_exhaustive()
-    }
-}
-
-impl Cell {
     /// A view of a listing that began at `not_before` or later; `begin` starts one where none is under way.
     pub(super) fn look(&self, not_before: Instant, level: Level, begin: impl FnOnce() -> Flight) -> Look {
         let mut state = lock(&self.state);
@@ -415,6 +363,6 @@ impl fmt::Debug for Cell {
 }
 
 /// A poisoned lock is taken all the same: each change under it is made in one step, after whatever can fail.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
