@@ -5,6 +5,7 @@ mod crd;
 mod drain;
 mod healthcheck;
 mod run;
+mod service;
 mod simulate;
 
 use std::ffi::OsString;
@@ -30,10 +31,8 @@ enum Command {
     Simulate(simulate::Args),
 }
 
-/// Something about flags, environment or files is wrong: nothing was called yet.
-const WRONG_USE: u8 = 2;
-
-/// Carries out a command line and gives the exit code: 0 done, 1 failed, 2 wrong flags, environment or files.
+/// Carries out a command line and gives the exit code: 0 done, 1 failed or not begun. 2 is left to what a command says of what it
+/// found, as the flags of that command have it.
 pub fn main<I>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = OsString>,
@@ -43,38 +42,31 @@ where
         Err(error) => return refuse(&error),
     };
     let result = match command {
-        Command::Run(args) => run::run(&args),
-        Command::Crd(args) => crd::run(&args),
-        Command::Drain(args) => drain::run(&args),
-        Command::Healthcheck(args) => healthcheck::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
+        Command::Run(args) => run::run(&args).map(done),
+        Command::Crd(args) => crd::run(&args).map(done),
+        Command::Drain(args) => drain::run(&args).map(done),
+        Command::Healthcheck(args) => healthcheck::run(&args).map(done),
+        Command::Simulate(args) => simulate::run(&args).map(done),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", failure.message);
-            ExitCode::from(failure.code)
-        }
-    }
+    result.unwrap_or_else(|Failure(why)| {
+        eprintln!("error: {why}");
+        ExitCode::FAILURE
+    })
 }
 
-/// Why a command ended, in one line, and its exit code.
+/// Why a command ended, in one line.
 #[derive(Debug)]
-struct Failure {
-    code: u8,
-    message: String,
-}
+struct Failure(String);
 
 impl Failure {
-    /// Flags, environment or files are wrong.
-    fn wrong_use(error: impl std::fmt::Display) -> Self {
-        Self { code: WRONG_USE, message: error.to_string() }
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
     }
+}
 
-    /// It was right, and failed.
-    fn failed(error: impl std::fmt::Display) -> Self {
-        Self { code: 1, message: error.to_string() }
-    }
+/// Of a command whose result is that it was done.
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// Help and version as clap has them; what is wrong in one line.
@@ -85,11 +77,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
-        return ExitCode::from(WRONG_USE);
+        return ExitCode::FAILURE;
     }
     let text = error.to_string();
     let paragraphs = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
     let line = paragraphs.flat_map(str::lines).map(str::trim).collect::<Vec<_>>().join(" ");
     eprintln!("{line} (see --help)");
-    ExitCode::from(WRONG_USE)
+    ExitCode::FAILURE
 }

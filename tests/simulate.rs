@@ -22,7 +22,7 @@ fn simulate(args: &[&str]) -> Command {
 
 async fn refused(args: &[&str]) -> String {
     let Output { status, stdout, stderr } = timeout(DEADLINE, simulate(args).output()).await.unwrap().unwrap();
-    assert_eq!(status.code(), Some(2), "{args:?}");
+    assert_eq!(status.code(), Some(1), "{args:?}");
     assert!(stdout.is_empty(), "{args:?}");
     String::from_utf8(stderr).unwrap()
 }

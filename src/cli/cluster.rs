@@ -23,14 +23,14 @@ pub(super) async fn client() -> Result<Client, Failure> {
             || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
             |path| format!("KUBECONFIG={path}"),
         );
-        Failure::wrong_use(format!("failed to find the cluster by {place}: {}", one_line(&error)))
+        Failure::of(format!("failed to find the cluster by {place}: {}", one_line(&error)))
     })?;
     // Each call has its own deadline and its own next try; this one is for lists and watches.
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.default_retry = false;
     Client::try_from(config)
-        .map_err(|error| Failure::wrong_use(format!("failed to set up the cluster's client: {}", one_line(&error))))
+        .map_err(|error| Failure::of(format!("failed to set up the cluster's client: {}", one_line(&error))))
 }
 
 /// An error with its causes.

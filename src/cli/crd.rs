@@ -8,7 +8,7 @@ use crate::api::crd_yaml;
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args) -> Result<(), Failure> {
-    let yaml = crd_yaml().map_err(Failure::failed)?;
+    let yaml = crd_yaml().map_err(Failure::of)?;
     // A reader that stops reading, such as `head`, is none of our failures.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), yaml.as_bytes());
     Ok(())

@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
     runtime.block_on(async {
         let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
         let terminal = stderr().is_terminal();
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         if terminal {
             let _ = writeln!(stderr());
         }
-        let count = drained.map_err(Failure::failed)?;
+        let count = drained.map_err(Failure::of)?;
         println!("released {count} ChannelMemberships; nobody was removed from a channel");
         Ok(())
     })

@@ -29,9 +29,9 @@ fn url(text: &str) -> Result<Uri, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
     let answer = runtime.block_on(async { tokio::time::timeout(DEADLINE, get(&args.url)).await });
-    let failed = |why: String| Failure::failed(format!("failed to ask {}: {why}", args.url));
+    let failed = |why: String| Failure::of(format!("failed to ask {}: {why}", args.url));
     let answer = match answer {
         Err(_) => return Err(failed(format!("no answer within {} s", DEADLINE.as_secs()))),
         Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let said = body.trim().replace('\n', "; ");
-    Err(Failure::failed(format!("{} answered {status}: {said}", args.url)))
+    Err(Failure::of(format!("{} answered {status}: {said}", args.url)))
 }
 
 /// One request of HTTP/1.0, whose answer ends with the connection.

@@ -4,8 +4,6 @@ mod leader;
 mod pages;
 mod removals;
 
-use std::collections::HashSet;
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,10 +15,9 @@ use jiff::Timestamp;
 use self::removals::Removals;
 use super::Failure;
 use super::cluster::{self, namespace};
+use super::service::{self, ServiceArgs};
 use crate::api::Interval;
-use crate::chime::client::Client;
-use crate::chime::pace::{FixedRate, Pacer, Rates, Share};
-use crate::chime::sdk::{Options, Sdk};
+use crate::chime::pace::Share;
 use crate::controller::{self, Cluster, Scope, Vitals};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
@@ -42,9 +39,8 @@ const STOP: Duration = Duration::from_secs(25);
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The user or bot ARN in whose name the service is called; one an app instance, chosen by the channel's.
-    #[arg(long, env = "ROLLCALL_CHIME_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = bearer)]
-    chime_bearer: Vec<MemberArn>,
+    #[command(flatten)]
+    service: ServiceArgs,
 
     /// Honour spec.chimeBearer.
     #[arg(long, env = "ROLLCALL_ALLOW_BEARER_OVERRIDE", value_parser = BoolishValueParser::new())]
@@ -67,7 +63,7 @@ pub(super) struct Args {
     allow_unlisted: bool,
 
     /// A bearer of earlier days: whom it added, Rollcall added; repeatable.
-    #[arg(long, env = "ROLLCALL_FORMER_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = bearer)]
+    #[arg(long, env = "ROLLCALL_FORMER_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = service::bearer)]
     former_bearer: Vec<MemberArn>,
 
     /// Change no channel: every resource is as with mode: Observe.
@@ -89,26 +85,6 @@ pub(super) struct Args {
     /// The shortest interval that a resource can have.
     #[arg(long, env = "ROLLCALL_MIN_RESYNC_INTERVAL", value_name = "DURATION", default_value = "10s")]
     min_resync_interval: Interval,
-
-    /// The share of the service's quotas to use; the live chat application has the rest.
-    #[arg(long, env = "ROLLCALL_QUOTA_SHARE", value_name = "PERCENT", default_value = "80%")]
-    quota_share: Share,
-
-    /// Calls a second for a bearer, in place of the share; 0 = no limit.
-    #[arg(long, env = "ROLLCALL_BEARER_RATE", value_name = "RATE")]
-    bearer_rate: Option<FixedRate>,
-
-    /// Batches a second for a channel, in place of the share; 0 = no limit.
-    #[arg(long, env = "ROLLCALL_CHANNEL_BATCH_RATE", value_name = "RATE")]
-    channel_batch_rate: Option<FixedRate>,
-
-    /// Pages listed a second for a channel, in place of the share; 0 = no limit.
-    #[arg(long, env = "ROLLCALL_CHANNEL_LIST_RATE", value_name = "RATE")]
-    channel_list_rate: Option<FixedRate>,
-
-    /// Calls of the service in flight at once, for each bearer.
-    #[arg(long, env = "ROLLCALL_CONCURRENCY", value_name = "CALLS", default_value = "32")]
-    concurrency: NonZeroU16,
 
     /// Where /metrics is told, as ip:port or :port; nowhere unless given.
     #[arg(long, env = "ROLLCALL_METRICS_ADDRESS", value_name = "ADDRESS")]
@@ -150,21 +126,20 @@ enum Switch {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    one_bearer_an_app_instance(&args.chime_bearer)?;
-    logs::init(args.log_format).map_err(Failure::wrong_use)?;
+    args.service.one_bearer_an_app_instance()?;
+    logs::init(args.log_format).map_err(Failure::of)?;
     cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
     runtime.block_on(operate(args))
 }
 
 async fn operate(args: &Args) -> Result<(), Failure> {
     let cluster = cluster::client().await?;
-    let service = Sdk::load(Options::default()).await.map_err(Failure::wrong_use)?;
-    let stop = stop::on_signal().map_err(Failure::failed)?;
-    let endpoint = service.custom_endpoint().map(str::to_owned);
-    let grants = args.grants.as_deref().map(GrantsFile::open).transpose().map_err(Failure::wrong_use)?.map(Arc::new);
+    let (client, endpoint) = args.service.client(Share::default()).await?;
+    let stop = stop::on_signal().map_err(Failure::of)?;
+    let grants = args.grants.as_deref().map(GrantsFile::open).transpose().map_err(Failure::of)?.map(Arc::new);
     let settings = Settings {
-        bearers: args.chime_bearer.clone(),
+        bearers: args.service.chime_bearer.clone(),
         allow_bearer_override: args.allow_bearer_override,
         resync_interval: args.resync_interval.duration().max(args.min_resync_interval.duration()),
         min_resync_interval: args.min_resync_interval.duration(),
@@ -176,24 +151,17 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         grants: grants.as_ref().map_or_else(Granting::everything, granting),
         custom_endpoint: endpoint.clone(),
     };
-    let rates = Rates {
-        share: args.quota_share,
-        bearer: args.bearer_rate,
-        channel_batch: args.channel_batch_rate,
-        channel_list: args.channel_list_rate,
-    };
     let candidate = leader::candidate(args, &cluster)?;
     let claim = candidate.as_ref().map_or_else(Claim::unopposed, |candidate| candidate.claim().clone());
     let leads = claim.clone();
-    let client = Client::new(Arc::new(service), Arc::new(Pacer::new(rates, args.concurrency)));
     let client = client.only_while(move || leads.holds());
     let clock = Clock::starting_at(Timestamp::now());
     let (engine, vitals) = (Arc::<OnceLock<_>>::default(), Arc::<Vitals>::default());
-    pages::pages(args, &client, &engine, &vitals, &claim).open().map_err(Failure::wrong_use)?.serve();
+    pages::pages(args, &client, &engine, &vitals, &claim).open().map_err(Failure::of)?.serve();
     let scope = Scope::of(&args.watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        bearers = ?args.chime_bearer,
+        bearers = ?args.service.chime_bearer,
         former_bearers = ?args.former_bearer,
         scope = ?scope,
         read_only = args.read_only,
@@ -204,7 +172,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         endpoint = endpoint.as_deref().unwrap_or("AWS"),
         "rollcall is running"
     );
-    if args.chime_bearer.is_empty() && !args.allow_bearer_override {
+    if args.service.chime_bearer.is_empty() && !args.allow_bearer_override {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
     if let Some(file) = &grants {
@@ -232,7 +200,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     };
     tokio::select! {
         () = controller::run(cluster, engine, &vitals, stop.clone()) => tracing::info!("rollcall has stopped"),
-        lost = leader::lost(candidate.as_ref()) => return Err(Failure::failed(lost)),
+        lost = leader::lost(candidate.as_ref()) => return Err(Failure::of(lost)),
         () = too_late => tracing::warn!("stopped with statuses unwritten: the API server did not take them in {} s", STOP.as_secs()),
     }
     if let Some(candidate) = &candidate {
@@ -246,12 +214,6 @@ fn granting(file: &Arc<GrantsFile>) -> Granting {
     Granting::by(&file.path().display().to_string(), move || now.now())
 }
 
-fn bearer(text: &str) -> Result<MemberArn, String> {
-    MemberArn::parse(text.trim()).map_err(|_| {
-        "no user or bot ARN: write arn:aws:chime:<region>:<account>:app-instance/<id>/user/<id>".to_owned()
-    })
-}
-
 /// Of a shorter one, a process that is busy for a moment would lose it.
 fn lease_duration(text: &str) -> Result<Interval, String> {
     let duration = text.parse::<Interval>().map_err(|error| error.to_string())?;
@@ -259,15 +221,5 @@ fn lease_duration(text: &str) -> Result<Interval, String> {
         Err("a lease lasts 2s at least".to_owned())
     } else {
         Ok(duration)
-    }
-}
-
-fn one_bearer_an_app_instance(bearers: &[MemberArn]) -> Result<(), Failure> {
-    let mut instances = HashSet::new();
-    match bearers.iter().find(|bearer| !instances.insert(bearer.app_instance())) {
-        None => Ok(()),
-        Some(second) => Err(Failure::wrong_use(format!(
-            "--chime-bearer {second} is the second of its app instance: give one an app instance"
-        ))),
     }
 }

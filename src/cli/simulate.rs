@@ -71,14 +71,14 @@ enum InputError {
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
     runtime.block_on(serve(args))
 }
 
 async fn serve(args: &Args) -> Result<(), Failure> {
-    let simulator = start(args).await.map_err(|error| Failure::wrong_use(in_one_line(&error.to_string())))?;
+    let simulator = start(args).await.map_err(|error| Failure::of(in_one_line(&error.to_string())))?;
     // Listened for before it is said that we serve: who reads that may stop us at once.
-    let stop = stop::on_signal().map_err(Failure::failed)?;
+    let stop = stop::on_signal().map_err(Failure::of)?;
     // Who reads this may be gone already (`| head -1`): serving goes on.
     let _ = std::io::stdout().write_all(greeting(&simulator.endpoint(), args.seed.is_some()).as_bytes());
     stop.cancelled().await;

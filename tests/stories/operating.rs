@@ -110,7 +110,7 @@ async fn nobody_listens_who_was_not_told_where_and_an_address_that_is_taken_is_o
     let address = taken.local_addr().unwrap().to_string();
     let mut operator = stage.operator(&["--health-address", &address]);
     let exit = operator.exit(crate::stage::DEADLINE).await.unwrap().unwrap();
-    assert_eq!(exit.code(), Some(2));
+    assert_eq!(exit.code(), Some(1));
     assert!(operator.log().contains(&format!("error: failed to listen at {address}")), "{}", operator.log());
 }
 

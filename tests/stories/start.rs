@@ -137,7 +137,7 @@ fn last(values: &str) -> &str {
 
 fn refused(what: &str, output: Output, words: &[&str]) {
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{what}: {stderr}");
+    assert_eq!(output.status.code(), Some(1), "{what}: {stderr}");
     assert_eq!(stderr.lines().count(), 1, "{what}: {stderr}");
     for word in words {
         assert!(stderr.contains(word), "{what} without {word:?}: {stderr}");

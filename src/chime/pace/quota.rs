@@ -52,6 +52,9 @@ impl Default for Share {
 }
 
 impl Share {
+    /// 20 %: beside an operator and a live application, whose calls both matter more than a look at the same channels.
+    pub const ASIDE: Self = Self(0.2);
+
     /// The share as a factor.
     pub fn factor(self) -> f64 {
         self.0

@@ -19,7 +19,7 @@ pub(super) fn candidate(args: &Args, client: &Client) -> Result<Option<Candidate
     let of_pod =
         || fs::read_to_string(NAMESPACE).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let namespace = args.lease_namespace.clone().or_else(of_pod).ok_or_else(|| {
-        Failure::wrong_use("--leader-elect outside of a pod needs --lease-namespace, the namespace of its Lease")
+        Failure::of("--leader-elect outside of a pod needs --lease-namespace, the namespace of its Lease")
     })?;
     // A pod's name, or a host's; and a part of its own for each start.
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "rollcall".to_owned());
