@@ -23,6 +23,12 @@ const REFUSED: [(&str, &str); 2] = [("mallory", "banned"), ("zoe", "invalid app 
 /// Who is taken out and comes back.
 const REMOVED: &str = "grace";
 
+/// Who leaves the list, and where they stand in it.
+const DROPPED: (&str, &str) = ("heidi", r#"[{"op": "remove", "path": "/spec/members/7"}]"#);
+
+/// Why the resource is as it is.
+const MESSAGE: &str = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}{"\n"}"#;
+
 /// An error a paragraph.
 const ERRORS: &str =
     r#"jsonpath={range .status.errors[*]}{.memberArn}{"\n  "}{.errorCode}: {.errorMessage}{"\n"}{end}"#;
@@ -79,14 +85,16 @@ pub async fn set_up<'a>(
 pub async fn tell(stage: &mut Stage<'_>) -> Result<(), Failure> {
     declare(stage).await?;
     judge(stage).await?;
-    disturb(stage).await
+    disturb(stage).await?;
+    drop_one(stage).await?;
+    drop_all(stage).await
 }
 
 /// Says what one can do now.
 pub fn hand_over(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.since = None;
     let (screen, endpoint) = (stage.screen, &stage.simulation.endpoint);
-    screen.chapter("5  Your turn, in another terminal (Ctrl-C in this one ends it all)")?;
+    screen.chapter("7  Your turn, in another terminal (Ctrl-C in this one ends it all)")?;
     screen.command(&format!("cd {}", quoted(env!("CARGO_MANIFEST_DIR"))))?;
     screen.command(&format!("export KUBECONFIG={}", stage.control_plane.kubeconfig().display()))?;
     if !is_found("kubectl") {
@@ -194,6 +202,43 @@ async fn disturb(stage: &mut Stage<'_>) -> Result<(), Failure> {
             stage.present.contains(REMOVED) && stage.added_by_operator[before..].iter().any(|id| id == REMOVED)
         })
         .await
+}
+
+async fn drop_one(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.since = None;
+    stage.screen.chapter(
+        "5  Ask that whoever leaves the list leaves the channel: at the earliest 10 s later, in case it was a slip",
+    )?;
+    stage.kubectl(&["patch", "chm", "support", "--type=merge", "-p", r#"{"spec": {"prune": "Owned"}}"#]).await?;
+    stage.kubectl(&["wait", "chm", "support", "--for=jsonpath={.status.observedGeneration}=2"]).await?;
+    let (dropped, patch) = DROPPED;
+    stage.kubectl(&["patch", "chm", "support", "--type=json", "-p", patch]).await?;
+    stage.since = Some(Instant::now());
+    stage.until(&format!("{dropped} is out of the channel"), |stage| !stage.present.contains(dropped)).await
+}
+
+async fn drop_all(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.since = None;
+    stage.screen.chapter("6  A template goes wrong and declares nobody: that is held, and nobody is removed")?;
+    let (before, added) = (stage.present.clone(), stage.added_by_operator.len());
+    stage.kubectl(&["patch", "chm", "support", "--type=merge", "-p", r#"{"spec": {"members": []}}"#]).await?;
+    let is_held = |stage: &Stage<'_>| stage.told.as_ref().is_some_and(|told| told.reason.as_deref() == Some("Held"));
+    stage.until("the operator says that the plan is held", is_held).await?;
+    stage.kubectl(&["get", "chm"]).await?;
+    stage.kubectl(&["get", "chm", "support", "-o", MESSAGE]).await?;
+    stage.screen.output("\nIt was a mistake: the manifest is applied as it was, and there is nothing to repair.")?;
+    stage.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", MANIFEST]).await?;
+    stage.since = Some(Instant::now());
+    let (dropped, _) = DROPPED;
+    let returned = |stage: &Stage<'_>| stage.present.contains(dropped) && !is_held(stage);
+    stage.until(&format!("{dropped}, who is on the list again, is back"), returned).await?;
+    if stage.present.is_superset(&before) && stage.added_by_operator[added..] == [dropped] {
+        return Ok(());
+    }
+    Err(Failure::Unlike {
+        command: "kubectl patch chm support".to_owned(),
+        what: format!("nobody left the channel, and nobody but {dropped} came back"),
+    })
 }
 
 fn sample() -> Result<ChannelMembership, Failure> {

@@ -73,7 +73,10 @@ fn held(found: &Findings, resource: &str) -> String {
         HeldBecause::DeclarerGone => "the resource that declared them is gone".to_owned(),
     });
     let because = because.collect::<Vec<_>>().join("; ");
-    let (additions, removals) = (number(held.additions as usize), number(held.removals as usize));
+    let what = [(held.removals, "removals"), (held.additions, "additions")];
+    let what =
+        what.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", number(*count as usize)));
+    let what = what.collect::<Vec<_>>().join(" and ");
     let (namespace, name) = resource.split_once('/').unwrap_or(("", resource));
     let covered = held.members.len();
     let used = found.ledger.handled_approval.as_deref() == Some(&held.hash);
@@ -84,7 +87,7 @@ fn held(found: &Findings, resource: &str) -> String {
         String::new()
     };
     format!(
-        "{}; {removals} removals and {additions} additions wait for approval: {because}. Read status.held, then{part}: kubectl annotate \
+        "{}; {what} wait for approval: {because}. Read status.held, then{part}: kubectl annotate \
          --overwrite -n {namespace} chm {name} rollcall.dev/approve={}{again}",
         there(found),
         held.hash
@@ -259,7 +262,7 @@ mod tests {
             members: (0..12).map(|n| format!("-user/u{n}")).collect(),
             ..Held::default()
         });
-        insta::assert_snapshot!(outcome(Reason::Held, &found, "care/support"), @"88 of 88 present; 12 removals and 0 additions wait for approval: more removals in 24 hours than limits.removals (25%). Read status.held, then: kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e0f");
+        insta::assert_snapshot!(outcome(Reason::Held, &found, "care/support"), @"88 of 88 present; 12 removals wait for approval: more removals in 24 hours than limits.removals (25%). Read status.held, then: kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e0f");
     }
 
     #[tokio::test]
