@@ -3,8 +3,10 @@
 mod condition;
 mod crd;
 mod interval;
+mod json_schema;
 mod member_list;
 mod membership_type;
+pub mod metadata;
 mod resource;
 mod source;
 mod status;
@@ -13,6 +15,7 @@ mod tolerance;
 pub use condition::{MAX_MESSAGE_CHARS, Reason, State, conditions};
 pub use crd::{CrdError, crd_yaml, custom_resource_definition};
 pub use interval::{Interval, IntervalError};
+pub use json_schema::{JsonSchemaError, json_schema};
 pub use member_list::MemberList;
 pub use membership_type::MembershipType;
 pub use resource::{

@@ -2,10 +2,13 @@
 
 pub mod backoff;
 pub mod client;
+pub mod directory;
 pub mod pace;
 pub mod port;
+pub mod reader;
 pub mod sdk;
 pub mod tally;
+pub mod trace;
 
 #[cfg(test)]
 pub(crate) mod removal;

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod declaration;
 pub mod memory;
+pub mod preview;
 pub mod settings;
 pub mod store;
 
@@ -23,6 +24,7 @@ mod hourly;
 mod intent;
 mod listing;
 mod message;
+mod nowhere;
 mod observe;
 mod pass;
 mod quorum;
@@ -31,12 +33,15 @@ mod report;
 mod siblings;
 mod stock;
 mod tally;
+mod trace;
 mod view;
 mod views;
 mod wait;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub(crate) use intent::{DEFAULT_REMOVALS, declared};
+pub(crate) use message::{because, number};
 pub use pass::{Engine, Next};
 pub use tally::Tally;

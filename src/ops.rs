@@ -7,3 +7,4 @@ pub mod logs;
 pub mod metrics;
 pub mod serve;
 pub mod stop;
+pub mod traces;

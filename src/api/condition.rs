@@ -4,12 +4,13 @@
 //! Reconciling=True is in progress, Ready=True is Current.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde::Serialize;
 
 /// The longest condition message, in characters (the API machinery's own limit is 32,768).
 pub const MAX_MESSAGE_CHARS: usize = 1024;
 
 /// Every reason a condition can have. A closed list: health checks and alerts hang on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Reason {
     /// All declared members were seen in a listing or named in an answer.
     AllPresent,

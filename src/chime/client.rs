@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::pace::{Pacer, Permit, Urgency};
 use super::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, Membership, Operation, Page, Service, Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, Membership, Operation, Page, Service,
+    Target,
 };
 use super::tally::Tally;
+use super::trace;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
@@ -23,15 +26,16 @@ pub const DEADLINE: Duration = Duration::from_secs(12);
 /// A service, and the pace of its calls. Clones share both.
 #[derive(Debug)]
 pub struct Client<S> {
-    service: Arc<S>,
+    pub(super) service: Arc<S>,
     pacer: Arc<Pacer>,
-    tally: Arc<Tally>,
-    gate: Gate,
+    pub(super) tally: Arc<Tally>,
+    pub(super) gate: Gate,
+    looks_only: bool,
 }
 
 /// Whether calls may be made at all.
 #[derive(Clone)]
-struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(super) struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,6 +50,7 @@ impl<S> Clone for Client<S> {
             pacer: Arc::clone(&self.pacer),
             tally: Arc::clone(&self.tally),
             gate: self.gate.clone(),
+            looks_only: self.looks_only,
         }
     }
 }
@@ -53,12 +58,24 @@ impl<S> Clone for Client<S> {
 impl<S: Service> Client<S> {
     /// A client of this service. The pacer is one for each process.
     pub fn new(service: Arc<S>, pacer: Arc<Pacer>) -> Self {
-        Self { service, pacer, tally: Arc::default(), gate: Gate(Arc::new(|| true)) }
+        Self { service, pacer, tally: Arc::default(), gate: Gate(Arc::new(|| true)), looks_only: false }
     }
 
     /// A client that makes no call from when on `may_call` says no: whoever wants to make one waits, for the end of the process.
     pub fn only_while(self, may_call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { gate: Gate(Arc::new(may_call)), ..self }
+    }
+
+    /// A client that makes no call that changes anything: each is refused right here.
+    pub fn looking_only(self) -> Self {
+        Self { looks_only: true, ..self }
+    }
+
+    /// Whether a call may be made that changes something.
+    fn may_change(&self, operation: Operation) -> Result<(), CallError> {
+        let refused =
+            || CallError::unnamed(CallErrorClass::AccessDenied, operation, "LooksOnly", "nothing is changed here");
+        if self.looks_only { Err(refused()) } else { Ok(()) }
     }
 
     /// The pace of its calls.
@@ -80,6 +97,15 @@ impl<S: Service> Client<S> {
     pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
         let began = Instant::now();
         let permit = self.pacer.permit(target, operation, urgency).await;
+        let waited = began.elapsed();
+        self.tally.has_waited(operation, waited);
+        permit.after(waited)
+    }
+
+    /// As [`Self::permit`], for a call that is about no channel in particular.
+    pub async fn permit_of_bearer(&self, bearer: &MemberArn, operation: Operation, urgency: &Urgency) -> Permit {
+        let began = Instant::now();
+        let permit = self.pacer.permit_of_bearer(bearer, operation, urgency).await;
         self.tally.has_waited(operation, began.elapsed());
         permit
     }
@@ -92,7 +118,7 @@ impl<S: Service> Client<S> {
 
     /// One page of the channel's members of the target's type: see [`Service::list_page`].
     pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::ListChannelMemberships, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelMemberships, || {
             self.service.list_page(target, token)
         })
         .await
@@ -105,9 +131,14 @@ impl<S: Service> Client<S> {
         target: &Target,
         members: &[MemberArn],
     ) -> Result<BatchAnswer, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::BatchCreateChannelMembership, || {
-            self.service.batch_create(target, members)
-        })
+        self.may_change(Operation::BatchCreateChannelMembership)?;
+        made(
+            (&self.tally, &self.gate),
+            permit,
+            target.channel.as_str(),
+            Operation::BatchCreateChannelMembership,
+            || self.service.batch_create(target, members),
+        )
         .await
     }
 
@@ -118,7 +149,7 @@ impl<S: Service> Client<S> {
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::DescribeChannelMembership, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DescribeChannelMembership, || {
             self.service.describe(target, member)
         })
         .await
@@ -126,7 +157,8 @@ impl<S: Service> Client<S> {
 
     /// Deletes one membership: see [`Service::delete`].
     pub async fn delete(&self, permit: Permit, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::DeleteChannelMembership, || {
+        self.may_change(Operation::DeleteChannelMembership)?;
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DeleteChannelMembership, || {
             self.service.delete(target, removal)
         })
         .await
@@ -134,7 +166,7 @@ impl<S: Service> Client<S> {
 
     /// The channel itself: see [`Service::describe_channel`].
     pub async fn describe_channel(&self, permit: Permit, target: &Target) -> Result<ChannelInfo, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::DescribeChannel, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DescribeChannel, || {
             self.service.describe_channel(target)
         })
         .await
@@ -147,7 +179,7 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::ListChannelModerators, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelModerators, || {
             self.service.moderators_page(target, token)
         })
         .await
@@ -155,7 +187,7 @@ impl<S: Service> Client<S> {
 
     /// One page of those who are banned: see [`Service::bans_page`].
     pub async fn bans_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::ListChannelBans, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelBans, || {
             self.service.bans_page(target, token)
         })
         .await
@@ -168,18 +200,32 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target, Operation::ListSubChannels, || {
+        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListSubChannels, || {
             self.service.sub_channels_page(target, token)
+        })
+        .await
+    }
+
+    /// One page of an app instance's channels: see [`Service::channels_page`].
+    pub async fn channels_page(
+        &self,
+        permit: Permit,
+        whose: &ChannelsOf,
+        token: Option<&str>,
+    ) -> Result<Page, CallError> {
+        let about = whose.bearer.app_instance();
+        made((&self.tally, &self.gate), permit, about, Operation::ListChannels, || {
+            self.service.channels_page(whose, token)
         })
         .await
     }
 }
 
-/// Makes a call within the deadline, tells the pace how it went, and logs it.
-async fn made<T, F: Future<Output = Result<T, CallError>>>(
+/// Makes a call about a channel or an app instance within the deadline, tells the pace how it went, and logs it.
+pub(super) async fn made<T, F: Future<Output = Result<T, CallError>>>(
     (tally, gate): (&Tally, &Gate),
     permit: Permit,
-    target: &Target,
+    about: &str,
     operation: Operation,
     call: impl FnOnce() -> F,
 ) -> Result<T, CallError> {
@@ -188,10 +234,11 @@ async fn made<T, F: Future<Output = Result<T, CallError>>>(
         drop(permit);
         return std::future::pending().await;
     }
+    let span = trace::call(about, operation, permit.waited());
     let paced = permit.spend();
     let began = Instant::now();
     // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
-    let answer = tokio::time::timeout(DEADLINE, Box::pin(call())).await.unwrap_or_else(|_| {
+    let answer = tokio::time::timeout(DEADLINE, Box::pin(call()).instrument(span.clone())).await.unwrap_or_else(|_| {
         Err(CallError::unnamed(
             CallErrorClass::Transient,
             operation,
@@ -201,13 +248,14 @@ async fn made<T, F: Future<Output = Result<T, CallError>>>(
     });
     let error = answer.as_ref().err();
     tally.answered(operation, error.map(|error| error.class));
+    trace::answered(&span, error);
     match error.map(|error| error.class) {
         Some(CallErrorClass::Throttled) => paced.throttled(),
         _ => paced.passed(),
     }
     tracing::debug!(
         operation = operation.as_str(),
-        channel = target.channel.as_str(),
+        about,
         code = error.map_or("OK", |error| &error.code),
         request_id = error.and_then(|error| error.request_id.as_deref()),
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -224,6 +272,7 @@ mod tests {
     use super::*;
     use crate::api::MembershipType;
     use crate::chime::pace::{Level, Rates};
+    use crate::chime::port::Privacy;
     use crate::membership::arn::ChannelArn;
 
     const LIST: Operation = Operation::ListChannelMemberships;
@@ -270,6 +319,10 @@ mod tests {
         }
 
         async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+            Ok(Page::default())
+        }
+
+        async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
             Ok(Page::default())
         }
     }
@@ -339,6 +392,19 @@ mod tests {
         assert_eq!(client.bans_page(permit, &target, None).await, Ok(Page::default()));
         let permit = client.permit(&target, Operation::ListSubChannels, &urgency).await;
         assert_eq!(client.sub_channels_page(permit, &target, None).await, Ok(Page::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn channels_are_listed_at_the_pace_of_their_bearer() {
+        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
+        let whose = ChannelsOf { bearer: target().bearer, privacy: Privacy::Public };
+        let began = Instant::now();
+        for _ in 0..9 {
+            let permit = client.permit_of_bearer(&whose.bearer, Operation::ListChannels, &urgency).await;
+            assert_eq!(client.channels_page(permit, &whose, None).await, Ok(Page::default()));
+        }
+        // The first goes at once.
+        assert!((Duration::from_secs(1)..Duration::from_millis(1100)).contains(&began.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]

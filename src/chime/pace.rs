@@ -71,6 +71,19 @@ impl Pacer {
         bearer.permit(&channel, operation, urgency).await
     }
 
+    /// As [`Self::permit`], for a call that is about no channel in particular: only its bearer's limit holds it.
+    pub async fn permit_of_bearer(&self, bearer: &MemberArn, operation: Operation, urgency: &Urgency) -> Permit {
+        let now = Instant::now();
+        let limit = {
+            let mut known = lock(&self.known);
+            known.sweep(now);
+            self.bearer(&mut known, bearer.region(), bearer, now)
+        };
+        // One of its own, because whoever waits does so by channel.
+        let none = Arc::new(self.channel(bearer.region(), now));
+        limit.permit(&none, operation, urgency).await
+    }
+
     /// Leave to make one call now, whoever waits.
     ///
     /// For the delete of a membership that a Describe has just shown: whatever is waited in between, in a queue perhaps
@@ -81,6 +94,11 @@ impl Pacer {
     pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
         let (bearer, channel) = self.limits(target);
         bearer.permit_on_credit(&channel, operation)
+    }
+
+    /// The rates that it keeps to, as they were asked for.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// The batches a second in force for a channel, bearer's limit included; `None` for no limit.
@@ -116,17 +134,25 @@ impl Pacer {
         let mut known = lock(&self.known);
         known.sweep(now);
         let region = target.channel.region();
-        let bucket = |limit: Limit| Bucket::new(self.rates.per_second(region, limit), limit.documented(region), now);
-        let bearer = known
-            .bearers
-            .entry((region.to_owned(), target.bearer.clone()))
-            .or_insert_with(|| Arc::new(Bearer::new(bucket(Limit::Bearer), self.concurrency, Arc::clone(&self.turns))));
-        let bearer = Arc::clone(bearer);
-        let channel = known
-            .channels
-            .entry(target.channel.clone())
-            .or_insert_with(|| Arc::new(Channel::new(bucket(Limit::ChannelBatch), bucket(Limit::ChannelList))));
+        let bearer = self.bearer(&mut known, region, &target.bearer, now);
+        let channel =
+            known.channels.entry(target.channel.clone()).or_insert_with(|| Arc::new(self.channel(region, now)));
         (bearer, Arc::clone(channel))
+    }
+
+    fn bearer(&self, known: &mut Known, region: &str, bearer: &MemberArn, now: Instant) -> Arc<Bearer> {
+        let new = || Bearer::new(self.bucket(region, Limit::Bearer, now), self.concurrency, Arc::clone(&self.turns));
+        let bearer = known.bearers.entry((region.to_owned(), bearer.clone())).or_insert_with(|| Arc::new(new()));
+        Arc::clone(bearer)
+    }
+
+    fn channel(&self, region: &str, now: Instant) -> Channel {
+        let bucket = |limit| self.bucket(region, limit, now);
+        Channel::new(bucket(Limit::ChannelBatch), bucket(Limit::ChannelList))
+    }
+
+    fn bucket(&self, region: &str, limit: Limit, now: Instant) -> Bucket {
+        Bucket::new(self.rates.per_second(region, limit), limit.documented(region), now)
     }
 }
 

@@ -30,6 +30,24 @@ pub struct Target {
     pub sub_channel: Option<Box<str>>,
 }
 
+/// Whose channels are meant, and in whose name they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ChannelsOf {
+    /// The user or bot in whose name calls are made. Its app instance is meant, and its region is where calls go.
+    pub bearer: MemberArn,
+    /// Which of the channels: a call tells those of one privacy.
+    pub privacy: Privacy,
+}
+
+/// Who may see a channel. It cannot be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Privacy {
+    /// Anybody of the app instance.
+    Public,
+    /// Those in it. Only an AppInstanceAdmin may ask for a list of these (Amazon Chime API reference, ListChannels).
+    Private,
+}
+
 /// The operations that Rollcall calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
@@ -49,11 +67,15 @@ pub enum Operation {
     ListChannelBans,
     /// One page of `ListSubChannels`.
     ListSubChannels,
+    /// One page of `ListChannelMembershipsForAppInstanceUser`.
+    ListChannelMembershipsForAppInstanceUser,
+    /// One page of `ListChannels`.
+    ListChannels,
 }
 
 impl Operation {
     /// Every operation there is, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ListChannelMemberships,
         Self::BatchCreateChannelMembership,
         Self::DescribeChannelMembership,
@@ -62,6 +84,8 @@ impl Operation {
         Self::ListChannelModerators,
         Self::ListChannelBans,
         Self::ListSubChannels,
+        Self::ListChannelMembershipsForAppInstanceUser,
+        Self::ListChannels,
     ];
 
     /// The operation's name in the service's API.
@@ -75,6 +99,8 @@ impl Operation {
             Self::ListChannelModerators => "ListChannelModerators",
             Self::ListChannelBans => "ListChannelBans",
             Self::ListSubChannels => "ListSubChannels",
+            Self::ListChannelMembershipsForAppInstanceUser => "ListChannelMembershipsForAppInstanceUser",
+            Self::ListChannels => "ListChannels",
         }
     }
 }
@@ -85,18 +111,22 @@ impl std::fmt::Display for Operation {
     }
 }
 
-/// One page of a list: ARNs of members, moderators or banned people, or ids of sub-channels.
+/// One page of a list: ARNs of members, moderators, banned people or channels, or ids of sub-channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// What this page holds, as the service spells it.
     pub items: Vec<String>,
+    /// How members are called in words, in the order of `items`; `None` for who has no such name. Other lists have none.
+    pub names: Vec<Option<String>>,
     /// What to ask the next page with; `None` when this was the last. An empty token counts as none.
     pub next: Option<String>,
 }
 
-/// What is worth knowing of a channel before somebody is removed from it.
+/// What is worth knowing of a channel besides who is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelInfo {
+    /// How it is called in words.
+    pub name: Option<String>,
     /// The ARN of who made it.
     pub created_by: Option<String>,
     /// Whether it is elastic: its members are in sub-channels.
@@ -226,6 +256,13 @@ pub trait Service: Send + Sync + 'static {
     fn sub_channels_page(
         &self,
         target: &Target,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Page, CallError>> + Send;
+
+    /// One page of an app instance's channels, by ARN.
+    fn channels_page(
+        &self,
+        whose: &ChannelsOf,
         token: Option<&str>,
     ) -> impl Future<Output = Result<Page, CallError>> + Send;
 }

@@ -4,7 +4,9 @@
 //! credentials. The SDK's retries are off, because each attempt must take its turn in the pace and be seen.
 
 mod calls;
+mod directory;
 mod failure;
+pub mod identity;
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +26,6 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::{Builder, Credentials};
 use aws_types::service_config::ServiceConfigKey;
-
-use super::port::Target;
 
 /// The longest that a call may take in all: a graceful stop waits this long at most for the one under way.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,8 +114,7 @@ impl Sdk {
         self.endpoint.as_deref().filter(|endpoint| host_of(endpoint).is_none_or(|host| !is_aws(host)))
     }
 
-    fn client(&self, target: &Target) -> Client {
-        let region = target.channel.region();
+    fn client(&self, region: &str) -> Client {
         if let Some(client) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(region) {
             return client.clone();
         }

@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     /// Objects of a kind in all that is watched: together they are each object once.
-    pub(super) fn apis<K>(&self) -> Vec<Api<K>>
+    pub(crate) fn apis<K>(&self) -> Vec<Api<K>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
     {
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     /// Takes in all objects that one API shows, page by page.
-    pub(super) async fn list<K>(
+    pub(crate) async fn list<K>(
         &self,
         api: &Api<K>,
         mut page: ListParams,
@@ -110,7 +110,7 @@ impl Cluster {
     }
 
     /// Makes a call when it is its turn. Only then is its future made, which is large: thousands may wait.
-    pub(super) async fn in_turn<T, F>(&self, call: impl FnOnce() -> F) -> Result<T, CallFailure>
+    pub(crate) async fn in_turn<T, F>(&self, call: impl FnOnce() -> F) -> Result<T, CallFailure>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
@@ -134,7 +134,7 @@ impl Cluster {
 }
 
 /// Objects of a kind in a namespace, or in all.
-pub(super) fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
+pub(crate) fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
 {
@@ -146,7 +146,7 @@ where
 
 /// Why a call brought nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallFailure {
+pub(crate) enum CallFailure {
     #[error("{0}")]
     Error(kube::Error),
     #[error("no answer within {} s", DEADLINE.as_secs())]

@@ -11,24 +11,29 @@ use serde::de::IgnoredAny;
 use super::cluster::{CallFailure, Cluster};
 use super::watched::number;
 use crate::api::ConfigMapKeyRef;
-use crate::engine::declaration::SourceText;
-
-/// The most that a ConfigMap holds (Kubernetes, ConfigMap: "cannot exceed 1 MiB").
-const MAX_TEXT_BYTES: usize = 1 << 20;
+use crate::engine::declaration::{Source, SourceText};
 
 /// The longest name of a ConfigMap (Kubernetes, object names: DNS subdomain).
 const MAX_NAME_BYTES: usize = 253;
 
 /// Where a ConfigMap is: namespace and name.
-pub(super) type Place = (String, String);
+pub(crate) type Place = (String, String);
 
 /// What was read.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// The text of each key that was asked for, in the order asked.
     pub texts: Vec<SourceText>,
     /// The version that each ConfigMap was read in; `None` for one that is not there or cannot be read.
     pub versions: HashMap<Place, Option<u64>>,
+}
+
+impl Reading {
+    /// What stands at a reference of a namespace, of which this is the text.
+    pub fn source(&self, namespace: &str, reference: &ConfigMapKeyRef, text: SourceText) -> Source {
+        let version = self.versions.get(&(namespace.to_owned(), reference.name.clone())).copied().flatten();
+        Source { reference: reference.clone(), version, text }
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,7 +57,7 @@ struct Metadata {
 impl Cluster {
     /// Reads keys of ConfigMaps, each given with its namespace; each ConfigMap once, as it is now. Fails when the API server
     /// is away.
-    pub(super) async fn read_keys(&self, wanted: &[(&str, &ConfigMapKeyRef)]) -> Result<Reading, CallFailure> {
+    pub(crate) async fn read_keys(&self, wanted: &[(&str, &ConfigMapKeyRef)]) -> Result<Reading, CallFailure> {
         if !self.reads_sources {
             let off = "the operator reads no ConfigMaps: it runs with --members-from=off".to_owned();
             let texts = vec![SourceText::Unreadable(off); wanted.len()];
@@ -101,8 +106,8 @@ impl Cluster {
         match failure.code() {
             Some(StatusCode::NOT_FOUND) => Ok(Ok(None)),
             Some(StatusCode::FORBIDDEN) => Ok(Err(format!(
-                "ConfigMap {name}: the operator may not read it; grant it get, list and watch on configmaps in namespace \
-                 {namespace}"
+                "ConfigMap {name}: whoever runs this may not read it; grant them get, list and watch on configmaps in \
+                 namespace {namespace}"
             ))),
             Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::UNAUTHORIZED) => {
                 Err(failure)
@@ -114,19 +119,10 @@ impl Cluster {
 }
 
 fn text(contents: Option<&Contents>, reference: &ConfigMapKeyRef) -> SourceText {
-    let ConfigMapKeyRef { name, key, .. } = reference;
-    let Some(contents) = contents else { return SourceText::Absent(format!("ConfigMap {name} is not there")) };
-    if let Some(text) = contents.data.as_ref().and_then(|data| data.get(key)) {
-        return if text.len() > MAX_TEXT_BYTES {
-            SourceText::Unreadable(format!("ConfigMap {name}: the text of {key} is longer than a ConfigMap can be"))
-        } else {
-            SourceText::Read(text.clone())
-        };
-    }
-    if contents.binary_data.as_ref().is_some_and(|data| data.contains_key(key)) {
-        return SourceText::Unreadable(format!("ConfigMap {name}: {key} is in binaryData and no text: put it in data"));
-    }
-    SourceText::Absent(format!("ConfigMap {name} has no key {key}"))
+    let Some(contents) = contents else { return SourceText::no_map(reference) };
+    let text = contents.data.as_ref().and_then(|data| data.get(&reference.key));
+    let is_binary = contents.binary_data.as_ref().is_some_and(|data| data.contains_key(&reference.key));
+    SourceText::of_map(reference, text.map(String::as_str), is_binary)
 }
 
 /// Whether this can be the name of a ConfigMap: a DNS subdomain (Kubernetes, object names).
@@ -199,7 +195,7 @@ mod tests {
         assert_eq!(gone, ("absent", "ConfigMap on-call is not there".to_owned()));
         let (kind, why) = told(one(&refusing(403), &key("on-call", "x")).await);
         assert_eq!((kind, why.contains("get, list and watch on configmaps")), ("unreadable", true), "{why}");
-        let huge = json!({"metadata": {}, "data": {"key": "x".repeat(MAX_TEXT_BYTES + 1)}});
+        let huge = json!({"metadata": {}, "data": {"key": "x".repeat((1 << 20) + 1)}});
         assert_eq!(told(one(&cluster(200, huge, true).0, &key("on-call", "key")).await).0, "unreadable");
     }
 

@@ -38,18 +38,19 @@ pub enum Served {
 /// Asks the API server which fields of the kind it serves; again for a while where it says nothing of it, because what it says
 /// is published some seconds after a definition is applied.
 pub async fn served(cluster: &Arc<Cluster>) -> Served {
-    let mut served = ask(cluster).await;
+    let mut served = served_now(cluster).await;
     for _ in 0..ASKED_AGAIN {
         if !matches!(served, Served::Nothing | Served::Unknown(_)) {
             break;
         }
         tokio::time::sleep(PUBLISHED).await;
-        served = ask(cluster).await;
+        served = served_now(cluster).await;
     }
     served
 }
 
-async fn ask(cluster: &Arc<Cluster>) -> Served {
+/// The same, asked once.
+pub async fn served_now(cluster: &Arc<Cluster>) -> Served {
     let request = match Request::get(PATH).body(Vec::new()) {
         Ok(request) => request,
         Err(error) => return Served::Unknown(error.to_string()),

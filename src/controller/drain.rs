@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::watched::{Guarded, has_finalizer};
+use super::watched::Guarded;
+use crate::api::metadata::has_finalizer;
 use crate::api::{ChannelMembership, ChannelMembershipSpec, DeletionPolicy, FINALIZER, RELEASE};
 
 /// So often one is tried that others keep writing.

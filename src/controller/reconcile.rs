@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::cluster::{CallFailure, Cluster};
-use super::config_map::Reading;
 use super::slots::{Slot, Slots, Standing};
 use super::sources::Sources;
 use super::store::{ClusterStore, Identity};
 use super::vitals::{Outcome, Vitals};
-use super::watched::{Watched, created, resource};
+use super::watched::Watched;
 use crate::api::ConfigMapKeyRef;
+use crate::api::metadata::resource;
 use crate::chime::port::Service;
 use crate::engine::declaration::{Declaration, Source};
 use crate::engine::memory::Memory;
@@ -112,21 +112,12 @@ async fn pass<S: Service>(
     let Standing { version, status, has_finalizer } = slot.standing(&object);
     let identity = identity(&object);
     let resource = resource(&object.metadata);
+    let spec = object.spec.value.as_ref().map_err(String::as_str);
+    let unknown_field = object.spec.unknown_field.as_deref();
     let declaration = Declaration {
-        resource: &resource,
-        uid: &identity.uid,
-        created: created(&object.metadata),
-        generation: object.metadata.generation.unwrap_or_default(),
-        version: &version,
-        spec: object.spec.value.as_ref().map_err(String::as_str),
-        unknown_field: object.spec.unknown_field.as_deref(),
-        sources: &sources,
         status: status.as_ref(),
-        requested_at: object.requested_at(),
-        approved: object.approved(),
-        released: object.released(),
-        deleting_since: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         has_finalizer,
+        ..Declaration::of(&resource, &object.metadata, &version, spec, unknown_field, &sources)
     };
     let (due, reference) = (context.due.clone(), ObjectRef::from_obj(&*object));
     // Nobody receives any more when the process stops: then nothing is due.
@@ -150,12 +141,13 @@ async fn sources<S>(object: &Watched, context: &Context<S>) -> Result<Option<Vec
     let places = references.iter().map(|reference| (namespace.clone(), reference.name.clone())).collect();
     context.sources.begin(&uid, &ObjectRef::from_obj(object), &places);
     let wanted: Vec<_> = references.iter().map(|&reference| (&*namespace, reference)).collect();
-    let Reading { texts, versions } = context.cluster.read_keys(&wanted).await?;
-    if context.sources.end(&uid, &versions) {
+    let mut reading = context.cluster.read_keys(&wanted).await?;
+    if context.sources.end(&uid, &reading.versions) {
         return Ok(None);
     }
-    let with_text = |(reference, text): (&ConfigMapKeyRef, _)| Source { reference: reference.clone(), text };
-    Ok(Some(references.into_iter().zip(texts).map(with_text).collect()))
+    let texts = std::mem::take(&mut reading.texts);
+    let source = |(reference, text)| reading.source(&namespace, reference, text);
+    Ok(Some(references.into_iter().zip(texts).map(source).collect()))
 }
 
 #[cfg(test)]

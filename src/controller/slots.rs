@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::watched::{Shown, Trigger, Watched, number, resource};
+use super::watched::{Shown, Trigger, Watched, number};
 use crate::api::ChannelMembershipStatus;
+use crate::api::metadata::resource;
 use crate::engine::memory::Memory;
 use crate::engine::store::Version;
 

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use super::cluster::{CallFailure, Cluster};
 use super::slots::{Slot, Written};
-use super::watched::{Declared, cut, has_finalizer, number};
+use super::watched::{Declared, cut, number};
+use crate::api::metadata::has_finalizer;
 use crate::api::{ChannelMembership, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER};
-use crate::engine::declaration::{Snapshot, Source};
+use crate::engine::declaration::Snapshot;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::membership::arn::ChannelArn;
 
@@ -90,6 +91,8 @@ impl ClusterStore {
             .header(header::CONTENT_TYPE, "application/json-patch+json")
             .body(serde_json::to_vec(&patch).map_err(|error| refused(&error))?)
             .map_err(|error| refused(&error))?;
+        // Thousands may wait for their turn: with the text alone, which is a fraction of it.
+        drop(patch);
         let call = || self.cluster.client.request::<PartialObjectMeta<ChannelMembership>>(request);
         let answer = self.cluster.in_turn(call).await.map_err(|failure| failure.about_resource(basis.is_some()))?;
         Ok(answer.metadata)
@@ -171,11 +174,13 @@ impl Store for ClusterStore {
         for object in &found {
             wanted.extend(object.references().map(|reference| (object.namespace(), reference)));
         }
-        let mut texts = self.cluster.read_keys(&wanted).await.map_err(unread)?.texts.into_iter();
+        let mut reading = self.cluster.read_keys(&wanted).await.map_err(unread)?;
+        let mut texts = std::mem::take(&mut reading.texts).into_iter();
         let snapshot = |object: Declared| {
             let references: Vec<ConfigMapKeyRef> = object.references().cloned().collect();
-            let sources = references.into_iter().zip(&mut texts).map(|(reference, text)| Source { reference, text });
-            object.snapshot(sources.collect())
+            let source = |(reference, text)| reading.source(object.namespace(), reference, text);
+            let sources = references.iter().zip(&mut texts).map(source).collect();
+            object.snapshot(sources)
         };
         Ok(found.into_iter().map(snapshot).collect())
     }

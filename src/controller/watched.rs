@@ -5,18 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use crate::api::metadata::{annotation, has_finalizer, references};
 use crate::api::{
     APPROVE, ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER,
     RECONCILE_REQUESTED_AT, RELEASE,
 };
 use crate::engine::declaration::{Snapshot, Source};
-use crate::engine::store::Version;
 
 /// So much of an annotation's value, or of a field's path, tells it from others.
 const MAX_TEXT_BYTES: usize = 256;
@@ -46,17 +45,17 @@ pub(super) struct Declared {
 impl Watched {
     /// The value by which somebody asks for a reconcile.
     pub fn requested_at(&self) -> Option<&str> {
-        self.annotation(RECONCILE_REQUESTED_AT)
+        annotation(&self.metadata, RECONCILE_REQUESTED_AT)
     }
 
     /// The value by which somebody approves a plan.
     pub fn approved(&self) -> Option<&str> {
-        self.annotation(APPROVE)
+        annotation(&self.metadata, APPROVE)
     }
 
     /// Whether somebody wants it to let go of its finalizer and remove nobody.
     pub fn released(&self) -> bool {
-        self.annotation(RELEASE) == Some("true")
+        annotation(&self.metadata, RELEASE) == Some("true")
     }
 
     /// Whether our finalizer is on it.
@@ -83,7 +82,7 @@ impl Watched {
 
     /// The sources to read for it, as [`Declared::references`].
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
-        references(&self.metadata, &self.spec)
+        references(&self.metadata, self.spec.value.as_ref().ok())
     }
 
     /// What a watch tells the passes of it.
@@ -100,10 +99,6 @@ impl Watched {
     pub fn version(&self) -> u64 {
         self.metadata.resource_version.as_deref().map(number).unwrap_or_default()
     }
-
-    fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
-    }
 }
 
 impl Declared {
@@ -115,53 +110,18 @@ impl Declared {
     /// The sources to read for it: none where the spec cannot be read, or where it declares nobody any more because it is being
     /// deleted.
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
-        references(&self.metadata, &self.spec)
+        references(&self.metadata, self.spec.value.as_ref().ok())
     }
 
     /// It, with what its sources hold.
     pub fn snapshot(self, sources: Vec<Source>) -> Snapshot {
-        let metadata = self.metadata;
-        Snapshot {
-            resource: resource(&metadata),
-            created: created(&metadata),
-            generation: metadata.generation.unwrap_or_default(),
-            deleting: metadata.deletion_timestamp.is_some(),
-            uid: metadata.uid.unwrap_or_default(),
-            version: Version(metadata.resource_version.unwrap_or_default()),
-            spec: self.spec.value,
-            unknown_field: self.spec.unknown_field,
-            sources,
-        }
+        Snapshot::of(&self.metadata, self.spec.value, self.spec.unknown_field, sources)
     }
-}
-
-/// `namespace/name`.
-pub(super) fn resource(metadata: &ObjectMeta) -> String {
-    let [namespace, name] = [&metadata.namespace, &metadata.name].map(|part| part.as_deref().unwrap_or_default());
-    format!("{namespace}/{name}")
-}
-
-/// When the object was created. The API server sets that of every object.
-pub(super) fn created(metadata: &ObjectMeta) -> Timestamp {
-    metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default()
-}
-
-fn references<'a>(
-    metadata: &ObjectMeta,
-    spec: &'a Guarded<ChannelMembershipSpec>,
-) -> impl Iterator<Item = &'a ConfigMapKeyRef> + use<'a> {
-    let spec = spec.value.as_ref().ok().filter(|_| metadata.deletion_timestamp.is_none());
-    spec.into_iter().flat_map(|spec| &spec.members_from).map(|source| &source.config_map_key_ref)
 }
 
 /// A version as a number: those of one kind can be compared (Kubernetes API conventions, resource versions); 0 where it is none.
 pub(super) fn number(version: &str) -> u64 {
     version.parse().unwrap_or_default()
-}
-
-/// Whether our finalizer is on the object that this metadata is of.
-pub(super) fn has_finalizer(metadata: &ObjectMeta) -> bool {
-    metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
 /// What a pass over a resource depends on, short of the service itself, of sources and of our finalizer: that we put on and
@@ -188,7 +148,7 @@ pub(super) struct Shown {
 
 /// A value, or why it cannot be read.
 #[derive(Clone, Debug)]
-pub(super) struct Guarded<T> {
+pub(crate) struct Guarded<T> {
     pub value: Result<T, String>,
     /// The path of the first field in it that this version of Rollcall does not know.
     pub unknown_field: Option<String>,

@@ -174,6 +174,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     pub(super) async fn rest(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), Halt> {
         self.urgency = Urgency::new(self.urgency.level().max(Level::Retry));
         let rest = backoff.failed(fastrand::f64());
+        let error = self.worth_another_try(backoff.failures(), error)?;
         self.wait(&Waiting::Again(error), tokio::time::sleep(rest)).await
     }
 }

@@ -58,7 +58,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Whom this resource wants removed, if this roll is right.
     pub(super) fn propose(&self, roll: &Roll) -> Proposal {
         let prune = if self.usurped(roll).is_some() { Prune::Never } else { self.intent.prune };
-        let live = if prune == Prune::Unlisted { self.cell.twice() } else { self.cell.there() };
+        let live = if prune == Prune::Unlisted && !self.foresees { self.cell.twice() } else { self.cell.there() };
         let case = Case {
             channel: &self.intent.target.channel,
             membership_type: self.intent.target.membership_type,
@@ -72,7 +72,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Whether somebody was declared by nobody for long enough, and is not known to stay.
     pub(super) fn is_ready(&self, name: &str) -> bool {
-        self.memory.undeclared.is_settled(name, self.engine.clock.now()) && self.memory.why_stays(name).is_none()
+        let settled = self.foresees || self.memory.undeclared.is_settled(name, self.engine.clock.now());
+        settled && self.memory.why_stays(name).is_none()
     }
 
     /// Gives what decides whether removals wait to `decide`.
@@ -104,7 +105,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     }
 
     /// What waits for approval, as far as that is known now.
-    fn waits(&self) -> Option<Held> {
+    pub(super) fn waits(&self) -> Option<Held> {
         let (mut because, mut remove) = (Vec::new(), &NameSet::default());
         if self.roll.unknown().is_none() {
             let settled = self.leaving.iter().any(|name| self.is_ready(name));
@@ -162,7 +163,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         if waits.is_none()
             && self.usurped(&self.roll).is_none()
             && let Some(held) = &shown
-            && self.names(held, '-').iter().any(|name| self.may_leave(name) && !self.is_ready(name))
+            && self.names(held, '-').iter().any(|name| {
+                // Whom it does not claim is nothing to it any more, once it asks for less than everybody.
+                let meant = self.intent.prune == Prune::Unlisted || self.ledger.claims.names().contains(name);
+                meant && self.may_leave(name) && !self.is_ready(name)
+            })
         {
             // What an earlier process found stands until it can be judged again.
             self.ledger.held = shown;

@@ -49,7 +49,7 @@ impl<S: Service> Engine<S> {
         };
         let age = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
         let left = PATIENCE.saturating_sub(age);
-        if declaration.released || self.settings.read_only || declaration.spec.is_ok_and(lets_go) {
+        if self.lets_go(declaration) {
             let note = "let go as it was asked to be: its members stay in the channel".to_owned();
             return let_go(&mut report, Event { warning: false, reason: Reason::Removing, note }).await;
         }
@@ -67,14 +67,30 @@ impl<S: Service> Engine<S> {
             let why = "not everybody could be removed; see the status that it had";
             return let_go(&mut report, gave_up(Reason::Removing, why)).await;
         }
+        self.last_start(declaration, &intent, memory, report, cancel).end(left).await
+    }
+
+    /// Whether a resource that is being deleted goes and removes nobody, because it was asked to.
+    pub(super) fn lets_go(&self, declaration: &Declaration<'_>) -> bool {
+        declaration.released || self.settings.read_only || declaration.spec.is_ok_and(asks_for_nobody)
+    }
+
+    /// A pass over a resource that is being deleted, about to begin.
+    pub(super) fn last_start<'a, T: Store>(
+        &'a self,
+        declaration: &'a Declaration<'a>,
+        intent: &Arc<Intent>,
+        memory: &'a mut Memory,
+        report: Report<'a, T>,
+        cancel: &'a CancellationToken,
+    ) -> Pass<'a, S, T> {
         let own = memory.last_roster.clone().unwrap_or_else(|| Arc::clone(&intent.roster));
-        let pass = self.start(declaration, last_intent(&intent), own, memory, report, Level::Edit, cancel);
-        pass.end(left).await
+        self.start(declaration, last_intent(intent), own, memory, report, Level::Edit, cancel)
     }
 }
 
 /// Whether the spec asks for nobody to be removed.
-fn lets_go(spec: &ChannelMembershipSpec) -> bool {
+fn asks_for_nobody(spec: &ChannelMembershipSpec) -> bool {
     spec.suspend
         || spec.mode == Mode::Observe
         || spec.deletion_policy == DeletionPolicy::Retain

@@ -16,7 +16,7 @@ use crate::membership::roster::Roster;
 use crate::membership::{digest, source};
 
 /// So much of the removals of a day goes through without approval, where a resource does not say.
-const DEFAULT_REMOVALS: Tolerance = Tolerance::Percent(25);
+pub(crate) const DEFAULT_REMOVALS: Tolerance = Tolerance::Percent(25);
 
 /// What a resource wants.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Objection {
 
 /// Whom a spec and its sources declare.
 #[derive(Clone, Debug)]
-pub(super) struct Declared {
+pub(crate) struct Declared {
     pub roster: Roster,
     pub sources: Vec<SourceStatus>,
     /// The first source that is missing or wrong, in words.
@@ -129,7 +129,7 @@ impl Intent {
 }
 
 /// Whom a spec and its sources declare. A source that is missing or wrong declares nobody, and says so.
-pub(super) fn declared(
+pub(crate) fn declared(
     channel: &ChannelArn,
     spec: &ChannelMembershipSpec,
     sources: &[Source],
@@ -140,7 +140,7 @@ pub(super) fn declared(
     let mut names = written.map(|name| channel.name(name).map(String::from)).collect::<Result<Vec<String>, _>>()?;
     let (mut statuses, mut problem) = (Vec::new(), None::<String>);
     let mut unknown = unknown_field.map(|field| format!("spec.{field} is not known to this version of Rollcall"));
-    for Source { reference, text } in sources {
+    for Source { reference, text, .. } in sources {
         let place = format!("ConfigMap {} key {}", reference.name, reference.key);
         let mut status = SourceStatus { name: reference.name.clone(), key: reference.key.clone(), hash: None };
         let wrong = match text {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
+use super::trace;
 use super::view::{Cell, Flight, Listed, Listing, Look};
 use super::views::Views;
 use crate::chime::backoff::Backoff;
@@ -34,7 +36,8 @@ impl<S: Service> Views<S> {
         let urgency = Urgency::new(level);
         let wake = Arc::new(Notify::new());
         let flight = Flight { urgency: urgency.clone(), news, wake: Arc::clone(&wake), landed: false };
-        tokio::spawn(async move {
+        let span = trace::listing(&cell.target.channel);
+        let listing = async move {
             let shutdown = views.shutdown.clone();
             let list = List { views: &views, cell: &cell, urgency, tell: &tell, wake: &wake };
             let over = Over(&cell);
@@ -43,7 +46,8 @@ impl<S: Service> Views<S> {
             if let Some(end) = end {
                 tell.send_replace(end);
             }
-        });
+        };
+        tokio::spawn(listing.instrument(span));
         flight
     }
 }

@@ -34,7 +34,7 @@ const LONGEST_REST: Duration = Duration::from_hours(24);
 #[derive(Debug, Default)]
 pub struct Memory {
     /// What the resource was found to want, as of a state of its spec and sources.
-    pub(super) intent: Option<(Key, Result<Arc<Intent>, Objection>)>,
+    pub(super) intent: Option<(Seen, Result<Arc<Intent>, Objection>)>,
     /// Members who could not be added.
     pub(super) problems: Problems,
     /// The channel's live view; holding it keeps it.
@@ -42,7 +42,7 @@ pub struct Memory {
     /// Whom the view must keep an eye on.
     pub(super) interest: Option<Arc<Interest>>,
     /// The resource's place among those of its channel, as of a state of its spec and sources.
-    pub(super) seat: Option<(Key, Seat)>,
+    pub(super) seat: Option<(Seen, Seat)>,
     /// What was last carried through.
     pub(super) done: Option<Key>,
     /// The request for a reconcile that is open, and since when: a listing from before that does not answer it.
@@ -88,16 +88,26 @@ pub(super) struct Key {
     expired: bool,
 }
 
-impl Key {
+/// A state, and the versions of the ConfigMaps that it was seen in: others may have stood between two equal ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    key: Key,
+    versions: u64,
+}
+
+impl Seen {
     /// Whether the resource may have had another state between this one and `later`, which nobody saw.
     pub(super) fn missed_before(&self, later: &Self) -> bool {
-        later.generation > self.generation + 1 || later.sources != self.sources
+        later.key.generation > self.key.generation + 1
+            || later.key.sources != self.key.sources
+            || later.versions != self.versions
     }
 
     fn of(declaration: &Declaration<'_>, now: Timestamp) -> Self {
-        let mut hasher = DefaultHasher::new();
-        for Source { reference, text } in declaration.sources {
+        let (mut hasher, mut versions) = (DefaultHasher::new(), DefaultHasher::new());
+        for Source { reference, version, text } in declaration.sources {
             reference.hash(&mut hasher);
+            (&reference.name, version).hash(&mut versions);
             match text {
                 SourceText::Read(text) => (0, text).hash(&mut hasher),
                 SourceText::Absent(_) => 1.hash(&mut hasher),
@@ -106,11 +116,12 @@ impl Key {
             }
         }
         let expires = declaration.spec.ok().and_then(|spec| spec.expires_at.as_ref());
-        Self {
+        let key = Key {
             generation: declaration.generation,
             sources: hasher.finish(),
             expired: expires.is_some_and(|at| at.0 <= now),
-        }
+        };
+        Self { key, versions: versions.finish() }
     }
 }
 
@@ -122,16 +133,17 @@ impl Memory {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Arc<Intent>, Objection> {
-        let key = Key::of(declaration, now);
+        let seen = Seen::of(declaration, now);
+        let key = seen.key;
         let before = self.intent.take();
+        // Somebody may have been declared in a version that was never seen.
+        if before.as_ref().is_some_and(|(known, _)| known.missed_before(&seen)) {
+            self.undeclared.forget();
+        }
         let intent = match before {
-            Some((known, intent)) if known == key => intent,
-            before => {
+            Some((known, intent)) if known.key == key => intent,
+            _ => {
                 let intent = read(declaration, settings, now);
-                // Somebody may have been declared in a version that was never seen.
-                if before.as_ref().is_some_and(|(known, _)| known.missed_before(&key)) {
-                    self.undeclared.forget();
-                }
                 // Who left while nobody declared them here has not left this list.
                 self.departed_heard = None;
                 self.shrank = false;
@@ -158,13 +170,13 @@ impl Memory {
             self.request = Some((asked.to_owned(), Instant::now()));
             self.start_anew(None);
         }
-        self.intent = Some((key, intent.clone()));
+        self.intent = Some((seen, intent.clone()));
         intent
     }
 
     /// Whether somebody waits: spec, sources or request are newer than what was last carried through.
     pub(super) fn is_edit(&self, declaration: &Declaration<'_>) -> bool {
-        self.done != self.intent.as_ref().map(|(key, _)| *key)
+        self.done != self.intent.as_ref().map(|(seen, _)| seen.key)
             || declaration.requested_at.is_some() && declaration.requested_at != self.done_request.as_deref()
     }
 
@@ -175,7 +187,7 @@ impl Memory {
 
     /// The pass went through for this declaration.
     pub(super) fn carried_through(&mut self, declaration: &Declaration<'_>) {
-        self.done = self.intent.as_ref().map(|(key, _)| *key);
+        self.done = self.intent.as_ref().map(|(seen, _)| seen.key);
         self.done_request = declaration.requested_at.map(str::to_owned);
         // Whoever took the annotation away asks for nothing any more.
         self.request = None;

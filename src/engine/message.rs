@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::findings::Findings;
 use crate::api::{HeldBecause, MembershipType, Reason, Tolerance};
-use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH};
+use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH, Target};
 use crate::membership::answer::advice;
 
 /// How many codes a message tells apart.
@@ -59,20 +59,7 @@ pub(super) fn removing(found: &Findings) -> String {
 /// A plan waits for approval.
 fn held(found: &Findings, resource: &str) -> String {
     let Some(held) = &found.ledger.held else { return there(found) };
-    let limit = |limit: &Tolerance| match limit {
-        Tolerance::Count(count) => count.to_string(),
-        Tolerance::Percent(percent) => format!("{percent}%"),
-    };
-    let because = held.because.iter().map(|because| match because {
-        HeldBecause::TooManyAdditions => "more additions than limits.additions".to_owned(),
-        HeldBecause::TooManyRemovals => {
-            format!("more removals in 24 hours than limits.removals ({})", limit(&found.intent.removals))
-        }
-        HeldBecause::NobodyLeft => "nobody is declared any more".to_owned(),
-        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed".to_owned(),
-        HeldBecause::DeclarerGone => "the resource that declared them is gone".to_owned(),
-    });
-    let because = because.collect::<Vec<_>>().join("; ");
+    let because = because(&held.because, found.intent.removals);
     let what = [(held.removals, "removals"), (held.additions, "additions")];
     let what =
         what.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", number(*count as usize)));
@@ -92,6 +79,22 @@ fn held(found: &Findings, resource: &str) -> String {
         there(found),
         held.hash
     )
+}
+
+/// Why a plan waits, in words; `removals` is the limit in force.
+pub(crate) fn because(because: &[HeldBecause], removals: Tolerance) -> String {
+    let limit = match removals {
+        Tolerance::Count(count) => count.to_string(),
+        Tolerance::Percent(percent) => format!("{percent}%"),
+    };
+    let because = because.iter().map(|because| match because {
+        HeldBecause::TooManyAdditions => "more additions than limits.additions".to_owned(),
+        HeldBecause::TooManyRemovals => format!("more removals in 24 hours than limits.removals ({limit})"),
+        HeldBecause::NobodyLeft => "nobody is declared any more".to_owned(),
+        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed".to_owned(),
+        HeldBecause::DeclarerGone => "the resource that declared them is gone".to_owned(),
+    });
+    because.collect::<Vec<_>>().join("; ")
 }
 
 /// Another resource claims the same.
@@ -144,11 +147,11 @@ pub(super) fn retrying(found: &Findings, error: &CallError) -> String {
     format!("{}; {error}; the call is made again", there(found))
 }
 
-/// A call was refused as a whole.
-pub(super) fn refused(found: &Findings, error: &CallError) -> String {
-    let bearer = &found.intent.target.bearer;
-    let next = match error.class {
-        CallErrorClass::ChannelNotAccessible if found.intent.target.membership_type == MembershipType::Hidden => {
+/// What whoever reads of a refused call should do next.
+pub(super) fn next_step(target: &Target, error: &CallError) -> String {
+    let bearer = &target.bearer;
+    match error.class {
+        CallErrorClass::ChannelNotAccessible if target.membership_type == MembershipType::Hidden => {
             format!(
                 "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel: no one else \
              may see or add HIDDEN members"
@@ -162,7 +165,12 @@ pub(super) fn refused(found: &Findings, error: &CallError) -> String {
             format!("check the AWS credentials, and that IAM allows chime:{} for bearer and channel", error.operation)
         }
         _ => "see the service's message".to_owned(),
-    };
+    }
+}
+
+/// A call was refused as a whole.
+pub(super) fn refused(found: &Findings, error: &CallError) -> String {
+    let next = next_step(&found.intent.target, error);
     let last = if found.present > 0 { format!("; {} when last seen", there(found)) } else { String::new() };
     format!("{error}: {next}{last}; it is looked at again by itself now and then, and at once when asked")
 }
@@ -193,7 +201,7 @@ fn advices(counted: &[(String, usize)]) -> String {
 }
 
 /// `10,000`.
-fn number(n: usize) -> String {
+pub(crate) fn number(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

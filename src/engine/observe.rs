@@ -22,24 +22,44 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     }
 
     /// Waits for a view of a listing that began at `not_before` or later.
-    pub(super) async fn look(&mut self, not_before: Instant) -> Result<(), Halt> {
+    pub(super) async fn look(&mut self, mut not_before: Instant) -> Result<(), Halt> {
         loop {
             let level = self.urgency.level();
             let mut news = match self.engine.views.look(&self.cell, not_before, level) {
                 Look::Ready => return Ok(()),
                 Look::Wait(news) => news,
             };
+            let mut failures = 0;
             loop {
                 let listing = news.borrow_and_update().clone();
                 let waiting = match listing {
                     Listing::Running => Waiting::Listing,
-                    Listing::Retrying(error) => Waiting::Again(error),
+                    Listing::Retrying(error) => {
+                        failures += 1;
+                        Waiting::Again(self.worth_another_try(failures, error)?)
+                    }
                     Listing::Done => break,
-                    Listing::Refused(error) => return Err(Halt::Refused(error)),
+                    Listing::Refused(error) => {
+                        if !self.has_turned_out_elastic(&error).await? {
+                            return Err(Halt::Refused(error));
+                        }
+                        not_before = Instant::now();
+                        break;
+                    }
                 };
                 self.wait(&waiting, news.changed()).await?.map_err(|_| self.listing_lost())?;
             }
         }
+    }
+
+    /// Whether a refused listing was one of an elastic channel, of which that was not known: it is listed by its sub-channels then. It is not
+    /// documented whether AWS takes a listing of such a channel as a whole.
+    async fn has_turned_out_elastic(&mut self, refusal: &CallError) -> Result<bool, Halt> {
+        if refusal.class != CallErrorClass::Refused || self.cell.is_shape_known() {
+            return Ok(false);
+        }
+        self.suspect_sub_channels().await?;
+        Ok(self.cell.is_elastic() && self.intent.target.sub_channel.is_none())
     }
 
     /// A listing that ended without a word was stopped with the process, or panicked.
@@ -62,6 +82,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             return settled;
         }
         if self.intent.mode == Mode::Enforce
+            && !self.foresees
             && let Some(at) = self.wants_look_at().filter(|at| *at <= now)
         {
             if self.second_look_at() == Some(at) {
@@ -92,7 +113,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             return None;
         }
         let (_, undeclared) = self.cell.undeclared(&self.roll);
-        let open = |name: &str| !name.starts_with("bot/") && self.memory.why_stays(name).is_none();
+        // A bot is removed only if it was added for this resource.
+        let may_go = |name: &str| !name.starts_with("bot/") || self.ledger.claims.names().contains(name);
+        let open = |name: &str| may_go(name) && self.memory.why_stays(name).is_none();
         self.cell.second_look_at(&undeclared, open)
     }
 

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::clock::Clock;
 use super::declaration::Declaration;
 use super::findings::Findings;
 use super::hourly::Hourly;
-use super::intent::Intent;
+use super::intent::{Intent, Objection};
 use super::memory::Memory;
 use super::report::Report;
 use super::settings::Settings;
 use super::siblings::Siblings;
-use super::store::Store;
+use super::store::{Store, Wake};
 use super::tally::Tally;
+use super::trace;
 use super::view::{Cell, Interest};
 use super::views::Views;
 use crate::api::{ChannelMembershipStatus, Mode, Prune, Reason};
@@ -86,6 +88,9 @@ pub(super) struct Pass<'a, S, T> {
     pub(super) ledger: Ledger,
     /// Everybody on the channel, as this process knows.
     pub(super) roll: Roll,
+    /// The others of the channel by whom its claims were looked through: remembered once that is written down, or an edit of theirs would
+    /// look like their end to the pass after one that was cut short.
+    pub(super) others: Option<Roll>,
     /// Whom the resource declares, or did until it was deleted.
     pub(super) own: Arc<Roster>,
     /// Who is not added because that waits for approval.
@@ -102,6 +107,8 @@ pub(super) struct Pass<'a, S, T> {
     pub(super) level: Level,
     /// How urgent its calls are.
     pub(super) urgency: Urgency,
+    /// Whether it only foresees what will be: then every wait is over.
+    pub(super) foresees: bool,
     /// Drawn once, so that members who fail together come back together: each alone would be a batch and a status write.
     jitter: f64,
     pub(super) cancel: &'a CancellationToken,
@@ -136,6 +143,18 @@ impl<S: Service> Engine<S> {
         self.views.oldest()
     }
 
+    /// What the resource wants, if that is granted. It takes its place among those of its channel in any case.
+    pub(super) fn take_in(
+        &self,
+        declaration: &Declaration<'_>,
+        memory: &mut Memory,
+        wake: Wake,
+    ) -> Result<Arc<Intent>, Objection> {
+        let intent = memory.recall(declaration, &self.settings, self.clock.now());
+        self.take_seat(declaration, memory, wake);
+        intent.and_then(|intent| self.granted(declaration, &intent).map(|()| intent))
+    }
+
     /// How urgent a pass over this declaration is, once memory is up to it.
     fn level(&self, declaration: &Declaration<'_>, memory: &Memory) -> Level {
         let now = self.clock.now();
@@ -159,14 +178,23 @@ impl<S: Service> Engine<S> {
         store: &mut T,
         cancel: &CancellationToken,
     ) -> Next {
-        let now = self.clock.now();
+        let span = trace::pass(declaration);
+        self.carry_out(declaration, memory, store, cancel).instrument(span).await
+    }
+
+    async fn carry_out<T: Store>(
+        &self,
+        declaration: &Declaration<'_>,
+        memory: &mut Memory,
+        store: &mut T,
+        cancel: &CancellationToken,
+    ) -> Next {
         let wake = store.wake();
         let mut report = Report::new(declaration, store, self.clock, &self.settings, &self.tally, memory.status_unsure);
-        let intent = memory.recall(declaration, &self.settings, now);
-        self.take_seat(declaration, memory, wake);
-        let intent = intent.and_then(|intent| self.granted(declaration, &intent).map(|()| intent));
+        let intent = self.take_in(declaration, memory, wake);
         if declaration.deleting_since.is_some() {
-            return self.last_pass(declaration, intent, memory, report, cancel).await;
+            // Boxed, like the end below: what comes once would take its room in every pass that waits for long.
+            return Box::pin(self.last_pass(declaration, intent, memory, report, cancel)).await;
         }
         let level = self.level(declaration, memory);
         let suspended = declaration.spec.is_ok_and(|spec| spec.suspend);
@@ -187,7 +215,7 @@ impl<S: Service> Engine<S> {
         let own = Arc::clone(&intent.roster);
         let mut pass = self.start(declaration, intent, own, memory, report, level, cancel);
         let end = pass.walk().await;
-        pass.conclude(end).await
+        Box::pin(pass.conclude(end)).await
     }
 
     /// A pass over a channel, about to begin.
@@ -237,6 +265,7 @@ impl<S: Service> Engine<S> {
             memory,
             report,
             ledger,
+            others: None,
             own,
             withheld: NameSet::default(),
             removal_refused: None,
@@ -245,6 +274,7 @@ impl<S: Service> Engine<S> {
             forbidden: false,
             level,
             urgency: Urgency::new(level),
+            foresees: false,
             jitter: fastrand::f64(),
             cancel,
         };
@@ -256,9 +286,7 @@ impl<S: Service> Engine<S> {
 impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Observe, plan, apply; what came of it is in memory, the view, the ledger and the end.
     async fn walk(&mut self) -> Result<(), Halt> {
-        self.check_sub_channel().await?;
-        self.observe().await?;
-        self.take_stock().await?;
+        self.survey().await?;
         if self.intent.mode == Mode::Observe {
             return Ok(());
         }
@@ -268,6 +296,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         self.confirm(doubtful).await?;
         self.explain_refusals().await?;
         self.remove().await
+    }
+
+    /// Who is there, and what changed around the resource?
+    pub(super) async fn survey(&mut self) -> Result<(), Halt> {
+        self.check_sub_channel().await?;
+        self.observe().await?;
+        self.take_stock().await
     }
 
     /// Who is known to be there; their problems are over.
@@ -324,6 +359,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             Err(Halt::Interrupted) => self.report.stopped(&found).await,
         };
         self.memory.status_unsure = self.report.is_unsure();
+        if let Some(others) = self.others.take().filter(|_| written.is_ok()) {
+            self.memory.roll = others;
+        }
         let due = self.due_in(&end, &found);
         Next::After(match written {
             Ok(()) => due,

@@ -25,7 +25,7 @@ const LAG: Duration = Duration::from_secs(1);
 const OFFICE_FRESH: Duration = Duration::from_secs(10);
 
 /// And after this before a plan is judged.
-const OFFICE_KNOWN: Duration = Duration::from_hours(1);
+pub(super) const OFFICE_KNOWN: Duration = Duration::from_hours(1);
 
 /// A holder of an office stays for so long without being asked about again.
 const OFFICE_HELD: Duration = Duration::from_hours(24);
@@ -109,7 +109,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         Ok(())
     }
 
-    fn protected_by(&mut self, office: &Office, bearers: &[MemberArn]) -> Option<Protected> {
+    pub(super) fn protected_by(&mut self, office: &Office, bearers: &[MemberArn]) -> Option<Protected> {
         let settings = &self.engine.settings;
         let mut ours = vec![self.intent.target.bearer.clone()];
         ours.extend(settings.former_bearers.iter().cloned());
@@ -124,7 +124,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Who holds an office in the channel, asked at most so long ago. What a listing missed of a channel that turns out to be elastic is
     /// listed now.
-    async fn office(&mut self, age: Duration) -> Result<Office, Halt> {
+    pub(super) async fn office(&mut self, age: Duration) -> Result<Office, Halt> {
         if let Some(office) = self.memory.office.as_ref().filter(|office| office.asked_at.elapsed() <= age) {
             return Ok(office.clone());
         }

@@ -16,10 +16,11 @@ use super::wait::Waiting;
 use crate::api::{Mode, Prune, Stays};
 use crate::chime::backoff::Backoff;
 use crate::chime::client::DEADLINE;
-use crate::chime::port::{CallError, Operation, Service};
-use crate::membership::guard::{Admitted, NEWCOMER, Removal, Verdict};
+use crate::chime::port::{CallError, Membership, Operation, Service};
+use crate::membership::guard::{Admitted, NEWCOMER, Protected, Removal, Verdict};
 use crate::membership::hold;
 use crate::membership::names::NameSet;
+use crate::membership::roll::Roll;
 use crate::membership::undeclared::SETTLED;
 
 /// So many are removed on one status write.
@@ -44,7 +45,7 @@ const OFF_REST: Duration = Duration::from_mins(1);
 const MAX_REFUSALS: usize = 3;
 
 /// What came of one attempt to remove somebody.
-enum Attempt {
+pub(super) enum Attempt {
     /// Removed.
     Removed,
     /// They stay.
@@ -86,34 +87,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Removes up to [`CHUNK`]; whether there may be more.
     async fn remove_some(&mut self) -> Result<bool, Halt> {
-        self.see_who_leaves();
-        if self.leaving.is_empty() {
-            return Ok(false);
-        }
-        if let Some(unknown) = self.roll.unknown() {
-            let why = unknown.unknown.as_deref().unwrap_or_default();
-            let what = format!("it is not known whom else {} declares: {why}", unknown.resource);
-            self.wait_for(what, Duration::MAX);
-            return Ok(false);
-        }
-        if !self.leaving.iter().any(|name| self.is_ready(name)) {
-            return Ok(false);
-        }
-        self.spare_office_holders().await?;
-        self.see_who_leaves();
-        let approved = self.approved('-');
-        let passing = self.with_removals(&self.roll, |removals| {
-            hold::passing(&self.leaving, removals, approved.as_ref(), |name| self.is_ready(name))
-        });
+        let passing = self.passing().await?;
         if passing.is_empty() || !self.is_on() || !self.has_turn(self.engine.hourly.look()) {
             return Ok(false);
         }
         let Some(quorum) = self.quorum().await? else { return Ok(false) };
         let Some(protected) = self.protected(&quorum).await? else { return Ok(false) };
-        let proposal = self.propose(&quorum.roll);
-        let admitted = self.with_removals(&quorum.roll, |removals| {
-            hold::admit(proposal, removals, approved.as_ref(), |name| passing.contains(name), protected)
-        });
+        let admitted = self.admit(&quorum.roll, &passing, protected, self.approved('-').as_ref());
         // Whoever is counted is removed now: a count that waits for its hour would be as old as that.
         let most = CHUNK.min(self.engine.hourly.available());
         let chunk: BTreeSet<String> = admitted.names().iter().take(most).map(str::to_owned).collect();
@@ -126,6 +106,40 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         }
         self.write_down(&chunk).await?;
         self.remove_each(&admitted, &chunk, quorum.read_at).await
+    }
+
+    /// Whom of those who are to be removed nothing keeps, by what this process has seen.
+    pub(super) async fn passing(&mut self) -> Result<NameSet, Halt> {
+        self.see_who_leaves();
+        if let Some(unknown) = self.roll.unknown().filter(|_| !self.leaving.is_empty()) {
+            let why = unknown.unknown.as_deref().unwrap_or_default();
+            let what = format!("it is not known whom else {} declares: {why}", unknown.resource);
+            self.wait_for(what, Duration::MAX);
+            return Ok(NameSet::default());
+        }
+        if !self.leaving.iter().any(|name| self.is_ready(name)) {
+            return Ok(NameSet::default());
+        }
+        self.spare_office_holders().await?;
+        self.see_who_leaves();
+        let approved = self.approved('-');
+        Ok(self.with_removals(&self.roll, |removals| {
+            hold::passing(&self.leaving, removals, approved.as_ref(), |name| self.is_ready(name))
+        }))
+    }
+
+    /// Those of `passing` whose removal may begin by this roll.
+    pub(super) fn admit(
+        &self,
+        roll: &Roll,
+        passing: &NameSet,
+        protected: Protected,
+        approved: Option<&NameSet>,
+    ) -> Admitted {
+        let proposal = self.propose(roll);
+        self.with_removals(roll, |removals| {
+            hold::admit(proposal, removals, approved, |name| passing.contains(name), protected)
+        })
     }
 
     /// Counts the removals that begin, before they do.
@@ -209,22 +223,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 }
                 Err(error) => return Ok(Attempt::Refused(error)),
             };
-            let removal = match admitted.witness(name, found.as_ref(), self.engine.clock.now()) {
-                Verdict::Remove(removal) => removal,
-                Verdict::Gone => {
-                    self.saw_gone(name, *sent);
-                    return Ok(if *sent { Attempt::Removed } else { Attempt::WasGone });
-                }
-                Verdict::Stays(reason) => {
-                    let rest = if reason == Stays::JoinedLately { NEWCOMER } else { STAYS_FOR };
-                    self.stays(name, reason, rest);
-                    return Ok(Attempt::Stays);
-                }
-                Verdict::NotMeant(reason) => {
-                    self.stays(name, reason, STAYS_FOR);
-                    self.drop_claim(name);
-                    return Ok(Attempt::Stays);
-                }
+            let removal = match self.judge(admitted, name, found.as_ref(), *sent) {
+                Ok(removal) => removal,
+                Err(attempt) => return Ok(attempt),
             };
             // The last moment: what is decided here is done next.
             if self.cancel.is_cancelled() {
@@ -248,6 +249,34 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 // Said of a membership that is not there, and of one that is: the next look tells.
                 Err(error) if error.code == "Conflict" && !contradicted => contradicted = true,
                 Err(error) => return Ok(Attempt::Refused(error)),
+            }
+        }
+    }
+
+    /// What one look at a membership says of its removal: leave to delete it, or what came of it instead; `sent` if a delete was sent
+    /// before.
+    pub(super) fn judge(
+        &mut self,
+        admitted: &Admitted,
+        name: &str,
+        found: Option<&Membership>,
+        sent: bool,
+    ) -> Result<Removal, Attempt> {
+        match admitted.witness(name, found, self.engine.clock.now()) {
+            Verdict::Remove(removal) => Ok(removal),
+            Verdict::Gone => {
+                self.saw_gone(name, sent);
+                Err(if sent { Attempt::Removed } else { Attempt::WasGone })
+            }
+            Verdict::Stays(reason) => {
+                let rest = if reason == Stays::JoinedLately { NEWCOMER } else { STAYS_FOR };
+                self.stays(name, reason, rest);
+                Err(Attempt::Stays)
+            }
+            Verdict::NotMeant(reason) => {
+                self.stays(name, reason, STAYS_FOR);
+                self.drop_claim(name);
+                Err(Attempt::Stays)
             }
         }
     }

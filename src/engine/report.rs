@@ -15,6 +15,7 @@ use super::message;
 use super::settings::Settings;
 use super::store::{Event, Store, StoreError, Version};
 use super::tally::Tally;
+use super::trace;
 use crate::api::{ChannelMembershipStatus, Interval, MAX_MESSAGE_CHARS, Mode, Prune, Reason, State, conditions};
 use crate::chime::port::CallError;
 use crate::membership::arn::ChannelArn;
@@ -31,6 +32,9 @@ const LONG_OUTAGE: Duration = Duration::from_mins(10);
 
 /// When progress is told again that could not be written.
 const PROGRESS_AFTER_FAILURE: Duration = Duration::from_mins(5);
+
+/// Longer than any process runs.
+const NEVER: Duration = Duration::from_hours(24 * 3650);
 
 /// The status of one resource, as it is now and as it will be.
 pub(super) struct Report<'a, T> {
@@ -71,6 +75,11 @@ impl<'a, T: Store> Report<'a, T> {
             told: None,
             unsure,
         }
+    }
+
+    /// One that nobody reads: progress is never due.
+    pub(super) fn unread(self) -> Self {
+        Self { next_progress: self.began + NEVER, ..self }
     }
 
     /// When the pass began.
@@ -302,6 +311,7 @@ impl<'a, T: Store> Report<'a, T> {
 
     /// Writes the end of a pass, and tells people when it is another end than the last time.
     async fn finish(&mut self, status: ChannelMembershipStatus) -> Result<(), Duration> {
+        trace::ended(&status);
         let event = event(&self.before, &status);
         if let Err(error) = self.write(status).await {
             match &error {

@@ -34,6 +34,14 @@ pub struct Settings {
     pub custom_endpoint: Option<String>,
 }
 
+impl Settings {
+    /// How often drift is looked for, unless an operator is started otherwise.
+    pub const RESYNC_INTERVAL: Duration = Duration::from_hours(1);
+
+    /// The shortest interval, unless an operator is started otherwise.
+    pub const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(10);
+}
+
 #[cfg(test)]
 impl Settings {
     /// As an operator is started that was given a bearer and nothing else.

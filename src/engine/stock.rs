@@ -30,8 +30,8 @@ impl<S: Service> Engine<S> {
             memory.seat = None;
             return;
         }
-        let Some((key, intent)) = &memory.intent else { return };
-        if memory.seat.as_ref().is_some_and(|(seated, _)| seated == key) {
+        let Some((seen, intent)) = &memory.intent else { return };
+        if memory.seat.as_ref().is_some_and(|(seated, _)| seated == seen) {
             return;
         }
         let channel = declaration.spec.ok().and_then(|spec| ChannelArn::parse(&spec.channel_arn).ok());
@@ -41,10 +41,10 @@ impl<S: Service> Engine<S> {
         let (roster, unknown) =
             known.unwrap_or_else(|| members(&channel, spec, sources, unknown_field, self.clock.now()));
         let declarer = declarer(resource, uid, created, &channel, spec, &self.settings, roster, unknown);
-        let (key, before) = (*key, memory.seat.take());
-        let missed = before.as_ref().is_some_and(|(before, _)| before.missed_before(&key));
+        let (seen, before) = (*seen, memory.seat.take());
+        let missed = before.as_ref().is_some_and(|(before, _)| before.missed_before(&seen));
         let before = before.map(|(_, seat)| seat);
-        memory.seat = Some((key, self.siblings.enter(&channel, declarer, wake, before, missed)));
+        memory.seat = Some((seen, self.siblings.enter(&channel, declarer, wake, before, missed)));
     }
 }
 
@@ -124,7 +124,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         // While it is not known whom a resource declares, it is not known whom it stopped to declare.
         if self.roll.unknown().is_none() {
             self.ledger.elsewhere = self.elsewhere(&self.roll).names;
-            self.memory.roll = self.roll.without(self.declaration.uid);
+            self.others = Some(self.roll.without(self.declaration.uid));
         }
         Ok(())
     }

@@ -2,17 +2,18 @@
 
 mod answers;
 mod calls;
-mod cluster;
+pub(crate) mod cluster;
 mod conformance;
 mod crash;
-pub(super) mod fake;
+pub(crate) mod fake;
 mod faults;
 mod grants;
 mod guards;
 mod incidents;
 mod life;
 mod listings;
-mod operator;
-mod process;
+pub(crate) mod operator;
+mod preview;
+pub(crate) mod process;
 mod walks;
-mod world;
+pub(crate) mod world;

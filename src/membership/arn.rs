@@ -68,7 +68,7 @@ impl ChannelArn {
 
     /// The AWS Region that serves the channel.
     pub fn region(&self) -> &str {
-        self.text.split(':').nth(3).unwrap_or_default()
+        region(&self.text)
     }
 
     /// The channel's id: what comes after `/channel/`.
@@ -144,10 +144,19 @@ impl MemberArn {
         split_app_instance(&self.0).is_some_and(|(_, resource)| resource.starts_with("bot/"))
     }
 
+    /// The AWS Region that serves the member.
+    pub fn region(&self) -> &str {
+        region(&self.0)
+    }
+
     /// The ARN of the app instance that the member is of.
     pub fn app_instance(&self) -> &str {
         split_app_instance(&self.0).map_or("", |(end, _)| &self.0[..end])
     }
+}
+
+fn region(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
 }
 
 /// The end of the app instance's ARN within `text`, and the resource within it (`user/<id>`, `channel/<id>`, …).

@@ -35,6 +35,11 @@ pub enum SourceError {
 /// The members that a text names, by their names within the channel. Blank lines, and what follows a `#`, are ignored. A text
 /// whose first member begins with `- ` or `[` is a YAML list.
 pub fn read(channel: &ChannelArn, text: &str) -> Result<Vec<String>, SourceError> {
+    Ok(located(channel, text)?.into_iter().map(|(_, name)| name).collect())
+}
+
+/// As [`read`], each with its line, from 1.
+pub fn located(channel: &ChannelArn, text: &str) -> Result<Vec<(u64, String)>, SourceError> {
     let first = text.lines().map(content).find(|line| !line.is_empty()).unwrap_or_default();
     let is_list = first.starts_with('[') || first == "-" || first.starts_with("- ") || first == "---";
     if is_list {
@@ -54,9 +59,9 @@ fn list(text: &str) -> Result<Vec<(u64, String)>, SourceError> {
     Ok(list.into_iter().map(|item| (item.referenced.line(), item.value)).collect())
 }
 
-fn name(channel: &ChannelArn, line: u64, written: &str) -> Result<String, SourceError> {
+fn name(channel: &ChannelArn, line: u64, written: &str) -> Result<(u64, String), SourceError> {
     match channel.name(written) {
-        Ok(name) => Ok(Cow::into_owned(name)),
+        Ok(name) => Ok((line, Cow::into_owned(name))),
         Err(ArnError::ForeignMember { .. }) => Err(SourceError::Foreign { line }),
         Err(_) => Err(SourceError::NotAMember { line }),
     }

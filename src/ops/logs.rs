@@ -3,8 +3,13 @@
 use std::io::{IsTerminal as _, stderr};
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+
+use super::traces::Traces;
+use crate::chime::trace;
 
 /// What is logged where `RUST_LOG` does not say. The controller's spans are entered for each pass under way whenever one of
 /// them moves; a pass has a span of its own.
@@ -30,22 +35,29 @@ pub struct FilterError {
     source: ParseError,
 }
 
-/// Sends log lines to stderr from here on, panics among them.
-pub fn init(format: Format) -> Result<(), FilterError> {
+/// Sends log lines to stderr from here on, panics among them, and spans to a collector, if there is one.
+pub fn init(format: Format, traces: Option<&Traces>) -> Result<(), FilterError> {
     let value = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
     let value = value.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    let filter = EnvFilter::try_new(&value).map_err(|source| FilterError { value, source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    // What is for a collector stands in no line, and so costs nothing where there is none.
+    let filter = EnvFilter::try_new(format!("{value},{}=off", trace::TARGET));
+    let filter = filter.map_err(|source| FilterError { value, source })?;
+    let lines = fmt::layer().with_writer(stderr);
     let text = match format {
         Format::Auto => stderr().is_terminal(),
         Format::Text => true,
         Format::Json => false,
     };
-    // Only a second call fails here, and then the first one's settings are in force.
-    let _ = if text {
-        lines.with_ansi(stderr().is_terminal()).with_target(false).try_init()
+    let lines = if text {
+        lines.with_ansi(stderr().is_terminal()).with_target(false).boxed()
     } else {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    let lines = registry().with(lines.with_filter(filter));
+    // Only a second call fails here, and then the first one's settings are in force.
+    let _ = match traces {
+        None => lines.try_init(),
+        Some(traces) => lines.with(traces.layer()).try_init(),
     };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

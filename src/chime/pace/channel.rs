@@ -49,9 +49,12 @@ impl ChannelPace {
             | Operation::ListChannelModerators
             | Operation::ListChannelBans
             | Operation::ListSubChannels => Some(&mut self.list),
-            Operation::DescribeChannelMembership | Operation::DeleteChannelMembership | Operation::DescribeChannel => {
-                None
-            }
+            // The last one is counted for a user, 15 a second, and is of no channel.
+            Operation::DescribeChannelMembership
+            | Operation::DeleteChannelMembership
+            | Operation::DescribeChannel
+            | Operation::ListChannels
+            | Operation::ListChannelMembershipsForAppInstanceUser => None,
         }
     }
 

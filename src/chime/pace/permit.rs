@@ -17,7 +17,10 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// Dropped without a call, it gives back what it took.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its turn back"]
-pub struct Permit(Call);
+pub struct Permit {
+    call: Call,
+    waited: Duration,
+}
 
 /// A call that is being made, and whose answer the pace wants to hear of. Dropped without one, nothing follows.
 #[derive(Debug)]
@@ -36,17 +39,27 @@ pub(super) type LastThrottled = Option<(Instant, Weak<Channel>)>;
 impl Permit {
     pub(super) fn new(bearer: &Arc<Bearer>, channel: &Arc<Channel>, operation: Operation, granted: Instant) -> Self {
         let (bearer, channel) = (Arc::clone(bearer), Arc::clone(channel));
-        Self(Call { bearer, channel, operation, granted, spent: false })
+        Self { call: Call { bearer, channel, operation, granted, spent: false }, waited: Duration::ZERO }
     }
 
     /// The kind of call it is for.
     pub fn operation(&self) -> Operation {
-        self.0.operation
+        self.call.operation
+    }
+
+    /// How long whoever has it waited for it, as they say.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// The same, after such a wait.
+    pub(in crate::chime) fn after(self, waited: Duration) -> Self {
+        Self { waited, ..self }
     }
 
     /// Makes the call: from here on it counts, whatever becomes of it.
     pub fn spend(self) -> Call {
-        let mut call = self.0;
+        let mut call = self.call;
         call.spent = true;
         call
     }

@@ -145,7 +145,7 @@ fn has_cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// The error and what caused it, each said once.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     for cause in chain(error) {
         let text = cause.to_string();

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::api::MembershipType;
-use crate::chime::port::{BatchAnswer, CallErrorClass, MemberError, Membership, Operation, Page, Service};
+use crate::chime::port::{BatchAnswer, CallErrorClass, MemberError, Membership, Operation, Page, Service, Target};
 use crate::membership::arn::ChannelArn;
 use crate::membership::arn::MemberArn;
 
@@ -156,7 +156,10 @@ async fn a_page_holds_its_members_and_the_next_token() {
     let body = r#"{"ChannelArn":"c","ChannelMemberships":[{"Member":{"Arn":"m1","Name":"One"}},{"Member":{"Arn":"m2"}},{}],"NextToken":"t"}"#;
     let stand_in = StandIn::answering(200, None, body).await;
     let page = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await.unwrap();
-    assert_eq!(page, Page { items: vec!["m1".into(), "m2".into()], next: Some("t".into()) });
+    assert_eq!(
+        page,
+        Page { items: vec!["m1".into(), "m2".into()], names: vec![Some("One".into()), None], next: Some("t".into()) }
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::chime::client::Client as Chime;
 use crate::chime::pace::{Pacer, Rates};
-use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Deleted, Membership, Page, Target};
+use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, ChannelsOf, Deleted, Membership, Page, Target};
 use crate::controller::Scope;
 use crate::controller::canned::{self, lines, refusal};
 use crate::engine::clock::Clock;
@@ -56,6 +56,10 @@ impl Service for Defective {
     }
 
     async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        Ok(Page::default())
+    }
+
+    async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
         Ok(Page::default())
     }
 }

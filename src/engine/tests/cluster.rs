@@ -37,6 +37,8 @@ type ConfigMap = Result<BTreeMap<String, String>, String>;
 struct State {
     objects: BTreeMap<String, Arc<Object>>,
     config_maps: BTreeMap<String, ConfigMap>,
+    /// The versions of those that are there.
+    map_versions: BTreeMap<String, u64>,
     events: Vec<(String, Event)>,
     faults: VecDeque<(Op, StoreError)>,
     version: u64,
@@ -151,6 +153,7 @@ impl Cluster {
     /// Somebody writes a key of a ConfigMap, by `namespace/name`.
     pub fn set_source(&self, config_map: &str, key: &str, text: &str) {
         self.change(|state, _| {
+            state.map_versions.insert(config_map.to_owned(), state.version);
             let keys = state.config_maps.entry(config_map.to_owned()).or_insert_with(|| Ok(BTreeMap::new()));
             if keys.is_err() {
                 *keys = Ok(BTreeMap::new());
@@ -163,6 +166,7 @@ impl Cluster {
     pub fn drop_source(&self, config_map: &str, key: &str) {
         self.change(|state, _| {
             if let Some(Ok(keys)) = state.config_maps.get_mut(config_map) {
+                state.map_versions.insert(config_map.to_owned(), state.version);
                 keys.remove(key);
             }
         });
@@ -171,6 +175,7 @@ impl Cluster {
     /// A ConfigMap cannot be read any more.
     pub fn close_source(&self, config_map: &str, why: &str) {
         self.change(|state, _| {
+            state.map_versions.remove(config_map);
             state.config_maps.insert(config_map.to_owned(), Err(why.to_owned()));
         });
     }
@@ -295,7 +300,7 @@ fn source_of(state: &State, namespace: &str, source: &SourceRef) -> Source {
             Some(text) => SourceText::Read(text.clone()),
         },
     };
-    Source { reference, text }
+    Source { reference, version: state.map_versions.get(&name).copied(), text }
 }
 
 #[cfg(test)]

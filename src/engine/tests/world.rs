@@ -10,7 +10,8 @@ use super::fake::{Fake, INSTANCE, user};
 use super::process::Process;
 use crate::api::{APPROVE, ChannelMembershipSpec, MembershipType, Stays};
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, Membership, Operation, Page, Service, Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, Membership, Operation, Page, Service,
+    Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -351,5 +352,9 @@ impl Service for Port {
     async fn sub_channels_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
         let operation = Operation::ListSubChannels;
         self.call(operation, target, &[], async |fake: Fake| fake.sub_channels_page(target, token).await).await
+    }
+
+    async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
+        unreachable!("no pass lists the channels of an app instance")
     }
 }

@@ -1,7 +1,7 @@
 //! The calls that removal takes, and those about sub-channels.
 
 use super::*;
-use crate::chime::port::ChannelInfo;
+use crate::chime::port::{ChannelInfo, ChannelsOf, Privacy};
 use crate::chime::removal;
 
 const BEARER: &str = "arn:aws:chime:eu-central-1:123456789012:app-instance/1f/bot/rollcall";
@@ -85,15 +85,16 @@ async fn a_channel_is_described_by_its_maker_and_whether_it_is_elastic() {
     let elastic = r#"{"Channel":{"CreatedBy":{"Arn":"boss","Name":"Boss"},"ElasticChannelConfiguration":
         {"MaximumSubChannels":2,"TargetMembershipsPerSubChannel":2,"MinimumMembershipPercentage":40}}}"#;
     let plain = r#"{"Channel":{"Name":"c","CreatedBy":{"Arn":"boss"}}}"#;
-    for (body, created_by, elastic) in [
-        (elastic, Some("boss"), true),
-        (plain, Some("boss"), false),
-        (r#"{"Channel":{}}"#, None, false),
-        ("{}", None, false),
+    for (body, name, created_by, elastic) in [
+        (elastic, None, Some("boss"), true),
+        (plain, Some("c"), Some("boss"), false),
+        (r#"{"Channel":{}}"#, None, None, false),
+        ("{}", None, None, false),
     ] {
         let stand_in = StandIn::answering(200, None, body).await;
         let described = stand_in.sdk().await.describe_channel(&target(MembershipType::Hidden)).await;
-        assert_eq!(described, Ok(ChannelInfo { created_by: created_by.map(str::to_owned), elastic }));
+        let [name, created_by] = [name, created_by].map(|text: Option<&str>| text.map(str::to_owned));
+        assert_eq!(described, Ok(ChannelInfo { name, created_by, elastic }));
         let asked = stand_in.only_request();
         assert_eq!(asked.line(), ("GET", CHANNEL_PATH.to_owned()));
         assert_eq!((asked.uri.query(), asked.header("x-amz-chime-bearer")), (None, BEARER));
@@ -107,7 +108,7 @@ async fn moderators_bans_and_sub_channels_are_listed_by_fifty() {
     let stand_in = StandIn::answering(200, None, answer).await;
     // About the channel as a whole, whichever sub-channel is meant.
     let (sdk, place) = (stand_in.sdk().await, in_sub_channel());
-    let page = |item: &str| Ok(Page { items: vec![item.to_owned()], next: Some("t".to_owned()) });
+    let page = |item: &str| Ok(Page { items: vec![item.to_owned()], next: Some("t".to_owned()), ..Page::default() });
     assert_eq!(sdk.moderators_page(&place, Some("to/ken=")).await, page("m1"));
     assert_eq!(sdk.bans_page(&place, Some("to/ken=")).await, page("m2"));
     assert_eq!(sdk.sub_channels_page(&place, Some("to/ken=")).await, page("s"));
@@ -115,6 +116,25 @@ async fn moderators_bans_and_sub_channels_are_listed_by_fifty() {
     for (asked, list) in asked.iter().zip(["moderators", "bans", "subchannels"]) {
         assert_eq!(asked.line(), ("GET", format!("{CHANNEL_PATH}/{list}")));
         assert_eq!(asked.query(), ["max-results=50", "next-token=to%2Fken%3D"]);
+        assert_eq!(asked.header("x-amz-chime-bearer"), BEARER);
+    }
+}
+
+#[tokio::test]
+async fn channels_are_listed_by_fifty_and_by_privacy() {
+    let answer =
+        r#"{"NextToken":"t","Channels":[{"Name":"One","ChannelArn":"c1","Privacy":"PRIVATE"},{"Name":"none"}]}"#;
+    let stand_in = StandIn::answering(200, None, answer).await;
+    let sdk = stand_in.sdk().await;
+    for (privacy, asked_for) in [(Privacy::Public, "PUBLIC"), (Privacy::Private, "PRIVATE")] {
+        let whose = ChannelsOf { bearer: in_sub_channel().bearer, privacy };
+        let page = Page { items: vec!["c1".to_owned()], next: Some("t".to_owned()), ..Page::default() };
+        assert_eq!(sdk.channels_page(&whose, None).await, Ok(page));
+        let asked = stand_in.asked.lock().unwrap().pop().unwrap();
+        assert_eq!(asked.line(), ("GET", "/channels".to_owned()));
+        let instance = "arn%3Aaws%3Achime%3Aeu-central-1%3A123456789012%3Aapp-instance%2F1f";
+        let (instance, privacy) = (format!("app-instance-arn={instance}"), format!("privacy={asked_for}"));
+        assert_eq!(asked.query(), [instance.as_str(), "max-results=50", privacy.as_str()]);
         assert_eq!(asked.header("x-amz-chime-bearer"), BEARER);
     }
 }

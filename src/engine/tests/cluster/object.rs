@@ -107,7 +107,7 @@ impl Object {
     }
 
     /// As a read shows it.
-    pub(super) fn snapshot(&self, sources: Vec<Source>) -> Snapshot {
+    pub fn snapshot(&self, sources: Vec<Source>) -> Snapshot {
         Snapshot {
             resource: self.resource.clone(),
             uid: self.uid.clone(),

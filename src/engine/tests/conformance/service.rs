@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 
 use crate::api::MembershipType::{self, Default as Visible, Hidden};
-use crate::chime::port::{CallError, Page, Service, Target};
+use crate::chime::port::{CallError, ChannelsOf, Page, Privacy, Service, Target};
 use crate::chime::removal;
 use crate::chime::sdk::{Options as SdkOptions, Sdk};
 use crate::engine::clock::Clock;
@@ -88,7 +88,7 @@ impl<S: Service> Transcript<'_, S> {
         loop {
             let answer = page(self.service, token.as_deref()).await;
             token = answer.as_ref().ok().and_then(|page| page.next.clone());
-            self.note(call, answer.map(|page| (page.items, page.next.is_some())));
+            self.note(call, answer.map(|page| (page.items, page.names, page.next.is_some())));
             if token.is_none() {
                 return;
             }
@@ -101,7 +101,17 @@ impl<S: Service> Transcript<'_, S> {
         self.pages(&call, async |service, token| service.list_page(&target, token).await).await;
     }
 
+    async fn directory(&mut self) {
+        let bearer = target(Visible, None).bearer;
+        for privacy in [Privacy::Public, Privacy::Private] {
+            let whose = ChannelsOf { bearer: bearer.clone(), privacy };
+            let call = format!("channels {privacy:?}");
+            self.pages(&call, async |service, token| service.channels_page(&whose, token).await).await;
+        }
+    }
+
     async fn channel(&mut self) {
+        self.directory().await;
         let target = target(Visible, None);
         let info = self.service.describe_channel(&target).await;
         self.note("channel", info);

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::user;
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, MemberError, Membership, Operation, PAGE_SIZE, Page,
-    Service, Target,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, MemberError, Membership, Operation,
+    PAGE_SIZE, Page, Privacy, Service, Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -138,7 +138,7 @@ fn page<'a>(items: impl Iterator<Item = &'a String>, token: Option<&str>) -> Pag
     let mut rest = items.filter(|item| item.as_str() > token.unwrap_or_default());
     let items: Vec<String> = rest.by_ref().take(PAGE_SIZE).cloned().collect();
     let next = rest.next().and_then(|_| items.last().cloned());
-    Page { items, next }
+    Page { items, names: Vec::new(), next }
 }
 
 impl Fake {
@@ -197,7 +197,10 @@ impl Service for Fake {
             let shown = !channel.elastic || channel.spans || sub_channel.is_some();
             let members = channel.members.iter().filter(|(_, kind)| shown && **kind == target.membership_type);
             let members = members.map(|(arn, _)| arn).filter(|arn| channel.is_in(arn, sub_channel));
-            Ok(page(members.filter(|arn| !channel.unseen.contains(arn)), token))
+            let page = page(members.filter(|arn| !channel.unseen.contains(arn)), token);
+            // People are called by their ids.
+            let name = |arn: &String| arn.rsplit('/').next().map(str::to_owned);
+            Ok(Page { names: page.items.iter().map(name).collect(), ..page })
         })
     }
 
@@ -269,7 +272,8 @@ impl Service for Fake {
 
     async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
         self.call(made(Operation::DescribeChannel, target, &[], None), |channel| {
-            Ok(ChannelInfo { created_by: channel.creator.clone(), elastic: channel.elastic })
+            let name = Some(target.channel.id().to_owned());
+            Ok(ChannelInfo { name, created_by: channel.creator.clone(), elastic: channel.elastic })
         })
     }
 
@@ -290,6 +294,17 @@ impl Service for Fake {
                 return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
             }
             Ok(page(channel.sub_channels.keys(), token))
+        })
+    }
+
+    /// There is one, and it is public.
+    async fn channels_page(&self, whose: &ChannelsOf, token: Option<&str>) -> Result<Page, CallError> {
+        let operation = Operation::ListChannels;
+        let call = Made { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None };
+        self.call(call, |_| {
+            let support = format!("{}/channel/support", whose.bearer.app_instance());
+            let listed = Some(support).filter(|_| whose.privacy == Privacy::Public);
+            Ok(page(listed.iter(), token))
         })
     }
 }

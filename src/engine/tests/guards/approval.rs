@@ -279,3 +279,17 @@ async fn an_approval_overrules_no_other_resource_and_no_protection() {
         assert_eq!(world.reason(MAIN), "AllPresent", "{prune:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_held_and_is_not_asked_for_any_more_is_held_no_more() {
+    let world = World::new();
+    world.strangers(["zoe"]);
+    let mut operator = Operator::start_with(&world, generous());
+    world.create(MAIN, [""; 0], |spec| spec.prune = Prune::Unlisted);
+    operator.live(MINUTE * 30).await;
+    assert_eq!(world.reason(MAIN), "Held");
+    // Her it never declared.
+    world.cluster.edit(MAIN, |spec| spec.prune = Prune::Owned);
+    operator.live(MINUTE * 10).await;
+    assert_eq!((&*world.reason(MAIN), world.cluster.status(MAIN).held), ("AllPresent", None));
+}

@@ -301,3 +301,22 @@ async fn a_sibling_that_is_not_granted_what_it_asks_for_protects_its_people() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_another_resource_is_none_the_less_one_when_the_pass_that_saw_it_is_cut_short() {
+    for millis in 0..60 {
+        let (world, mut operator) = team(Prune::Owned).await;
+        world.create("care/other", ["erin"], |_| {});
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.live(MINUTE * 5).await;
+        all_stay(&world, millis);
+        // One commit drops her from the one and edits the other, and the next comes at once.
+        world.cluster.declare("care/other", ["alice"]);
+        world.cluster.edit(MAIN, |spec| spec.resync_interval = Some("30m".parse().unwrap()));
+        world.cluster.annotate(MAIN, crate::api::RECONCILE_REQUESTED_AT, "now");
+        operator.live(MINUTE / 60_000 * millis).await;
+        world.cluster.edit(MAIN, |spec| spec.resync_interval = Some("40m".parse().unwrap()));
+        operator.live(HOUR).await;
+        erin_left(&world, millis);
+    }
+}

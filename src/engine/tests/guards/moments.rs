@@ -110,6 +110,45 @@ async fn who_was_declared_by_another_resource_for_a_moment_stays_for_ten_seconds
     }
 }
 
+/// Between two reads a ConfigMap may hold somebody for a moment, and nothing but its version tells.
+#[tokio::test(start_paused = true)]
+async fn who_may_have_stood_in_a_source_for_a_moment_stays_for_ten_seconds_more() {
+    for prune in PRUNING {
+        for whose in [MAIN, "zoo/other"] {
+            let (world, mut operator) = team(prune).await;
+            let (namespace, _) = whose.split_once('/').unwrap();
+            let (map, key) = (format!("{namespace}/on-call"), "members.txt");
+            let place = ConfigMapKeyRef { name: "on-call".to_owned(), key: key.to_owned(), optional: false };
+            world.cluster.set_source(&map, key, "zoe");
+            if whose != MAIN {
+                world.create(whose, ["zoe"], |_| {});
+            }
+            world.cluster.edit(whose, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
+            operator.live(MINUTE).await;
+            let (of, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
+            let happened = Arc::clone(&when);
+            world.meanwhile(move |operation| {
+                let mut when = when.lock().unwrap();
+                match operation {
+                    Operation::DescribeChannel if when.is_none() => {
+                        of.cluster.set_source(&map, key, "zoe\nerin");
+                        of.cluster.set_source(&map, key, "zoe");
+                        *when = Some(Instant::now());
+                    }
+                    Operation::DeleteChannelMembership => {
+                        let waited = when.unwrap().elapsed();
+                        assert!(waited >= MINUTE / 6, "{prune:?} {whose}: {waited:?}");
+                    }
+                    _ => {}
+                }
+            });
+            drop_erin(&world, &mut operator).await;
+            erin_left(&world, (prune, whose));
+            assert!(happened.lock().unwrap().is_some());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_decided_before_a_long_outage_is_decided_again_after_it() {
     for prune in PRUNING {

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{HOUR, MAIN, MINUTE, TEAM, all_stay, generous, team, team_with};
 use crate::api::{Prune, Stays, Tolerance};
-use crate::chime::port::Operation;
-use crate::engine::tests::fake::user;
+use crate::chime::port::{CallErrorClass, Operation};
+use crate::engine::tests::fake::{Fault, user};
 use crate::engine::tests::operator::{Operator, Options};
 use crate::engine::tests::world::World;
 
@@ -190,6 +190,19 @@ async fn the_sub_channels_of_an_elastic_channel_are_walked_before_anybody_is_rem
         assert!(walked("one") && walked("two"), "{spans}");
         assert_eq!(world.members().len(), TEAM.len(), "{spans}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_elastic_channel_that_refuses_to_be_listed_as_a_whole_is_listed_by_its_sub_channels() {
+    let world = elastic(false);
+    world.support().with(|channel| {
+        channel.faults.push_back(Fault::Before(CallErrorClass::Refused, "BadRequest"));
+    });
+    let mut operator = Operator::start(&world);
+    world.create(MAIN, TEAM, |_| ());
+    operator.live(MINUTE).await;
+    let status = world.cluster.status(MAIN);
+    assert_eq!((status.conditions[0].reason.as_str(), status.present), ("AllPresent", u32::try_from(TEAM.len()).ok()));
 }
 
 #[tokio::test(start_paused = true)]
