@@ -1,0 +1,118 @@
+//! Which documents does a text hold?
+
+use std::sync::Arc;
+
+use super::node::Node;
+use super::place::{Place, Problem};
+use super::yaml;
+
+/// A document, read.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Of its first value.
+    pub place: Place,
+    pub root: Node,
+}
+
+/// The text of a file, or why its bytes are none.
+pub(super) fn decode(file: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem> {
+    let whole = |message: &str| Problem::unreadable(Place::file(file), message);
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(whole("is in UTF-16: save it as UTF-8"));
+    }
+    let line_at = |bytes: &[u8], at: usize| bytes[..at].split(|byte| *byte == b'\n').count();
+    let at =
+        |line: usize, message: &str| Problem::unreadable(Place { file: Arc::clone(file), document: 0, line }, message);
+    if let Some(nul) = bytes.iter().position(|byte| *byte == 0) {
+        let message = if bytes.get(1) == Some(&0) || nul == 0 {
+            "is no text (a NUL byte): save it as UTF-8"
+        } else {
+            "holds a NUL byte: this is no text, or a damaged one"
+        };
+        return Err(at(line_at(&bytes, nul), message));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let upto = error.utf8_error().valid_up_to();
+        at(line_at(error.as_bytes(), upto), "is not UTF-8: save it as UTF-8")
+    })?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+/// All documents of a text; those with nothing in them are left out.
+pub(super) fn documents(file: &Arc<str>, text: &str) -> Vec<Result<Document, Problem>> {
+    let mut documents = Vec::new();
+    for (index, chunk) in chunks(text).into_iter().enumerate() {
+        let place = |line| Place { file: Arc::clone(file), document: index + 1, line };
+        let read = match chunk {
+            Chunk::Text { text, first_line } => {
+                yaml::read(text, first_line).map_err(|error| (error.line, error.message))
+            }
+            Chunk::Separator { line } => {
+                Err((line, "only a comment may follow --- on its line: begin the document on the next".to_owned()))
+            }
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(root)) => documents.push(Ok(Document { place: place(root.line), root })),
+            Err((line, message)) => documents.push(Err(Problem::unreadable(place(line), message))),
+        }
+    }
+    documents
+}
+
+enum Chunk<'a> {
+    Text {
+        text: &'a str,
+        first_line: usize,
+    },
+    /// A line that begins with `---` and goes on.
+    Separator {
+        line: usize,
+    },
+}
+
+/// Parts a text as kubectl does: JSON objects one after the other, else at lines that begin with `---`.
+fn chunks(text: &str) -> Vec<Chunk<'_>> {
+    if text.trim_start().starts_with('{')
+        && let Some(objects) = json_objects(text)
+    {
+        return objects;
+    }
+    let (mut chunks, mut start, mut first_line) = (Vec::new(), 0, 1);
+    let mut at = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if let Some(rest) = line.strip_prefix("---") {
+            // What stands before the first separator is a document only if it is more than comments.
+            let before = &text[start..at];
+            if start > 0 || before.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#')) {
+                chunks.push(Chunk::Text { text: before, first_line });
+            }
+            let rest = rest.trim();
+            if !rest.is_empty() && !rest.starts_with('#') {
+                chunks.push(Chunk::Separator { line: index + 1 });
+            }
+            (start, first_line) = (at + line.len(), index + 2);
+        }
+        at += line.len();
+    }
+    chunks.push(Chunk::Text { text: &text[start..], first_line });
+    chunks
+}
+
+/// The objects of a stream of JSON; none if it is not one, but YAML that begins with a brace.
+fn json_objects(text: &str) -> Option<Vec<Chunk<'_>>> {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
+    let (mut chunks, mut end, mut line) = (Vec::new(), 0, 1);
+    while let Some(object) = stream.next() {
+        let object = object.ok()?.get();
+        let begin = stream.byte_offset() - object.len();
+        line += text[end..begin].matches('\n').count();
+        chunks.push(Chunk::Text { text: object, first_line: line });
+        line += object.matches('\n').count();
+        end = stream.byte_offset();
+    }
+    Some(chunks)
+}
