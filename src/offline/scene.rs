@@ -1,0 +1,173 @@
+//! Which resources are in force before a change, and which after it?
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::object::Object;
+use super::plan::{Before, Change};
+use crate::api::{ChannelMembership, ConfigMapKeyRef};
+use crate::engine::declaration::SourceText;
+use crate::engine::preview::carried_out;
+use crate::engine::settings::Settings;
+use crate::manifests::{Manifest, Manifests, Place};
+use crate::membership::digest;
+
+/// What keys of ConfigMaps hold, by namespace and reference.
+pub type Texts = HashMap<(String, ConfigMapKeyRef), SourceText>;
+
+/// By what it is known what stood before.
+#[derive(Debug)]
+pub enum Origin {
+    /// By the objects of a cluster, with what their sources hold; and what those of its ConfigMaps hold to which the files refer.
+    Cluster(Vec<Object>, Texts),
+    /// By objects as a cluster prints them.
+    State(Manifests),
+    /// By the manifests before the change.
+    Manifests(Manifests),
+    /// By nothing.
+    Unknown,
+}
+
+/// The resources before and after a change.
+#[derive(Debug)]
+pub struct Scene {
+    /// By what it is known what was declared before.
+    pub before: Before,
+    /// The resources as they stood before, by `namespace/name`.
+    pub old: BTreeMap<String, Object>,
+    /// All resources that are in force afterwards, or are being deleted, by `namespace/name`.
+    pub new: BTreeMap<String, Member>,
+}
+
+/// A resource of a scene.
+#[derive(Debug)]
+pub struct Member {
+    /// It, as it is after the change.
+    pub object: Object,
+    /// Where it stands, if in a file of the change.
+    pub place: Option<Place>,
+    /// What becomes of it; `None` for one that the change is not about.
+    pub change: Option<Change>,
+}
+
+/// ConfigMaps by namespace and name.
+type Maps<'a> = HashMap<(&'a str, &'a str), &'a ConfigMap>;
+
+impl Scene {
+    /// The resources of `files`, in the place of what stood before. With `prune`, those that stood before and are not among the files are
+    /// deleted, as a GitOps controller with pruning does; those of [`Origin::Manifests`] always are.
+    pub fn new(files: &Manifests, origin: &Origin, prune: bool, settings: &Settings, now: Timestamp) -> Self {
+        let (before, old) = match origin {
+            Origin::Cluster(objects, _) => (Before::Cluster, objects.clone()),
+            Origin::State(state) => (Before::State, written(state, now)),
+            Origin::Manifests(base) => {
+                let mut objects = written(base, Timestamp::UNIX_EPOCH);
+                for object in &mut objects {
+                    object.put_finalizer();
+                    object.status = Some(carried_out(&object.declaration(), settings, now));
+                }
+                (Before::Manifests, objects)
+            }
+            Origin::Unknown => (Before::Unknown, Vec::new()),
+        };
+        let old: BTreeMap<String, Object> =
+            old.into_iter().map(|object| (object.resource().to_owned(), object)).collect();
+        let maps = maps(files);
+        let find = |namespace: &str, reference: &ConfigMapKeyRef| {
+            let written = || text(&maps, namespace, reference);
+            match origin {
+                Origin::Cluster(_, texts) => {
+                    written().or_else(|| texts.get(&(namespace.to_owned(), reference.clone())).cloned())
+                }
+                Origin::State(state) => written().or_else(|| text(&self::maps(state), namespace, reference)),
+                Origin::Manifests(_) | Origin::Unknown => written(),
+            }
+        };
+        let mut new = BTreeMap::new();
+        for manifest in &files.memberships {
+            let mut object = Object::written(&manifest.object, now);
+            object.read_sources(find);
+            let mut change = Change::Created;
+            if let Some(before) = old.get(object.resource()) {
+                object = object.replacing(before);
+                let same = object.metadata.generation == before.metadata.generation && same_sources(before, &object);
+                change = if same { Change::Unchanged } else { Change::Changed };
+            }
+            let member = Member { place: Some(manifest.place.clone()), change: Some(change), object };
+            new.insert(member.object.resource().to_owned(), member);
+        }
+        for (resource, before) in &old {
+            if new.contains_key(resource) {
+                continue;
+            }
+            let (mut object, mut change) = (before.clone(), None);
+            // A ConfigMap of the change may be a source of a resource that is not among its files.
+            object.read_sources(|namespace, reference| {
+                let read = before.sources.iter().find(|source| source.reference == *reference);
+                text(&maps, namespace, reference).or_else(|| read.map(|source| source.text.clone()))
+            });
+            if (prune || before_is_all(origin)) && object.metadata.deletion_timestamp.is_none() {
+                object = object.deleted(now);
+                change = Some(Change::Deleted);
+            }
+            new.insert(resource.clone(), Member { object, place: None, change });
+        }
+        Self { before, old, new }
+    }
+
+    /// The resources that the change is about.
+    pub fn concerned(&self) -> impl Iterator<Item = &Member> {
+        self.new.values().filter(|member| member.change.is_some())
+    }
+}
+
+/// Whether what stood before and is not among the files is deleted, whoever asks.
+fn before_is_all(origin: &Origin) -> bool {
+    matches!(origin, Origin::Manifests(_))
+}
+
+/// The resources that stand in files, with what their sources hold as far as it stands there too.
+fn written(files: &Manifests, made: Timestamp) -> Vec<Object> {
+    let maps = maps(files);
+    let object = |manifest: &Manifest<ChannelMembership>| {
+        let mut object = Object::written(&manifest.object, made);
+        object.read_sources(|namespace, reference| text(&maps, namespace, reference));
+        object
+    };
+    files.memberships.iter().map(object).collect()
+}
+
+fn maps(files: &Manifests) -> Maps<'_> {
+    let mut maps = Maps::new();
+    for manifest in &files.config_maps {
+        let metadata = &manifest.object.metadata;
+        let place = [&metadata.namespace, &metadata.name].map(|part| part.as_deref().unwrap_or_default());
+        maps.insert(place.into(), &manifest.object);
+    }
+    maps
+}
+
+/// What a key holds, where its ConfigMap is among these.
+fn text(maps: &Maps<'_>, namespace: &str, reference: &ConfigMapKeyRef) -> Option<SourceText> {
+    let map = maps.get(&(namespace, &*reference.name))?;
+    let text = map.data.as_ref().and_then(|data| data.get(&reference.key));
+    let is_binary = map.binary_data.as_ref().is_some_and(|data| data.contains_key(&reference.key));
+    Some(SourceText::of_map(reference, text.map(String::as_str), is_binary))
+}
+
+/// Whether the sources hold what they held when the resource was carried out.
+fn same_sources(before: &Object, after: &Object) -> bool {
+    after.sources.iter().all(|source| {
+        let SourceText::Read(text) = &source.text else { return true };
+        let read = before.sources.iter().find(|old| old.reference == source.reference).map(|old| &old.text);
+        if let Some(SourceText::Read(old)) = read {
+            return old == text;
+        }
+        let (name, key) = (&source.reference.name, &source.reference.key);
+        let statuses = before.status.iter().flat_map(|status| &status.sources);
+        let seen = statuses.filter(|seen| seen.name == *name && seen.key == *key).find_map(|seen| seen.hash.as_ref());
+        seen.is_none_or(|hash| *hash == digest::of([text]))
+    })
+}

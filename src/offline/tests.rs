@@ -1,0 +1,110 @@
+//! Is what a plan says what an operator then does? From files to calls, on a service and a cluster in memory.
+
+mod apply;
+mod apply_crash;
+mod apply_property;
+mod desk;
+mod property;
+mod scenes;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::forecast;
+use super::plan::{Plan, ResourcePlan};
+use super::scene::{Origin, Scene};
+use crate::api::{ChannelMembership, ChannelMembershipSpec};
+use crate::chime::client::Client;
+use crate::chime::pace::{Pacer, Rates};
+use crate::engine::Engine;
+use crate::engine::settings::Settings;
+use crate::engine::tests::cluster::Object;
+use crate::engine::tests::operator::{LATENCY, Options};
+use crate::engine::tests::process::Process;
+use crate::engine::tests::world::World;
+use crate::manifests::{self, Input, Manifests};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn settings() -> Settings {
+    Options::with(|settings| settings.allow_unlisted = true).settings
+}
+
+/// As `kubectl get` prints it.
+fn printed(object: &Object) -> Value {
+    let (namespace, name) = object.resource.split_once('/').unwrap();
+    let metadata = ObjectMeta {
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(object.uid.clone()),
+        generation: Some(object.generation),
+        resource_version: Some(object.version.0.clone()),
+        creation_timestamp: Some(Time(object.created)),
+        deletion_timestamp: object.deleting_since.map(Time),
+        finalizers: Some(object.finalizers.clone()),
+        annotations: Some(object.annotations.clone()),
+        ..ObjectMeta::default()
+    };
+    let (spec, status) = (object.spec.clone(), object.status.clone());
+    serde_json::to_value(ChannelMembership { metadata, spec, status }).unwrap()
+}
+
+/// As people write it.
+fn manifest(resource: &str, spec: &ChannelMembershipSpec) -> Value {
+    let (namespace, name) = resource.split_once('/').unwrap();
+    let metadata =
+        ObjectMeta { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()), ..ObjectMeta::default() };
+    serde_json::to_value(ChannelMembership { metadata, spec: spec.clone(), status: None }).unwrap()
+}
+
+fn write(folder: &Path, name: &str, items: impl IntoIterator<Item = Value>) -> Vec<Input> {
+    let items: Vec<Value> = items.into_iter().collect();
+    let path = folder.join(name);
+    fs::write(&path, json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).unwrap();
+    vec![Input::Path(path)]
+}
+
+/// The state of a world, as a cluster prints it.
+fn state(world: &World) -> Manifests {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = world.cluster.objects();
+    if objects.is_empty() {
+        return Manifests::default();
+    }
+    let input = write(folder.path(), "state.json", objects.values().map(|object| printed(object)));
+    manifests::read_state(&input, "default").unwrap()
+}
+
+/// These specs, as people write them.
+fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipSpec)>) -> Manifests {
+    let folder = tempfile::tempdir().unwrap();
+    let items: Vec<Value> = specs.into_iter().map(|(resource, spec)| manifest(resource, spec)).collect();
+    if items.is_empty() {
+        return Manifests::default();
+    }
+    let input = write(folder.path(), "manifests.json", items);
+    manifests::read(&input, "default").unwrap()
+}
+
+/// What would happen to a world if these files were applied and others deleted. Nothing is done.
+async fn plan(world: &World, files: &Manifests, origin: &Origin) -> Plan {
+    let scene = Scene::new(files, origin, true, &settings(), world.clock.now());
+    let service = Arc::new(world.port(&Process::with_latency(LATENCY)));
+    let client = Client::new(service, Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX))).looking_only();
+    let engine = Engine::new(client, settings(), world.clock, CancellationToken::new());
+    forecast::plan(&engine, &scene, &Rates::default(), |_, _| {}).await
+}
+
+/// The plans by resource.
+fn by_name(plan: &Plan) -> BTreeMap<&str, &ResourcePlan> {
+    plan.resources.iter().map(|it| (&*it.resource, it)).collect()
+}

@@ -1,0 +1,237 @@
+//! The sets of a plan are the sets of what the operator then does, and afterwards there is nothing left to plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::{MINUTE, files, plan, settings, state};
+use crate::api::{ChannelMembershipSpec, DeletionPolicy, Held, Limits, Prune, RECONCILE_REQUESTED_AT, Tolerance};
+use crate::engine::tests::fake::user;
+use crate::engine::tests::operator::{Operator, Options};
+use crate::engine::tests::world::{World, arn, spec_of};
+use crate::offline::plan::Plan;
+use crate::offline::scene::Origin;
+
+const PEOPLE: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "bot/h"];
+pub(super) const CHANNELS: [&str; 2] = ["support", "lobby"];
+
+/// A resource as somebody writes it.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    prune: Prune,
+    policy: DeletionPolicy,
+    removals: Option<Tolerance>,
+    additions: Option<u32>,
+    members: Vec<&'static str>,
+}
+
+/// What happens to one of the resources, by its number, between the state and the plan.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    Keeps,
+    Declares(Vec<&'static str>),
+    Becomes(Written),
+    Ends,
+}
+
+pub(super) fn people() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::subsequence(PEOPLE.to_vec(), 0..=PEOPLE.len())
+}
+
+pub(super) fn written() -> impl Strategy<Value = Written> {
+    let prune = prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Unlisted]);
+    let removals = prop::sample::select(vec![
+        None,
+        Some(Tolerance::Percent(100)),
+        Some(Tolerance::Percent(100)),
+        Some(Tolerance::Count(1)),
+    ]);
+    let additions = prop::sample::select(vec![None, None, None, Some(1)]);
+    (prune, any::<bool>(), removals, additions, people()).prop_map(|(prune, ends, removals, additions, members)| {
+        let policy = if ends && prune != Prune::Never { DeletionPolicy::Prune } else { DeletionPolicy::Retain };
+        Written { prune, policy, removals, additions, members }
+    })
+}
+
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        2 => Just(Edit::Keeps),
+        4 => people().prop_map(Edit::Declares),
+        2 => written().prop_map(Edit::Becomes),
+        1 => Just(Edit::Ends),
+    ]
+}
+
+/// What happens to a channel behind everybody's back, before the plan.
+#[derive(Clone, Debug)]
+enum Event {
+    Leaves(&'static str),
+    Moderates(&'static str),
+}
+
+fn event() -> impl Strategy<Value = (usize, Event)> {
+    let person = || prop::sample::select(PEOPLE.to_vec());
+    let event = prop_oneof![2 => person().prop_map(Event::Leaves), 1 => person().prop_map(Event::Moderates)];
+    (0..CHANNELS.len(), event)
+}
+
+pub(super) fn spec(number: usize, written: &Written) -> ChannelMembershipSpec {
+    ChannelMembershipSpec {
+        prune: written.prune,
+        deletion_policy: written.policy,
+        limits: Some(Limits { removals: written.removals, additions: written.additions, failed: None }),
+        ..spec_of(channel(number), &written.members)
+    }
+}
+
+/// Three resources on one channel, one on another.
+fn channel(number: usize) -> &'static str {
+    if number == 3 { CHANNELS[1] } else { CHANNELS[0] }
+}
+
+pub(super) fn name(number: usize) -> String {
+    format!("care/r{number}")
+}
+
+pub(super) fn arns(ids: &[&'static str]) -> Vec<String> {
+    ids.iter().map(|id| arn(id)).collect()
+}
+
+/// By resource, as the plan has it: who comes and who goes, of which channel.
+pub(super) fn foreseen(plan: &Plan, came: bool) -> BTreeSet<(String, String)> {
+    let channel = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
+    plan.resources
+        .iter()
+        .flat_map(|it| {
+            let names = if came { &it.add } else { &it.remove };
+            names.iter().map(|name| (channel(&it.channel_arn), name.to_owned())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn held(world: &World) -> BTreeMap<String, Held> {
+    let objects = world.cluster.objects();
+    objects.into_iter().filter_map(|(resource, it)| Some((resource, it.status.clone()?.held?))).collect()
+}
+
+async fn check(
+    old: Vec<Option<Written>>,
+    strangers: Vec<&'static str>,
+    edits: Vec<Edit>,
+    events: Vec<(usize, Event)>,
+    approves: bool,
+) -> Result<(), TestCaseError> {
+    let world = World::new();
+    for id in CHANNELS {
+        let now = world.clock.now();
+        world.channel(id).with(|channel| {
+            for member in arns(&strangers) {
+                channel.join(&member, &user("somebody"), now);
+            }
+        });
+    }
+    for (number, written) in old.iter().enumerate() {
+        if let Some(written) = written {
+            world.cluster.create(&name(number), spec(number, written));
+        }
+    }
+    let options = Options::with(|settings| *settings = self::settings());
+    let mut operator = Operator::start_with(&world, options);
+    operator.live(MINUTE * 60 * 3).await;
+    if approves {
+        for (resource, held) in held(&world) {
+            world.cluster.annotate(&resource, crate::api::APPROVE, &held.hash);
+        }
+        operator.live(MINUTE * 10).await;
+    }
+    let ends = edits.iter().any(|edit| matches!(edit, Edit::Ends));
+    for (number, event) in events {
+        // Between applying and pruning, a resource that is about to end adds again who left.
+        if ends && matches!(event, Event::Leaves(_)) {
+            continue;
+        }
+        world.channel(CHANNELS[number]).with(|channel| match event {
+            Event::Leaves(id) => {
+                let member = arns(&[id]).remove(0);
+                channel.members.remove(&member);
+                channel.invited_by.remove(&member);
+            }
+            Event::Moderates(id) => _ = channel.moderators.insert(arns(&[id]).remove(0)),
+        });
+    }
+    // The change: in Git, and not in the cluster yet.
+    let before = state(&world);
+    let mut after: BTreeMap<String, ChannelMembershipSpec> =
+        world.cluster.objects().into_iter().map(|(resource, it)| (resource, it.spec.clone())).collect();
+    for (number, edit) in edits.iter().enumerate() {
+        let resource = name(number);
+        match edit {
+            Edit::Keeps => {}
+            Edit::Declares(members) => {
+                if let Some(spec) = after.get_mut(&resource) {
+                    spec.members = Some(members.iter().collect());
+                }
+            }
+            Edit::Becomes(written) => _ = after.insert(resource, spec(number, written)),
+            Edit::Ends => _ = after.remove(&resource),
+        }
+    }
+    let moves = world.moves().len();
+    operator.lose_watch();
+    let foreseen_plan = plan(&world, &files(&after), &Origin::State(before)).await;
+    let (adds, removals) = (foreseen(&foreseen_plan, true), foreseen(&foreseen_plan, false));
+    prop_assert_eq!(world.moves().len(), moves, "a plan moved somebody");
+
+    // It is merged and, as GitOps does it, first applied and then pruned.
+    let old = world.cluster.objects();
+    for (resource, spec) in &after {
+        match old.get(resource) {
+            Some(_) => world.cluster.edit(resource, |it| *it = spec.clone()),
+            None => _ = world.cluster.create(resource, spec.clone()),
+        }
+    }
+    // The operator looks at the channels when it hears of it, as the plan did: by what it saw at its last resync nobody has left yet.
+    for resource in after.keys() {
+        world.cluster.annotate(resource, RECONCILE_REQUESTED_AT, "now");
+    }
+    operator.regain_watch();
+    operator.live(MINUTE / 60).await;
+    for resource in old.keys().filter(|resource| !after.contains_key(*resource)) {
+        world.cluster.delete(resource);
+    }
+    operator.live(MINUTE * 60 * 3).await;
+    let since = world.moves().split_off(moves);
+    let of = |came: bool| -> BTreeSet<(String, String)> {
+        since.iter().filter(|it| it.came == came).map(|it| (it.channel.clone(), it.id.clone())).collect()
+    };
+    let told = || format!("{foreseen_plan:#?}\n{:#?}", world.cluster.objects());
+    prop_assert_eq!(of(true), adds, "added; {}", told());
+    prop_assert_eq!(of(false), removals, "removed; {}", told());
+    let plans = super::by_name(&foreseen_plan);
+    for (resource, held) in held(&world) {
+        let foreseen = plans.get(&*resource).and_then(|plan| plan.held.as_ref());
+        prop_assert_eq!(foreseen, Some(&held), "{} holds; {}", resource, told());
+    }
+
+    // Then there is nothing left to plan.
+    let specs: BTreeMap<String, ChannelMembershipSpec> =
+        world.cluster.objects().into_iter().map(|(resource, it)| (resource, it.spec.clone())).collect();
+    let again = plan(&world, &files(&specs), &Origin::State(state(&world))).await;
+    prop_assert!(foreseen(&again, true).is_empty(), "{again:#?}");
+    prop_assert!(foreseen(&again, false).is_empty(), "{again:#?}");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_plan_names_whom_the_operator_then_adds_and_removes_and_what_it_holds_and_the_next_plan_is_empty(
+        old in prop::collection::vec(prop::option::weighted(0.8, written()), 4),
+        strangers in people(),
+        edits in prop::collection::vec(edit(), 4),
+        events in prop::collection::vec(event(), 0..3),
+        approves in any::<bool>(),
+    ) {
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        clock.expect("a runtime without sockets").block_on(check(old, strangers, edits, events, approves))?;
+    }
+}
