@@ -1,18 +1,41 @@
 //! Which commands are there? One file a command.
 
+mod apply;
+mod approve;
 mod cluster;
+mod completion;
 mod crd;
+mod doctor;
 mod drain;
+mod export;
+mod files;
 mod healthcheck;
+mod live;
+mod man;
+mod offboard;
+mod output;
+mod permits;
+mod person;
+mod plan;
+mod progress;
+mod reconcile;
+mod resources;
 mod run;
 mod service;
 mod simulate;
+mod status;
+mod suspend;
+mod unlisted;
+mod validate;
+mod why;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Keeps the members of Amazon Chime SDK messaging channels as ChannelMembership resources declare them.
 #[derive(Debug, Parser)]
@@ -24,11 +47,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Validate(validate::Args),
+    Plan(Box<plan::Args>),
+    Apply(Box<apply::Args>),
+    Export(export::Args),
+    Status(status::Args),
+    Why(why::Args),
+    Unlisted(unlisted::Args),
+    Offboard(offboard::Args),
+    Reconcile(reconcile::Args),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
+    Approve(approve::Args),
     Run(run::Args),
-    Crd(crd::Args),
     Drain(drain::Args),
+    Doctor(doctor::Args),
+    Crd(crd::Args),
     Healthcheck(healthcheck::Args),
     Simulate(simulate::Args),
+    Completion(completion::Args),
+    Man(man::Args),
 }
 
 /// Carries out a command line and gives the exit code: 0 done, 1 failed or not begun. 2 is left to what a command says of what it
@@ -37,21 +75,83 @@ pub fn main<I>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = OsString>,
 {
-    let command = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let called = arguments.first().map(|path| Called::by(path.as_os_str())).unwrap_or_default();
+    if called == Called::ToComplete {
+        let words: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        completion::for_kubectl(&words);
+        return ExitCode::SUCCESS;
+    }
+    let parsed = called.command().try_get_matches_from(arguments).and_then(|mut it| Cli::from_arg_matches_mut(&mut it));
+    let command = match parsed {
         Ok(cli) => cli.command,
         Err(error) => return refuse(&error),
     };
     let result = match command {
+        Command::Validate(args) => validate::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Apply(args) => apply::run(&args),
+        Command::Export(args) => export::run(&args).map(done),
+        Command::Status(args) => status::run(&args).map(done),
+        Command::Why(args) => why::run(&args),
+        Command::Unlisted(args) => unlisted::run(&args).map(done),
+        Command::Offboard(args) => offboard::run(&args),
+        Command::Reconcile(args) => reconcile::run(&args).map(done),
+        Command::Suspend(args) => suspend::suspend(&args).map(done),
+        Command::Resume(args) => suspend::resume(&args).map(done),
+        Command::Approve(args) => approve::run(&args).map(done),
         Command::Run(args) => run::run(&args).map(done),
-        Command::Crd(args) => crd::run(&args).map(done),
         Command::Drain(args) => drain::run(&args).map(done),
+        Command::Doctor(args) => doctor::run(&args).map(done),
+        Command::Crd(args) => crd::run(&args).map(done),
         Command::Healthcheck(args) => healthcheck::run(&args).map(done),
         Command::Simulate(args) => simulate::run(&args).map(done),
+        Command::Completion(args) => {
+            completion::run(&args);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(args) => man::run(&args).map(done),
     };
     result.unwrap_or_else(|Failure(why)| {
         eprintln!("error: {why}");
         ExitCode::FAILURE
     })
+}
+
+/// By which of its names the program was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Called {
+    /// Its own.
+    #[default]
+    Rollcall,
+    /// As kubectl's plugin: kubectl runs `kubectl-rollcall` for `kubectl rollcall`.
+    Plugin,
+    /// By kubectl, to complete a line.
+    ToComplete,
+}
+
+impl Called {
+    fn by(path: &OsStr) -> Self {
+        let name = Path::new(path).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        match name {
+            "kubectl-rollcall" => Self::Plugin,
+            "kubectl_complete-rollcall" => Self::ToComplete,
+            _ => Self::Rollcall,
+        }
+    }
+
+    /// The same commands under every name; only what help says they are called differs.
+    fn command(self) -> clap::Command {
+        let command = Cli::command();
+        if self != Self::Plugin {
+            return command;
+        }
+        let plugin = |text: &StyledStr| text.to_string().replace("\n  rollcall ", "\n  kubectl rollcall ");
+        command.bin_name("kubectl rollcall").mut_subcommands(|it| match it.get_after_help().map(plugin) {
+            Some(text) => it.after_help(text),
+            None => it,
+        })
+    }
 }
 
 /// Why a command ended, in one line.
@@ -84,4 +184,63 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let line = paragraphs.flat_map(str::lines).map(str::trim).collect::<Vec<_>>().join(" ");
     eprintln!("{line} (see --help)");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a line, as a shell parts them, up to the first that is the shell's own.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for letter in line.chars().chain([' ']) {
+            match (quote, letter) {
+                (Some(open), _) if open == letter => quote = None,
+                (None, '\'' | '"') => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.into_iter().take_while(|word| !["|", ">", "&&", ";"].contains(&word.as_str())).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_examples_and_each_of_them_is_a_command_line() {
+        let mut all = Cli::command();
+        all.build();
+        for command in all.get_subcommands().filter(|it| it.get_name() != "help") {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples"));
+            let lines: Vec<&str> = examples.lines().filter(|line| !line.trim().is_empty()).collect();
+            assert!(!lines.is_empty(), "{name}");
+            for line in lines {
+                let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("rollcall "));
+                let words = words(ours.unwrap_or(line));
+                assert_eq!(words[..2], ["rollcall", name], "an example of {name} is another command: {line}");
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{line}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_a_plugin_the_same_commands_are_called_by_kubectls_name() {
+        assert_eq!(Called::by("/usr/bin/kubectl-rollcall".as_ref()), Called::Plugin);
+        assert_eq!(Called::by("kubectl_complete-rollcall".as_ref()), Called::ToComplete);
+        assert_eq!(Called::by("/usr/bin/rollcall".as_ref()), Called::Rollcall);
+        let mut plugin = Called::Plugin.command();
+        plugin.build();
+        let status = plugin.find_subcommand_mut("status").unwrap().render_help().to_string();
+        assert!(status.contains("Usage: kubectl rollcall status"), "{status}");
+        assert!(status.contains("\n  kubectl rollcall status -A --watch"), "{status}");
+        let mut plain = Called::Rollcall.command();
+        plain.build();
+        let status = plain.find_subcommand_mut("status").unwrap().render_help().to_string();
+        assert!(status.contains("Usage: rollcall status") && !status.contains("kubectl rollcall"), "{status}");
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use rollcall::api::{ChannelMembership, Reason, custom_resource_definition};
@@ -11,7 +12,9 @@ use rollcall::simulator::{Fault, Limits, Operation, Options, Seed, Simulator, Sw
 use serde_json::Value;
 
 const KIND: &str = "docs/channelmembership.md";
+const GITOPS: &str = "docs/gitops.md";
 const SIMULATOR: &str = "docs/simulator.md";
+const COMMAND_LINE: &str = "docs/command-line.md";
 const PLANTED_BUGS: &str = "docs/removal-planted-bugs.md";
 
 fn page(path: &str) -> String {
@@ -53,6 +56,30 @@ fn every_reason_has_its_row() {
 }
 
 #[test]
+fn every_reason_is_judged_on_the_page_of_gitops() {
+    let page = page(GITOPS);
+    let judged: BTreeSet<&str> =
+        page.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`')).collect();
+    for reason in Reason::ALL {
+        assert!(judged.contains(reason.as_str()), "{reason:?}");
+    }
+}
+
+#[test]
+fn the_page_of_gitops_names_the_versions_that_are_tried() {
+    let page = page(GITOPS);
+    for (tool, folder, module) in [
+        ("kustomize-controller", "flux", "github.com/fluxcd/kustomize-controller v"),
+        ("Argo CD", "argocd", "github.com/argoproj/argo-cd/v3 v"),
+        ("fluxcd/cli-utils", "kstatus", "github.com/fluxcd/cli-utils v"),
+    ] {
+        let pins = fs::read_to_string(format!("hack/tools/{folder}/go.mod")).expect("the pins can be read");
+        let version = between(&pins, module, "\n")[0].split(' ').next().unwrap_or_default();
+        assert!(page.contains(&format!("{tool} {version}")), "{tool} {version}");
+    }
+}
+
+#[test]
 fn every_field_of_the_kind_is_on_its_page() {
     let page = page(KIND);
     let code: BTreeSet<&str> = page.split('`').skip(1).step_by(2).flat_map(|code| code.split(not_in_a_name)).collect();
@@ -84,8 +111,29 @@ fn names_of_fields(schema: &Value, names: &mut BTreeSet<String>) {
 }
 
 #[test]
+fn every_file_that_a_page_links_to_is_there() {
+    let pages =
+        fs::read_dir("docs").expect("the folder can be read").map(|entry| entry.expect("it can be read").path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut links = 0;
+    for path in pages.chain(["README.md", "CONTRIBUTING.md", "examples/README.md"].map(PathBuf::from)) {
+        let page = fs::read_to_string(&path).expect("the page can be read");
+        for link in between(&page, "](", ")") {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            links += 1;
+            let target = path.parent().expect("a page is in a folder").join(file);
+            assert!(target.exists(), "{} links to {link}", path.display());
+        }
+    }
+    assert!(links > 50, "only {links}");
+}
+
+#[test]
 fn the_resources_of_the_pages_can_be_read() {
-    for path in ["README.md", KIND] {
+    for path in ["README.md", KIND, GITOPS] {
         let page = page(path);
         let resources = between(&page, "```yaml\n", "```");
         assert!(!resources.is_empty(), "{path}");
@@ -133,6 +181,38 @@ fn every_operation_switch_and_limit_of_the_simulator_is_on_its_page() {
         let row = format!("| `{name}` | `{}` |", value.to_string().trim_matches('"'));
         assert!(page.lines().any(|line| line.starts_with(&row)), "no row begins with {row}");
     }
+}
+
+/// What the workflow for pull requests asks of `gh`, where its own comment is `found` (none if empty).
+fn asked_of_gh(found: &str) -> Vec<String> {
+    let page = page(COMMAND_LINE);
+    let workflow = between(&page, "# .github/workflows/plan.yaml\n", "\n```").concat();
+    let workflow: Value = serde_yaml::from_str(&workflow).expect("the workflow is YAML");
+    let steps = workflow["jobs"]["plan"]["steps"].as_array().expect("it has steps");
+    let script = steps.last().and_then(|step| step["run"].as_str()).expect("the last step runs something");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let stand_in = format!(
+        "gh() {{ printf '%s\\n' \"$*\" | tr '\\n' ' ' >>asked; echo >>asked; case $* in *--paginate*) printf '{found}';; esac; }}\n{script}"
+    );
+    fs::write(folder.path().join("plan.md"), "a plan").expect("a file can be written");
+    let done = Command::new("bash")
+        .args(["-e", "-c", &stand_in])
+        .current_dir(folder.path())
+        .envs([("GITHUB_REPOSITORY", "org/repo"), ("NUMBER", "7")])
+        .status()
+        .expect("bash runs");
+    assert!(done.success());
+    let asked = fs::read_to_string(folder.path().join("asked")).expect("gh was asked");
+    asked.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn the_workflow_for_pull_requests_writes_one_comment_and_keeps_to_it() {
+    let first = asked_of_gh("");
+    assert!(first[0].contains("startswith(\"<!-- rollcall plan -->\")"), "{first:?}");
+    assert_eq!(first[1..], ["pr comment 7 --body-file plan.md"]);
+    let again = asked_of_gh("17\\n18\\n");
+    assert_eq!(again[1..], ["api --method PATCH repos/org/repo/issues/comments/17 --field body=@plan.md --silent"]);
 }
 
 /// The file of a module, by its path within the crate.

@@ -16,6 +16,8 @@ mod control_plane;
 #[path = "support/operator.rs"]
 mod operator;
 
+#[path = "stories/at_hand.rs"]
+mod at_hand;
 #[path = "stories/stage.rs"]
 mod stage;
 #[path = "stories/stand_in.rs"]
@@ -31,10 +33,14 @@ mod bearers;
 mod calls;
 #[path = "stories/conformance.rs"]
 mod conformance;
+#[path = "stories/doctor.rs"]
+mod doctor;
 #[path = "stories/drain.rs"]
 mod drain;
 #[path = "stories/drift.rs"]
 mod drift;
+#[path = "stories/export.rs"]
+mod export;
 #[path = "stories/faults.rs"]
 mod faults;
 #[path = "stories/finalizer.rs"]
@@ -49,6 +55,14 @@ mod manifests_removal;
 mod operating;
 #[path = "stories/outages.rs"]
 mod outages;
+#[path = "stories/plan.rs"]
+mod plan;
+#[path = "stories/plugin_act.rs"]
+mod plugin_act;
+#[path = "stories/plugin_look.rs"]
+mod plugin_look;
+#[path = "stories/plugin_offboard.rs"]
+mod plugin_offboard;
 #[path = "stories/quiet.rs"]
 mod quiet;
 #[path = "stories/refused.rs"]
@@ -77,5 +91,7 @@ mod start;
 mod stops;
 #[path = "stories/store.rs"]
 mod store;
+#[path = "stories/traces.rs"]
+mod traces;
 #[path = "stories/unreadable.rs"]
 mod unreadable;

@@ -1,13 +1,36 @@
 //! Which cluster is meant, and which part of it?
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::Client;
+use clap::builder::BoolishValueParser;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 
 use super::Failure;
 
 /// An API server that says nothing for so long, in the middle of an answer, is taken for gone. A quiet watch ends before that.
 const SILENCE: Duration = Duration::from_mins(2);
+
+// Flags that kubectl has too.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct ClusterArgs {
+    /// The namespace; by default the kubeconfig's current one.
+    #[arg(short, long, env = "ROLLCALL_NAMESPACE", value_name = "NAMESPACE", value_parser = namespace)]
+    pub namespace: Option<String>,
+
+    /// All namespaces, whatever --namespace says.
+    #[arg(short = 'A', long, env = "ROLLCALL_ALL_NAMESPACES", value_parser = BoolishValueParser::new())]
+    pub all_namespaces: bool,
+
+    /// The context of the kubeconfig; by default its current one.
+    #[arg(long, env = "ROLLCALL_CONTEXT", value_name = "CONTEXT")]
+    context: Option<String>,
+
+    /// The kubeconfig; by default KUBECONFIG, else ~/.kube/config, else the cluster around.
+    #[arg(long, env = "ROLLCALL_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
 
 /// The Kubernetes client and the AWS SDK share this provider of cryptography; two in one process panic.
 pub(super) fn install_cryptography() {
@@ -17,24 +40,52 @@ pub(super) fn install_cryptography() {
 
 /// A client of the cluster of `KUBECONFIG`, else of the one around us. Nothing is called yet.
 pub(super) async fn client() -> Result<Client, Failure> {
-    let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
-    let mut config = kube::Config::infer().await.map_err(|error| {
-        let place = named.map_or_else(
-            || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
-            |path| format!("KUBECONFIG={path}"),
-        );
-        Failure::of(format!("failed to find the cluster by {place}: {}", one_line(&error)))
-    })?;
+    chosen(&ClusterArgs::default()).await.map(|(client, _)| client)
+}
+
+/// A client of the cluster that the flags choose, and the namespace that is current there. Nothing is called yet.
+pub(super) async fn chosen(args: &ClusterArgs) -> Result<(Client, String), Failure> {
+    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    let config = match (&args.kubeconfig, &args.context) {
+        (Some(path), _) => from_file(path, &options).await.map_err(|error| (format!("{}", path.display()), error)),
+        (None, Some(context)) => {
+            Config::from_kubeconfig(&options).await.map_err(|error| (format!("--context {context}"), one_line(&error)))
+        }
+        (None, None) => {
+            let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
+            let place = named.map_or_else(
+                || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
+                |path| format!("KUBECONFIG={path}"),
+            );
+            Config::infer().await.map_err(|error| (place, one_line(&error)))
+        }
+    };
+    let mut config =
+        config.map_err(|(place, error)| Failure::of(format!("failed to find the cluster by {place}: {error}")))?;
+    let namespace = config.default_namespace.clone();
     // Each call has its own deadline and its own next try; this one is for lists and watches.
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    Client::try_from(config)
-        .map_err(|error| Failure::of(format!("failed to set up the cluster's client: {}", one_line(&error))))
+    let client = Client::try_from(config)
+        .map_err(|error| Failure::of(format!("failed to set up the cluster's client: {}", one_line(&error))))?;
+    Ok((client, namespace))
+}
+
+async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, String> {
+    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| one_line(&error))?;
+    Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(|error| one_line(&error))
+}
+
+/// Runs what calls a cluster.
+pub(super) fn calling<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    install_cryptography();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
+    runtime.block_on(work)
 }
 
 /// An error with its causes.
-fn one_line(error: &dyn std::error::Error) -> String {
+pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

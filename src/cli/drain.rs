@@ -12,6 +12,9 @@ use crate::controller::{self, Cluster, Scope};
 /// For uninstalling; it may be run again. A released resource keeps the annotation rollcall.dev/release: take that off
 /// (kubectl annotate chm --all rollcall.dev/release-) to have deletionPolicy: Prune honoured again.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall drain
+  rollcall drain --watch-namespace care --watch-namespace sales")]
 pub(super) struct Args {
     /// Drain this namespace only; repeatable. Default: all.
     #[arg(long, env = "ROLLCALL_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = cluster::namespace)]

@@ -16,6 +16,8 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Ask a running operator how it is: exit code 0 when it answers 200, else 1 and what it says.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall healthcheck http://127.0.0.1:8081/readyz")]
 pub(super) struct Args {
     /// Such as http://rollcall.rollcall.svc:8081/readyz.
     #[arg(value_name = "URL", value_parser = url)]

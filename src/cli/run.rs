@@ -4,7 +4,6 @@ mod leader;
 mod pages;
 mod removals;
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,56 +14,46 @@ use jiff::Timestamp;
 use self::removals::Removals;
 use super::Failure;
 use super::cluster::{self, namespace};
-use super::service::{self, ServiceArgs};
+use super::permits::{Permits, granting};
+use super::service::ServiceArgs;
 use crate::api::Interval;
 use crate::chime::pace::Share;
 use crate::controller::{self, Cluster, Scope, Vitals};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
-use crate::engine::settings::{Granting, Settings};
-use crate::membership::arn::MemberArn;
-use crate::ops::grants::GrantsFile;
+use crate::engine::settings::Settings;
 use crate::ops::lease::Claim;
 use crate::ops::serve::Address;
+use crate::ops::traces::Traces;
 use crate::ops::{logs, stop};
 
-/// A stop takes at most this: less than the 30 s that a kubelet gives, more than a call of the service and a status write.
-const STOP: Duration = Duration::from_secs(25);
+/// A stop takes at most this and the traces' last words: less than the 30 s that a kubelet gives, more than a call of the service and a
+/// status write.
+const STOP: Duration = Duration::from_secs(22);
 
 /// Run the operator: keep channels as ChannelMembership resources declare them.
 ///
 /// The cluster is that of KUBECONFIG, else of ~/.kube/config, else the one it runs in. AWS credentials are found by the SDK's usual chain;
 /// AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING names another service than AWS, such as `rollcall simulate`. RUST_LOG sets what is
 /// logged. Repeatable flags are comma-separated in their variables.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall run --chime-bearer arn:aws:chime:us-east-1:123456789012:app-instance/1f0a/user/rollcall
+  rollcall run --grants /etc/rollcall/grants.yaml --leader-elect --removals=off")]
 pub(super) struct Args {
     #[command(flatten)]
     service: ServiceArgs,
 
-    /// Honour spec.chimeBearer.
-    #[arg(long, env = "ROLLCALL_ALLOW_BEARER_OVERRIDE", value_parser = BoolishValueParser::new())]
-    allow_bearer_override: bool,
+    #[command(flatten)]
+    permits: Permits,
 
     /// Whether members may be removed: on, off, or a file that holds on or off and is read before each removal.
     #[arg(long, env = "ROLLCALL_REMOVALS", value_name = "on|off|FILE", default_value = "on")]
     removals: Removals,
 
-    /// A file of grants: which namespace may reach which channels, in whose name, and remove whom; all else is NotGranted.
-    #[arg(long, env = "ROLLCALL_GRANTS", value_name = "FILE")]
-    grants: Option<PathBuf>,
-
     /// Members removed in an hour at most, from all channels together; 0 = no limit.
     #[arg(long, env = "ROLLCALL_MAX_REMOVALS_PER_HOUR", value_name = "MEMBERS", default_value_t = 0)]
     max_removals_per_hour: u32,
-
-    /// Honour prune: Unlisted, which removes members that no resource declares. For an operator that sees every resource.
-    #[arg(long, env = "ROLLCALL_ALLOW_UNLISTED", value_parser = BoolishValueParser::new())]
-    allow_unlisted: bool,
-
-    /// A bearer of earlier days: whom it added, Rollcall added; repeatable.
-    #[arg(long, env = "ROLLCALL_FORMER_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = service::bearer)]
-    former_bearer: Vec<MemberArn>,
 
     /// Change no channel: every resource is as with mode: Observe.
     #[arg(long, env = "ROLLCALL_READ_ONLY", value_parser = BoolishValueParser::new())]
@@ -119,36 +108,44 @@ pub(super) struct Args {
     log_format: logs::Format,
 }
 
+/// Whether something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
+pub(super) enum Switch {
     On,
     Off,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.service.one_bearer_an_app_instance()?;
-    logs::init(args.log_format).map_err(Failure::of)?;
     cluster::install_cryptography();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    runtime.block_on(operate(args))
+    let traces = Traces::of_environment(runtime.handle()).map_err(Failure::of)?;
+    logs::init(args.log_format, traces.as_ref()).map_err(Failure::of)?;
+    runtime.block_on(async {
+        let end = operate(args).await;
+        if let Some(traces) = traces {
+            traces.flush().await;
+        }
+        end
+    })
 }
 
 async fn operate(args: &Args) -> Result<(), Failure> {
     let cluster = cluster::client().await?;
     let (client, endpoint) = args.service.client(Share::default()).await?;
     let stop = stop::on_signal().map_err(Failure::of)?;
-    let grants = args.grants.as_deref().map(GrantsFile::open).transpose().map_err(Failure::of)?.map(Arc::new);
+    let (permits, grants) = (&args.permits, args.permits.grants()?);
     let settings = Settings {
         bearers: args.service.chime_bearer.clone(),
-        allow_bearer_override: args.allow_bearer_override,
+        allow_bearer_override: permits.allow_bearer_override,
         resync_interval: args.resync_interval.duration().max(args.min_resync_interval.duration()),
         min_resync_interval: args.min_resync_interval.duration(),
         read_only: args.read_only,
         removals: args.removals.switch(),
         max_removals_per_hour: args.max_removals_per_hour,
-        allow_unlisted: args.allow_unlisted,
-        former_bearers: args.former_bearer.clone(),
-        grants: grants.as_ref().map_or_else(Granting::everything, granting),
+        allow_unlisted: permits.allow_unlisted,
+        former_bearers: permits.former_bearer.clone(),
+        grants: granting(grants.as_ref()),
         custom_endpoint: endpoint.clone(),
     };
     let candidate = leader::candidate(args, &cluster)?;
@@ -162,17 +159,17 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         bearers = ?args.service.chime_bearer,
-        former_bearers = ?args.former_bearer,
+        former_bearers = ?permits.former_bearer,
         scope = ?scope,
         read_only = args.read_only,
         removals = %args.removals,
         max_removals_per_hour = args.max_removals_per_hour,
-        allow_unlisted = args.allow_unlisted,
+        allow_unlisted = permits.allow_unlisted,
         members_from = args.members_from == Switch::On,
         endpoint = endpoint.as_deref().unwrap_or("AWS"),
         "rollcall is running"
     );
-    if args.service.chime_bearer.is_empty() && !args.allow_bearer_override {
+    if args.service.chime_bearer.is_empty() && !permits.allow_bearer_override {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
     if let Some(file) = &grants {
@@ -207,11 +204,6 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         candidate.release().await;
     }
     Ok(())
-}
-
-fn granting(file: &Arc<GrantsFile>) -> Granting {
-    let now = Arc::clone(file);
-    Granting::by(&file.path().display().to_string(), move || now.now())
 }
 
 /// Of a shorter one, a process that is busy for a moment would lose it.

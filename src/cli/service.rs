@@ -8,7 +8,7 @@ use super::Failure;
 use crate::chime::client::Client;
 use crate::chime::pace::{FixedRate, Pacer, Rates, Share};
 use crate::chime::sdk::{Options, Sdk};
-use crate::membership::arn::MemberArn;
+use crate::membership::arn::{ChannelArn, MemberArn};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServiceArgs {
@@ -43,13 +43,25 @@ impl ServiceArgs {
     pub(super) async fn client(&self, share: Share) -> Result<(Client<Sdk>, Option<String>), Failure> {
         let service = Sdk::load(Options::default()).await.map_err(Failure::of)?;
         let endpoint = service.custom_endpoint().map(str::to_owned);
+        Ok((self.client_of(Arc::new(service), share), endpoint))
+    }
+
+    /// The same of a service that others look at as well.
+    pub(super) fn client_of(&self, service: Arc<Sdk>, share: Share) -> Client<Sdk> {
         let rates = Rates {
             share: self.quota_share.unwrap_or(share),
             bearer: self.bearer_rate,
             channel_batch: self.channel_batch_rate,
             channel_list: self.channel_list_rate,
         };
-        Ok((Client::new(Arc::new(service), Arc::new(Pacer::new(rates, self.concurrency))), endpoint))
+        Client::new(service, Arc::new(Pacer::new(rates, self.concurrency)))
+    }
+
+    /// In whose name an app instance is called.
+    pub(super) fn bearer_of(&self, app_instance: &str) -> Result<&MemberArn, Failure> {
+        self.chime_bearer.iter().find(|bearer| bearer.app_instance() == app_instance).ok_or_else(|| {
+            Failure::of(format!("no bearer is given for {app_instance}: add --chime-bearer {app_instance}/user/<id>"))
+        })
     }
 
     /// The bearer of a channel is that of its app instance: two of one would be a guess.
@@ -62,6 +74,19 @@ impl ServiceArgs {
             ))),
         }
     }
+}
+
+/// The ARN of an app instance, as it is given on a command line.
+pub(super) fn app_instance(text: &str) -> Result<String, String> {
+    // Whatever has a channel is one.
+    let of =
+        ChannelArn::parse(&format!("{}/channel/any", text.trim())).map(|channel| channel.app_instance().to_owned());
+    of.map_err(|_| "no ARN of an app instance: write arn:aws:chime:<region>:<account>:app-instance/<id>".to_owned())
+}
+
+pub(super) fn channel(text: &str) -> Result<ChannelArn, String> {
+    ChannelArn::parse(text.trim())
+        .map_err(|_| "no channel ARN: write arn:aws:chime:<region>:<account>:app-instance/<id>/channel/<id>".to_owned())
 }
 
 pub(super) fn bearer(text: &str) -> Result<MemberArn, String> {

@@ -18,6 +18,9 @@ use crate::simulator::{Limits, Options, Quotas, Seed, Simulator, Switches};
 /// Point any AWS SDK at it with AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING and any credentials. It answers as the service does,
 /// with its errors, roles, quotas and paging. Everything is in memory. /_admin lists what can be seen and changed over HTTP.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall simulate --seed examples/simulator/seed.yaml
+  rollcall simulate --address 127.0.0.1:4010 --no-quotas --limit members-of-channel=100")]
 pub(super) struct Args {
     /// Address to listen on. Anybody who reaches it can do everything, so keep it on loopback; port 0 is any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4010")]

@@ -148,15 +148,17 @@ async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
         sub_channel: None,
     };
     let (elastic, plain) = (target("channel/townhall", "user/rollcall"), target("channel/plain", "user/rollcall"));
-    let made_by = |id: &str, elastic| ChannelInfo { created_by: Some(arn(id)), elastic };
-    assert_eq!(sdk.describe_channel(&elastic).await, Ok(made_by("user/alice", true)));
-    assert_eq!(sdk.describe_channel(&plain).await, Ok(made_by("user/bob", false)));
+    let made_by = |name: &str, id: &str, elastic| {
+        Ok(ChannelInfo { name: Some(name.to_owned()), created_by: Some(arn(id)), elastic })
+    };
+    assert_eq!(sdk.describe_channel(&elastic).await, made_by("townhall", "user/alice", true));
+    assert_eq!(sdk.describe_channel(&plain).await, made_by("plain", "user/bob", false));
     let first = sdk.moderators_page(&elastic, None).await.unwrap();
     assert_eq!((first.items.len(), first.items[0].as_str()), (50, arn("user/p00000").as_str()));
     let rest = sdk.moderators_page(&elastic, first.next.as_deref()).await.unwrap();
     assert_eq!((rest.items.len(), rest.next), (10, None));
     let bans = sdk.bans_page(&elastic, None).await;
-    assert_eq!(bans, Ok(Page { items: vec![arn("user/mallory")], next: None }));
+    assert_eq!(bans, Ok(Page { items: vec![arn("user/mallory")], ..Page::default() }));
     let sub_channels = sdk.sub_channels_page(&elastic, None).await.unwrap();
     assert_eq!((sub_channels.items.len(), sub_channels.next), (30, None));
     let third = Target { sub_channel: Some(sub_channels.items[2].as_str().into()), ..elastic.clone() };

@@ -151,6 +151,13 @@ impl Stage {
         self.launch(&self.simulator.endpoint(), &[], variables)
     }
 
+    /// The operator of most stories, in an environment with these variables.
+    pub fn operator_with(&self, variables: &[(&str, &str)]) -> Operator {
+        let (bearer, namespace) = (format!("--chime-bearer={BEARER}"), format!("--watch-namespace={}", self.namespace));
+        let flags = [&[bearer.as_str(), namespace.as_str()], UNPACED.as_slice()].concat();
+        self.launch(&self.simulator.endpoint(), &flags, variables)
+    }
+
     /// One of several operators of this namespace that compete for a lease, by a kubeconfig of its own, if so. It logs by itself.
     pub fn replica(&self, name: &str, kubeconfig: Option<&Path>, flags: &[&str]) -> Operator {
         let log = self.folder.path().join(format!("{name}.log"));
@@ -172,7 +179,8 @@ impl Stage {
         Operator::spawn(&command, &log).unwrap()
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where an operator's log is, when it has ended, too.
+    pub fn log(&self) -> PathBuf {
         self.folder.path().join("operator.log")
     }
 

@@ -119,6 +119,7 @@ fn anything_wrong_in_flags_or_environment_is_one_clear_line_and_exit_2_before_an
         ("KUBECONFIG", "/nonexistent/config", "failed to find the cluster by KUBECONFIG=/nonexistent/config"),
         ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "localhost:80", "\"localhost:80\": write http://host:port"),
         ("AWS_USE_FIPS_ENDPOINT", "true", "together with FIPS or dual-stack: unset AWS_USE_FIPS_ENDPOINT"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "\"collector:4318\": write http://host:port"),
         ("RUST_LOG", "rollcall=loud", "RUST_LOG=\"rollcall=loud\" is no filter"),
     ];
     for (variable, value, help) in environment {

@@ -37,26 +37,32 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// `rollcall run` in an environment in which nothing of the machine's AWS, proxies and Rollcall is left.
+    /// `rollcall run`.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
-        for (name, _) in std::env::vars_os() {
-            let upper = name.to_string_lossy().to_uppercase();
-            if upper.starts_with("AWS_") || upper.starts_with("ROLLCALL_") || upper.ends_with("_PROXY") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .arg("run")
-            .env_remove("RUST_LOG")
-            .env("KUBECONFIG", self.kubeconfig)
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
+        let mut command = rollcall(self.program, self.endpoint);
+        command.arg("run").env("KUBECONFIG", self.kubeconfig);
         command
     }
+}
+
+/// The program in an environment in which nothing of the machine's AWS, OpenTelemetry, proxies and Rollcall is left.
+pub fn rollcall(program: &Path, endpoint: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let upper = name.to_string_lossy().to_uppercase();
+        let ours = ["AWS_", "ROLLCALL_", "OTEL_"].iter().any(|prefix| upper.starts_with(prefix));
+        if ours || upper.ends_with("_PROXY") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env_remove("RUST_LOG")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", endpoint)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    command
 }
 
 impl Operator {

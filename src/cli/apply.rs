@@ -1,0 +1,251 @@
+//! `rollcall apply`: how are manifests carried out without a cluster?
+
+mod consent;
+mod outcome;
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::consent::Consent;
+use super::permits::{Permits, granting};
+use super::plan::print_text;
+use super::progress::Progress;
+use super::service::ServiceArgs;
+use super::{Failure, cluster, files};
+use crate::api::Interval;
+use crate::chime::client::Client;
+use crate::chime::pace::Share;
+use crate::chime::sdk::Sdk;
+use crate::engine::clock::Clock;
+use crate::engine::settings::{RemovalSwitch, Settings};
+use crate::engine::{Engine, Tally};
+use crate::manifests::{self, Input, Manifests};
+use crate::offline::passes::{End, Passes, Terms};
+use crate::offline::plan::Plan;
+use crate::offline::scene::{Origin, Scene};
+use crate::offline::state_file::StateFile;
+use crate::offline::world::World;
+use crate::offline::{admission, forecast};
+use crate::ops::{logs, stop};
+
+/// Nobody looks for drift: it ends when all is done.
+const NO_RESYNC: Duration = Duration::from_hours(24);
+
+/// How often the bar is drawn anew.
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
+
+/// Carry out manifests without a cluster: add and remove members until every channel is as they declare.
+///
+/// It shows the plan, asks before anybody is removed, and does what the operator does, by the same engine. Whom it declared it keeps in
+/// --state, which a later run needs to remove them; without it nobody is ever removed. Stopped or killed, it is run again and goes on.
+/// RUST_LOG=info logs each member who is added or removed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall apply -f channels/ --state state.yaml
+  rollcall apply -f channels/ --state state.yaml --dry-run
+  rollcall apply -f channels/ --state state.yaml --prune --yes
+  rollcall apply -f channels/ --state state.yaml --approve 5c1e0f2a --yes")]
+pub(super) struct Args {
+    #[command(flatten)]
+    files: files::Files,
+
+    /// The file in which it keeps what it declared, made if it is not there: ChannelMemberships as kubectl prints them.
+    #[arg(long, env = "ROLLCALL_STATE", value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// Delete resources that are in the state and not among the files, with their members where deletionPolicy: Prune says so.
+    #[arg(long, env = "ROLLCALL_PRUNE", requires = "state", value_parser = BoolishValueParser::new())]
+    prune: bool,
+
+    /// Remove members without asking.
+    #[arg(short, long, env = "ROLLCALL_YES", value_parser = BoolishValueParser::new())]
+    yes: bool,
+
+    /// Show the plan and change nothing.
+    #[arg(long, env = "ROLLCALL_DRY_RUN", value_parser = BoolishValueParser::new())]
+    dry_run: bool,
+
+    /// Let a plan through that is held, by its hash; repeatable.
+    #[arg(long, env = "ROLLCALL_APPROVE", value_name = "HASH", value_delimiter = ',')]
+    approve: Vec<String>,
+
+    /// End after this, whatever is left: what failed and may pass is tried again until then.
+    #[arg(long, env = "ROLLCALL_TIMEOUT", value_name = "DURATION", default_value = "30m")]
+    timeout: Interval,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+
+    #[command(flatten)]
+    permits: Permits,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    args.service.one_bearer_an_app_instance()?;
+    if std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty()) {
+        logs::init(logs::Format::Auto, None).map_err(Failure::of)?;
+    }
+    cluster::install_cryptography();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
+    let result = runtime.block_on(apply(args));
+    // Somebody may have been asked who never answered.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn apply(args: &Args) -> Result<(), Failure> {
+    let stop = stop::on_signal().map_err(Failure::of)?;
+    let mut files = args.files.read()?;
+    for warning in &files.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let (file, origin) = stood(args, &mut files)?;
+    let (client, endpoint) = args.service.client(Share::ASIDE).await?;
+    let consent = Arc::new(Consent::default());
+    let settings = settings(args, endpoint.clone(), &consent)?;
+    let now = Timestamp::now();
+    let mut scene = Scene::new(&files, &origin, args.prune, &settings, now);
+    admission::admit(&mut scene, &args.approve, now);
+    tell_of_bystanders(&scene);
+    let planned = plan(&client, &settings, &scene, endpoint.as_deref());
+    let plan = tokio::select! {
+        plan = planned => plan,
+        () = stop.cancelled() => return Err(stopped_before()),
+    };
+    print_text(&plan)?;
+    if plan.resources.iter().any(|resource| resource.held.is_some()) {
+        eprintln!("note: what is held goes through here with --approve and its hash");
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    let asked = consent.ask(&plan, &args.approve, args.yes);
+    tokio::select! {
+        asked = asked => asked?,
+        () = stop.cancelled() => return Err(stopped_before()),
+    }
+    let resources: Vec<String> = scene.concerned().map(|member| member.object.resource().to_owned()).collect();
+    let world = World::new(scene, file);
+    let end = match world.begin().await {
+        Ok(()) => carry_out(args, Running { client, settings, consent, stop }, &world, &resources, &plan).await,
+        Err(_) => End::Broken,
+    };
+    outcome::tell(&world, &resources, end, args).await
+}
+
+fn stopped_before() -> Failure {
+    Failure::of("stopped before anything was changed")
+}
+
+/// What is known of the resources as they stood before, and the file that takes in what becomes of them.
+fn stood(args: &Args, files: &mut Manifests) -> Result<(Option<StateFile>, Origin), Failure> {
+    let Some(path) = &args.state else {
+        if admission::remove_nobody(files) {
+            eprintln!(
+                "note: without --state it is not known whom these manifests declared before, so nobody is removed"
+            );
+        }
+        return Ok((None, Origin::Unknown));
+    };
+    let file = if args.dry_run {
+        StateFile::look(path).map_err(Failure::of)?.then_some(None)
+    } else {
+        Some(Some(StateFile::open(path).map_err(Failure::of)?))
+    };
+    let Some(file) = file else { return Ok((None, Origin::State(Manifests::default()))) };
+    let refused = |problems: Vec<manifests::Problem>| files::refused(&problems);
+    let input = [Input::Path(path.clone())];
+    let mut state = manifests::read_state(&input, &args.files.namespace).map_err(refused)?;
+    admission::put_back(files, &mut state);
+    let problems = manifests::check_changes(&state, files);
+    if problems.is_empty() { Ok((file, Origin::State(state))) } else { Err(refused(problems)) }
+}
+
+fn settings(args: &Args, endpoint: Option<String>, consent: &Arc<Consent>) -> Result<Settings, Failure> {
+    let consent = Arc::clone(consent);
+    Ok(Settings {
+        bearers: args.service.chime_bearer.clone(),
+        allow_bearer_override: args.permits.allow_bearer_override,
+        resync_interval: NO_RESYNC,
+        min_resync_interval: NO_RESYNC,
+        read_only: false,
+        removals: RemovalSwitch::new(move || consent.is_given()),
+        max_removals_per_hour: 0,
+        allow_unlisted: args.permits.allow_unlisted,
+        former_bearers: args.permits.former_bearer.clone(),
+        grants: granting(args.permits.grants()?.as_ref()),
+        custom_endpoint: endpoint,
+    })
+}
+
+/// Whoever forgets that they are in the state wonders why somebody stays.
+fn tell_of_bystanders(scene: &Scene) {
+    let others: Vec<&str> =
+        scene.new.iter().filter(|(_, member)| member.change.is_none()).map(|(name, _)| &**name).collect();
+    if let Some(first) = others.first() {
+        let (are, more) = match others.len() {
+            1 => (format!("{first} is"), "it goes on declaring its members"),
+            count => (format!("{first} and {} more are", count - 1), "they go on declaring their members"),
+        };
+        eprintln!("note: {are} in the state and not among the files: {more}; --prune deletes what is not among them");
+    }
+}
+
+async fn plan(client: &Client<Sdk>, settings: &Settings, scene: &Scene, endpoint: Option<&str>) -> Plan {
+    let clock = Clock::starting_at(Timestamp::now());
+    let engine = Engine::new(client.clone().looking_only(), settings.clone(), clock, CancellationToken::new());
+    let progress = Progress::new("looked at", "channels");
+    let rates = client.pacer().rates();
+    let mut plan = forecast::plan(&engine, scene, rates, |done, all| progress.set(done, all)).await;
+    plan.remarks.extend(endpoint.map(|endpoint| format!("the service is {endpoint}, not AWS")));
+    plan
+}
+
+/// What passes are made with.
+struct Running {
+    client: Client<Sdk>,
+    settings: Settings,
+    consent: Arc<Consent>,
+    stop: CancellationToken,
+}
+
+async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[String], plan: &Plan) -> End {
+    let Running { client, settings, consent, stop } = with;
+    let shutdown = CancellationToken::new();
+    let clock = Clock::starting_at(Timestamp::now());
+    let engine = Arc::new(Engine::new(client, settings, clock, shutdown.clone()));
+    let terms = Terms { approved: args.approve.clone(), removes: consent.is_given() };
+    let passes = Passes::new(Arc::clone(&engine), Arc::clone(world), resources, terms);
+    let progress = Progress::new("changed", "members");
+    let at_rest = passes.at_rest();
+    let deadline = Instant::now() + args.timeout.duration();
+    let goes_on = draw(&progress, engine.tally(), &at_rest, resources.len(), plan);
+    tokio::select! {
+        end = passes.run(deadline, &stop, &shutdown, |store| store) => end,
+        never = goes_on => match never {},
+    }
+}
+
+/// Draws how far it is, until it is dropped.
+async fn draw(progress: &Progress, tally: &Tally, at_rest: &AtomicUsize, resources: usize, plan: &Plan) -> Infallible {
+    let totals = plan.totals;
+    loop {
+        let done = usize::try_from(tally.added() + tally.removed()).unwrap_or(usize::MAX);
+        // Whoever waits for approval or for something else may come on top.
+        progress.set(done, done.max(totals.add + totals.remove));
+        let rest = at_rest.load(Ordering::Relaxed);
+        let (added, removed) = (tally.added(), tally.removed());
+        progress
+            .say(&format!("(+{added}/{} -{removed}/{}, {rest}/{resources} resources done)", totals.add, totals.remove));
+        tokio::time::sleep(DRAWN_EVERY).await;
+    }
+}

@@ -1,0 +1,54 @@
+//! May anybody be removed? Whoever runs it is asked, once they have seen the plan.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::Failure;
+use crate::offline::plan::Plan;
+
+/// Whether members may be removed; nobody may before it is given.
+#[derive(Debug, Default)]
+pub(super) struct Consent(AtomicBool);
+
+impl Consent {
+    pub(super) fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Asks, if the plan removes somebody. Who comes to be removed without having been in a plan at all is not removed.
+    pub(super) async fn ask(&self, plan: &Plan, approved: &[String], yes: bool) -> Result<(), Failure> {
+        let removals = removals(plan, approved);
+        if removals > 0 && !yes {
+            let members = if removals == 1 { "1 member".to_owned() } else { format!("{removals} members") };
+            if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+                let next = "if that is right, run it again with --yes; nothing was changed";
+                return Err(Failure(format!("{members} would be removed: {next}")));
+            }
+            if !answered_yes(&members).await? {
+                return Err(Failure::of("not answered with yes: nothing was changed"));
+            }
+        }
+        self.0.store(yes || removals > 0, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// How many a plan may remove.
+fn removals(plan: &Plan, approved: &[String]) -> usize {
+    let held = plan.resources.iter().filter_map(|resource| resource.held.as_ref());
+    let held: usize = held.filter(|held| approved.contains(&held.hash)).map(|held| held.removals as usize).sum();
+    plan.totals.remove + plan.totals.waiting + held
+}
+
+async fn answered_yes(members: &str) -> Result<bool, Failure> {
+    eprint!("Remove {members}? Only yes is taken for yes: ");
+    let _ = io::stderr().flush();
+    let read = || {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    };
+    // Elsewhere, so that a signal is heard meanwhile.
+    let line = tokio::task::spawn_blocking(read).await.map_err(Failure::of)?;
+    let line = line.map_err(|error| Failure::of(format!("failed to read the answer: {error}")))?;
+    Ok(line.trim() == "yes")
+}

@@ -1,0 +1,319 @@
+//! `rollcall approve`: how does somebody let a plan through that waits?
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::cluster;
+use super::output::{Format, OutputArgs, counted, lines, print, print_json};
+use super::resources::{Desk, Entry, TargetArgs, said};
+use crate::api::{APPROVE, Held, HeldBecause, MemberList};
+use crate::engine::{DEFAULT_REMOVALS, because, number};
+
+/// So many names are shown; --output json has all of them.
+const MOST_SHOWN: usize = 50;
+
+/// How often, and how long apart, it is looked whether the operator took note of something.
+const FORGET_TRIES: usize = 60;
+const FORGET_POLL: Duration = Duration::from_millis(500);
+
+/// An object that others keep writing is tried so often.
+const TRIES: usize = 10;
+
+/// Show the plan that waits for approval, ask, and let exactly that plan through.
+///
+/// A plan that changed since it was shown is not approved: look again. Where the chart's admission.approval is on, this needs the verb
+/// approve on channelmemberships.rollcall.dev.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall approve support -n care
+  rollcall approve support -n care --yes
+  rollcall approve -A -l team=care
+  rollcall approve support --hash 5c1e0f2a9b3d4c6e")]
+pub(super) struct Args {
+    #[command(flatten)]
+    targets: TargetArgs,
+
+    /// Do not ask: approve what is shown.
+    #[arg(short, long, env = "ROLLCALL_YES", value_parser = BoolishValueParser::new())]
+    yes: bool,
+
+    /// Approve only the plan of this hash, which somebody has read before: implies --yes for it.
+    #[arg(long, env = "ROLLCALL_HASH", value_name = "HASH")]
+    hash: Option<String>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// A plan that waits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    resource: String,
+    channel: String,
+    hash: String,
+    additions: u32,
+    removals: u32,
+    /// How many the resource declares.
+    desired: Option<u32>,
+    because: Vec<HeldBecause>,
+    /// The same in words, with the limit.
+    why: String,
+    /// Whom an approval lets through: - leaves, + comes.
+    members: MemberList,
+    /// How many more wait, whom this approval does not cover.
+    omitted: usize,
+    approved: bool,
+}
+
+impl Plan {
+    fn of(entry: &Entry, held: &Held) -> Self {
+        let limits = entry.spec().and_then(|spec| spec.limits).unwrap_or_default();
+        let status = entry.status();
+        Self {
+            resource: entry.resource(),
+            channel: entry.spec().map(|spec| spec.channel_arn.clone()).unwrap_or_default(),
+            hash: held.hash.clone(),
+            additions: held.additions,
+            removals: held.removals,
+            desired: status.and_then(|status| status.desired),
+            because: held.because.clone(),
+            why: because(&held.because, limits.removals.unwrap_or(DEFAULT_REMOVALS)),
+            members: held.members.clone(),
+            omitted: (held.additions as usize + held.removals as usize).saturating_sub(held.members.len()),
+            approved: held.approved,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = vec![
+            format!(
+                "{}: {} and {}; {} declared",
+                self.resource,
+                counted(self.removals as usize, "leaves", "leave"),
+                counted(self.additions as usize, "comes", "come"),
+                self.desired.map_or_else(|| "unknown how many are".to_owned(), |count| number(count as usize)),
+            ),
+            format!("  channel {}", self.channel),
+            format!("  waits because: {}", self.why),
+        ];
+        text.extend(self.members.iter().take(MOST_SHOWN).map(|signed| format!("  {signed}")));
+        if let Some(more) = self.members.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+            text.push(format!("  and {} more: --output json shows all", number(more)));
+        }
+        if self.omitted > 0 {
+            text.push(format!(
+                "  {} more wait that this approval does not cover: they are approved after these",
+                number(self.omitted)
+            ));
+        }
+        text.push(format!("  hash {}", self.hash));
+        lines(text)
+    }
+}
+
+/// What came of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Outcome {
+    Approved,
+    AlreadyApproved,
+    Declined,
+    NotAsked,
+    Changed,
+    OtherHash,
+}
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    plan: Plan,
+    outcome: Outcome,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    cluster::calling(async {
+        let desk = Desk::open(&args.targets.selection.cluster).await?;
+        let entries = desk.targets(&args.targets).await?;
+        let waits = |entry: &Entry| entry.status().and_then(|status| status.held.clone());
+        let named = !args.targets.selection.names.is_empty();
+        let mut told = Vec::new();
+        for entry in entries {
+            let Some(held) = waits(&entry) else {
+                if named {
+                    eprintln!("{}: nothing waits for approval", entry.resource());
+                }
+                continue;
+            };
+            let plan = Plan::of(&entry, &held);
+            if args.output.output == Format::Text {
+                print(&plan.text());
+            }
+            let outcome = decide(&desk, args, &entry, &plan).await?;
+            if args.output.output == Format::Text {
+                print(&format!("  {}\n", words(outcome)));
+            }
+            told.push(Told { plan, outcome });
+        }
+        if args.output.output == Format::Json {
+            print_json(&told)?;
+        }
+        conclude(args, &told)
+    })
+}
+
+fn words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Approved => "approved: it is carried out now",
+        Outcome::AlreadyApproved => "was approved already, and is being carried out",
+        Outcome::Declined => "not approved",
+        Outcome::NotAsked => "not approved: nobody can be asked here, so say --yes",
+        Outcome::Changed => "not approved: the plan changed since it was shown",
+        Outcome::OtherHash => "not approved: it has another hash",
+    }
+}
+
+fn conclude(args: &Args, told: &[Told]) -> Result<(), Failure> {
+    let number_of = |outcome: Outcome| told.iter().filter(|it| it.outcome == outcome).count();
+    let approved = number_of(Outcome::Approved) + number_of(Outcome::AlreadyApproved);
+    if told.is_empty() {
+        return Err(Failure::of("no plan waits for approval"));
+    }
+    if told.len() > 1 && args.output.output == Format::Text {
+        print(&format!("{} of {} approved\n", number(approved), counted(told.len(), "plan", "plans")));
+    }
+    let first = |outcome: Outcome| told.iter().find(|it| it.outcome == outcome).map(|it| it.plan.resource.as_str());
+    if let Some(resource) = first(Outcome::Changed) {
+        return Err(Failure::of(format!("the plan of {resource} changed since it was shown: look again")));
+    }
+    if let Some(resource) = first(Outcome::OtherHash) {
+        return Err(Failure::of(format!("the plan of {resource} has another hash: look again")));
+    }
+    if first(Outcome::NotAsked).is_some() {
+        return Err(Failure::of("nothing was approved: nobody can be asked here, so say --yes or --hash"));
+    }
+    if first(Outcome::Declined).is_some() {
+        return Err(Failure::of("not all was approved"));
+    }
+    Ok(())
+}
+
+/// Asks, where somebody can be asked, and approves.
+async fn decide(desk: &Desk, args: &Args, entry: &Entry, plan: &Plan) -> Result<Outcome, Failure> {
+    if plan.approved {
+        return Ok(Outcome::AlreadyApproved);
+    }
+    match &args.hash {
+        Some(hash) if *hash != plan.hash => return Ok(Outcome::OtherHash),
+        Some(_) => {}
+        None if args.yes => {}
+        None if !stdin().is_terminal() || !stderr().is_terminal() => return Ok(Outcome::NotAsked),
+        None => {
+            if !agreed()? {
+                return Ok(Outcome::Declined);
+            }
+        }
+    }
+    approve(desk, entry, &plan.hash).await
+}
+
+fn agreed() -> Result<bool, Failure> {
+    // What cannot be shown is not agreed to.
+    write!(stderr(), "Approve this plan? [y/N] ").map_err(Failure::of)?;
+    let mut line = String::new();
+    stdin().lock().read_line(&mut line).map_err(Failure::of)?;
+    Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+}
+
+/// Sets the annotation on the version of the object that shows this plan, and on no other.
+async fn approve(desk: &Desk, entry: &Entry, hash: &str) -> Result<Outcome, Failure> {
+    let resource = entry.resource();
+    for _ in 0..TRIES {
+        let now = desk.get(&resource).await?;
+        let held = now.status().and_then(|status| status.held.as_ref());
+        match held {
+            Some(held) if held.hash == hash && held.approved => return Ok(Outcome::AlreadyApproved),
+            Some(held) if held.hash == hash && now.metadata.uid == entry.metadata.uid => {}
+            _ => return Ok(Outcome::Changed),
+        }
+        if now.status().and_then(|status| status.last_handled_approval.as_deref()) == Some(hash) {
+            withdraw(desk, &now, hash).await?;
+            continue;
+        }
+        if set(desk, &now, &json!(hash)).await? {
+            return Ok(Outcome::Approved);
+        }
+    }
+    Err(Failure::of(format!("failed to approve the plan of {resource}: others keep writing it")))
+}
+
+/// Takes away an approval of the same plan that was used, or set before the plan was shown, and waits until the operator has seen it go:
+/// only then another one counts.
+async fn withdraw(desk: &Desk, entry: &Entry, hash: &str) -> Result<(), Failure> {
+    if entry.annotation(APPROVE).is_some() && !set(desk, entry, &Value::Null).await? {
+        return Ok(());
+    }
+    let resource = entry.resource();
+    for _ in 0..FORGET_TRIES {
+        let now = desk.get(&resource).await?;
+        if now.status().and_then(|status| status.last_handled_approval.as_deref()) != Some(hash) {
+            return Ok(());
+        }
+        tokio::time::sleep(FORGET_POLL).await;
+    }
+    Err(Failure::of(format!(
+        "failed to approve the plan of {resource}: an approval of the same hash was used before, and the operator does not take note \
+         that it was taken away; does it run?"
+    )))
+}
+
+/// Writes the annotation on this very version of the object. Gives whether it was this one still.
+async fn set(desk: &Desk, entry: &Entry, value: &Value) -> Result<bool, Failure> {
+    let metadata = &entry.metadata;
+    let change = json!({"metadata": {
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+        "annotations": {APPROVE: value},
+    }});
+    match desk.patch(entry, &change).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.code() == Some(http::StatusCode::CONFLICT) => Ok(false),
+        Err(failure) => {
+            Err(Failure::of(format!("failed to approve the plan of {}: {}", entry.resource(), said(&failure))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_shown_with_who_why_and_how_many_are_left_out() {
+        let members: Vec<String> = (0..60).map(|n| format!("-u{n:02}")).collect();
+        let held = json!({"additions": 0, "removals": 70, "hash": "5c1e0f", "because": ["TooManyRemovals", "NobodyLeft"],
+            "members": members, "approved": false});
+        let entry: Entry = serde_json::from_str(&json!({
+            "metadata": {"name": "support", "namespace": "care"},
+            "spec": {"channelArn": "arn:aws:chime:us-east-1:1:app-instance/i/channel/support", "limits": {"removals": 3}},
+            "status": {"desired": 1200, "held": held},
+        }).to_string())
+        .unwrap();
+        let text = Plan::of(&entry, entry.status().unwrap().held.as_ref().unwrap()).text();
+        let shown: Vec<&str> = text.lines().filter(|line| !line.contains("  -u") || line.ends_with("-u49")).collect();
+        insta::assert_snapshot!(shown.join("\n"), @"
+care/support: 70 leave and 0 come; 1,200 declared
+  channel arn:aws:chime:us-east-1:1:app-instance/i/channel/support
+  waits because: more removals in 24 hours than limits.removals (3); nobody is declared any more
+  -u49
+  and 10 more: --output json shows all
+  10 more wait that this approval does not cover: they are approved after these
+  hash 5c1e0f
+");
+    }
+}

@@ -1,0 +1,290 @@
+//! `rollcall offboard`: is somebody out of every channel, and what keeps them?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Failure;
+use super::cluster::{self, ClusterArgs};
+use super::live::{Asked, LiveArgs};
+use super::output::{Format, OutputArgs, counted, lines, print, print_json};
+use super::person::{Keep, Live, Place, Standing, near, places};
+use super::resources::{Desk, Known};
+use super::why::{channel_of, names, of_place, perhaps};
+use crate::membership::arn::{ChannelArn, MemberArn, short};
+
+/// Exit code: they are still in a channel, or declared.
+const STILL_IN: u8 = 2;
+
+/// Say which channels somebody is in, who declares them where, and what keeps them there. Changes nothing.
+///
+/// Exit code 0, and a receipt, only when the service was asked (--live), shows them in no channel, and no resource declares them; 2 when
+/// they are in one or declared; 1 when that could not be found out. Looks at the resources of all namespaces that you may list, or of
+/// --namespace.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall offboard alice
+  rollcall offboard alice --live --receipt alice.json
+  rollcall offboard arn:aws:chime:us-east-1:123456789012:app-instance/1f0a/user/alice --live -o json")]
+pub(super) struct Args {
+    /// Who: an id (alice), bot/<id> or an ARN.
+    #[arg(value_name = "USER")]
+    user: String,
+
+    /// Where to write the receipt, as JSON; nothing is written while they are still in a channel.
+    #[arg(long, env = "ROLLCALL_RECEIPT", value_name = "FILE")]
+    receipt: Option<PathBuf>,
+
+    #[command(flatten)]
+    live: LiveArgs,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is told, and with `gone: true` the receipt.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    /// Whether they were seen in no channel, and no resource declares them.
+    gone: bool,
+    /// As asked for.
+    user: String,
+    /// The ARNs that this is about, one an app instance.
+    members: Vec<String>,
+    /// When the service was asked last, or else when the statuses were read.
+    at: Timestamp,
+    /// Which resources were read.
+    extent: String,
+    resources_read: usize,
+    /// How the service was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked: Option<Looked>,
+    channels: Vec<Kept>,
+    rollcall: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    #[serde(flatten)]
+    place: Place,
+    keeps: Vec<Keep>,
+}
+
+/// What the service was asked.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Looked {
+    /// Where, when it was not AWS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    /// In whose name all channels of the person were listed.
+    listed_by: Vec<String>,
+    /// Channels that resources name, each of which was asked for the membership by itself.
+    described: Vec<String>,
+    /// What could not be found out.
+    pub failures: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    cluster::calling(async {
+        let mut desk = Desk::open(&args.cluster).await?;
+        let entries = desk.everywhere(None).await?;
+        let known = desk.with_sources(entries).await?;
+        let service = args.live.service(known.iter().filter_map(|it| it.entry.status()?.bearer.as_deref())).await?;
+        let members = members(&args.user, &known, service.as_ref())?;
+        let began = Timestamp::now();
+        let mut places = places(&known, &args.user, began, |_| false).map_err(Failure::of)?;
+        let looked = match &service {
+            None => None,
+            Some(service) => Some(look(service, &members, &known, &mut places).await),
+        };
+        let report = Report {
+            gone: looked.as_ref().is_some_and(|looked| looked.failures.is_empty()) && places.iter().all(is_out),
+            user: args.user.clone(),
+            members: members.iter().map(|member| member.as_str().to_owned()).collect(),
+            at: Timestamp::now(),
+            extent: desk.extent(),
+            resources_read: known.len(),
+            looked,
+            channels: places
+                .into_iter()
+                .map(|place| Kept { keeps: if is_out(&place) { Vec::new() } else { place.keeps() }, place })
+                .collect(),
+            rollcall: env!("CARGO_PKG_VERSION"),
+        };
+        match args.output.output {
+            Format::Json => print_json(&report)?,
+            Format::Text => {
+                print(&told(&report, &known));
+            }
+        }
+        verdict(args, &report, &known)
+    })
+}
+
+fn verdict(args: &Args, report: &Report, known: &[Known]) -> Result<ExitCode, Failure> {
+    let Some(looked) = &report.looked else {
+        return Err(Failure::of(format!(
+            "statuses alone cannot prove that {} is in no channel: ask the service with --live",
+            args.user
+        )));
+    };
+    if !report.gone {
+        if report
+            .channels
+            .iter()
+            .all(|kept| is_out(&kept.place) || matches!(kept.place.live, Some(Live::Unknown { .. })))
+        {
+            let why = looked.failures.first().map_or("", String::as_str);
+            return Err(Failure::of(format!("failed to find out whether {} is in no channel: {why}", args.user)));
+        }
+        return Ok(ExitCode::from(STILL_IN));
+    }
+    let asked = args.user.rsplit('/').next().unwrap_or_default();
+    let alike = names(known);
+    let alike = near(short(asked), alike.iter().map(String::as_str));
+    if !alike.is_empty() {
+        eprintln!("{} is nowhere{}", args.user, perhaps(&alike));
+    }
+    if let Some(path) = &args.receipt {
+        let text = serde_json::to_string_pretty(report).map_err(Failure::of)? + "\n";
+        std::fs::write(path, text)
+            .map_err(|error| Failure::of(format!("failed to write the receipt {}: {error}", path.display())))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the service showed that they are not in the channel, and nobody declares them for it.
+fn is_out(place: &Place) -> bool {
+    place.live == Some(Live::Out) && !place.resources.iter().any(Standing::declares)
+}
+
+/// Whom somebody means, in each app instance that resources, or bearers, are of.
+pub(super) fn members(user: &str, known: &[Known], service: Option<&Asked>) -> Result<Vec<MemberArn>, Failure> {
+    if user.starts_with("arn:") {
+        return Ok(vec![MemberArn::parse(user).map_err(Failure::of)?]);
+    }
+    let of_resources = known.iter().filter_map(|it| channel_of(&it.entry)).map(|it| it.app_instance().to_owned());
+    let of_bearers = service.into_iter().flat_map(Asked::app_instances).map(str::to_owned);
+    let instances: BTreeSet<String> = of_resources.chain(of_bearers).collect();
+    if instances.is_empty() {
+        return Err(Failure::of(format!(
+            "no resource and no --chime-bearer says in which app instance {user} is: give the ARN"
+        )));
+    }
+    instances
+        .iter()
+        .map(|instance| {
+            let channel = ChannelArn::parse(&format!("{instance}/channel/any"))?;
+            channel.member(user)
+        })
+        .collect::<Result<_, _>>()
+        .map_err(Failure::of)
+}
+
+/// Asks the service for every channel that the person is in: the list of them all, and each channel that a resource names by itself, as it
+/// is not documented whether the list shows HIDDEN memberships.
+pub(super) async fn look(service: &Asked, members: &[MemberArn], known: &[Known], places: &mut Vec<Place>) -> Looked {
+    let mut looked = Looked { endpoint: service.endpoint.clone(), ..Looked::default() };
+    let mut channels: BTreeMap<ChannelArn, usize> = BTreeMap::new();
+    for channel in known.iter().filter_map(|it| channel_of(&it.entry)) {
+        *channels.entry(channel).or_default() += 1;
+    }
+    for member in members {
+        let mut here: BTreeSet<ChannelArn> =
+            channels.keys().filter(|channel| channel.app_instance() == member.app_instance()).cloned().collect();
+        looked.described.extend(here.iter().map(|channel| channel.as_str().to_owned()));
+        let mut listed = BTreeMap::new();
+        match service.channels_of(member).await {
+            Ok(found) => {
+                looked.listed_by.extend(service.bearer(member.app_instance()).map(|it| it.as_str().to_owned()));
+                listed.extend(found);
+            }
+            Err(why) => looked.failures.push(format!("the channels of {member} cannot be listed: {why}")),
+        }
+        here.extend(listed.keys().cloned());
+        let all = here.len();
+        for (done, channel) in here.into_iter().enumerate() {
+            progress(done, all);
+            let mut live = service.look(&channel, member, true).await;
+            if let (Some(of), Live::Out | Live::Unknown { .. }) = (listed.get(&channel), &live) {
+                // What one call shows is not undone by another that does not.
+                let (invited_by, since) = (None, None);
+                live = Live::In { membership_type: *of, invited_by, since, creator: false, moderator: false };
+            }
+            if let Live::Unknown { why } = &live {
+                looked.failures.push(format!("{channel}: {why}"));
+            }
+            let arn = channel.as_str();
+            match places.iter_mut().find(|place| place.channel == arn) {
+                Some(place) => place.live = Some(live),
+                None if live == Live::Out => {}
+                None => places.push(Place {
+                    channel: arn.to_owned(),
+                    member: member.as_str().to_owned(),
+                    live: Some(live),
+                    resources: Vec::new(),
+                    silent: channels.get(&channel).copied().unwrap_or_default(),
+                }),
+            }
+        }
+        progress(all, all);
+    }
+    looked
+}
+
+/// What takes long is seen to go on.
+fn progress(done: usize, all: usize) {
+    if all > 10 && stderr().is_terminal() {
+        let end = if done == all { "\n" } else { "" };
+        // What cannot be shown is no reason to stop.
+        let _ = write!(stderr(), "\rasked about {done} of {all} channels {end}");
+    }
+}
+
+fn told(report: &Report, known: &[Known]) -> String {
+    let mut text = Vec::new();
+    for kept in &report.channels {
+        text.extend(of_place(&kept.place, known, report.at));
+        text.extend(kept.keeps.iter().map(|keep| format!("  - {keep}")));
+        text.push(String::new());
+    }
+    let live = |which: fn(&Live) -> bool| {
+        report.channels.iter().filter(|kept| kept.place.live.as_ref().is_some_and(which)).count()
+    };
+    let inside = live(|live| matches!(live, Live::In { .. }));
+    let declared = report.channels.iter().filter(|kept| kept.place.resources.iter().any(Standing::declares)).count();
+    let user = &report.user;
+    text.push(match &report.looked {
+        None => format!(
+            "{user}: declared for {}, by the resources of {} and their statuses",
+            counted(declared, "channel", "channels"),
+            report.extent
+        ),
+        Some(looked) => {
+            let by = if report.gone { "seen in no channel, and declared by nobody" } else { "not gone" };
+            format!(
+                "{user}: {by}; in {}, declared for {}; asked for all their channels and about {} that {} of {} name{}",
+                counted(inside, "channel", "channels"),
+                crate::engine::number(declared),
+                counted(looked.described.len(), "channel", "channels"),
+                counted(report.resources_read, "resource", "resources"),
+                report.extent,
+                if looked.failures.is_empty() { "" } else { "; not all of that was answered" }
+            )
+        }
+    });
+    if let Some(looked) = &report.looked {
+        text.extend(looked.failures.iter().map(|failure| format!("  failed: {failure}")));
+    }
+    lines(text)
+}

@@ -1,0 +1,226 @@
+#![expect(clippy::needless_pass_by_value, reason = "a test reads better where values are made in place")]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::Stays;
+use crate::cli::resources::Entry;
+use crate::cli::why::of_place;
+use crate::engine::declaration::Source;
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// A resource of the channel `support`, carried out as it is.
+fn known(name: &str, spec: Value, status: Value, texts: &[&str]) -> Known {
+    let mut whole = json!({"channelArn": format!("{INSTANCE}/channel/support")});
+    for (key, value) in spec.as_object().unwrap() {
+        whole[key] = value.clone();
+    }
+    let mut sources = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let reference = json!({"name": "on-call", "key": format!("key-{index}")});
+        let reference = serde_json::from_value(reference).unwrap();
+        sources.push(Source { reference, version: None, text: SourceText::Read((*text).to_owned()) });
+    }
+    let entry: Entry = serde_json::from_str(
+        &json!({
+            "metadata": {"name": name, "namespace": "care", "generation": 2, "managedFields": [
+                {"manager": "rollcall", "subresource": "status", "time": "2026-11-23T11:59:20Z"},
+                {"manager": "kubectl", "time": "2026-11-23T11:59:50Z"}]},
+            "spec": whole,
+            "status": status,
+        })
+        .to_string(),
+    )
+    .unwrap();
+    Known { entry, sources }
+}
+
+fn all_present(count: u32) -> Value {
+    json!({"observedGeneration": 2, "desired": count, "present": count, "pending": 0, "failed": 0,
+        "lastListed": "2026-11-23T11:58:00Z", "bearer": format!("{INSTANCE}/user/rollcall")})
+}
+
+fn with(mut status: Value, more: Value) -> Value {
+    for (key, value) in more.as_object().unwrap() {
+        status[key] = value.clone();
+    }
+    status
+}
+
+fn of(all: &[Known], user: &str) -> Vec<Place> {
+    places(all, user, now(), |_| false).unwrap()
+}
+
+/// What the one resource says of alice.
+fn findings(spec: Value, status: Value) -> Vec<Finding> {
+    let places = of(&[known("support", spec, status, &[])], "alice");
+    places.into_iter().flat_map(|place| place.resources).flat_map(|it| it.findings).collect()
+}
+
+fn kinds(findings: &[Finding]) -> Vec<String> {
+    let kind = |it: &Finding| serde_json::to_value(it).unwrap()["is"].as_str().unwrap().to_owned();
+    findings.iter().map(kind).collect()
+}
+
+#[test]
+fn who_declares_them_is_told_by_line_however_they_are_written() {
+    let full = format!("{INSTANCE}/user/alice");
+    let team =
+        known("team", json!({"members": ["bob", full]}), all_present(3), &["# a\n\nalice\n", "- bob\n- user/alice"]);
+    let other = known("other", json!({"members": ["Alice"]}), all_present(1), &[]);
+    for user in ["alice", "user/alice", &full] {
+        let places = of(&[team.clone(), other.clone()], user);
+        assert_eq!(places.len(), 1);
+        let text = of_place(&places[0], &[team.clone(), other.clone()], now()).join("\n");
+        insta::allow_duplicates!(insta::assert_snapshot!(text, @"
+alice in channel support (arn:aws:chime:us-east-1:123456789012:app-instance/1f/channel/support)
+  care/team (DEFAULT, prune: Never), by its status of 2026-11-23T11:59:20Z, 40s ago
+    declared in spec.members[1], written arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/alice
+    declared in ConfigMap care/on-call, key key-0, line 3
+    declared in ConfigMap care/on-call, key key-1, line 2
+    present: declared, and neither refused nor awaited
+  1 other resource says nothing of them: care/other
+"));
+    }
+    assert!(of(&[team], "arn:aws:chime:us-east-1:1:app-instance/other/user/alice").is_empty(), "another app instance");
+    assert!(places(&[other], "no such id", now(), |_| false).is_err());
+}
+
+#[test]
+fn present_is_said_only_where_it_follows_from_the_status() {
+    let alice = || json!({"members": ["alice", "bob"]});
+    let says = |status: Value| kinds(&findings(alice(), status));
+    assert_eq!(says(all_present(2)), ["present"]);
+    assert_eq!(says(json!(null)), ["noStatus"]);
+    assert_eq!(says(json!({"observedGeneration": -1})), ["specNotSeen"]);
+    assert_eq!(says(with(all_present(2), json!({"observedGeneration": 1}))), ["specNotSeen"]);
+    assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1}))), ["pending"]);
+    assert_eq!(says(with(all_present(2), json!({"present": 0, "pending": 2}))), ["awaited"]);
+    assert_eq!(says(with(all_present(2), json!({"errorsOmitted": 3}))), ["pastTheList"]);
+    let held = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+alice"]});
+    assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1, "held": held}))), ["heldAddition"]);
+    let held = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+bob"]});
+    assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1, "held": held}))), ["present"]);
+    let blocked = json!([{"type": "Ready", "status": "False", "reason": "AccessDenied", "message": "no",
+        "lastTransitionTime": NOW}]);
+    assert_eq!(says(json!({"observedGeneration": 2, "conditions": blocked})), ["channelNotSeen"]);
+}
+
+#[test]
+fn an_error_is_told_with_advice_and_when_it_is_tried_again() {
+    let error = |code: &str, attempts: u32, next: Value| {
+        let error = json!({"memberArn": format!("{INSTANCE}/user/alice"), "errorCode": code, "errorMessage": "No.",
+            "attempts": attempts, "firstSeen": "2026-11-23T10:00:00Z", "nextAttempt": next});
+        let status = with(all_present(2), json!({"present": 1, "failed": 1, "errors": [error]}));
+        findings(json!({"members": ["alice", "bob"]}), status)[0].words("care/support", now())
+    };
+    insta::assert_snapshot!(error("Forbidden", 3, json!("2026-11-23T12:30:00Z")), @"refused: Forbidden: No.; check that the user exists in the app instance and is not banned from the channel, tried 3 times since 2026-11-23T10:00:00Z, 2h ago; next attempt not before 2026-11-23T12:30:00Z, in 30m");
+    insta::assert_snapshot!(error("Throttled", 1, json!("2026-11-23T11:59:59Z")), @"not there yet: Throttled: No.; passes by itself, tried once; due since 2026-11-23T11:59:59Z, 1s ago");
+    insta::assert_snapshot!(error("Contested", 0, json!(null)), @"refused: Contested: No.; somebody takes them out again and again: find out who, or take the name out; to keep someone out, ban them; not tried again by itself");
+}
+
+#[test]
+fn whoever_is_not_declared_any_more_is_told_why_they_are_still_there() {
+    let says = |spec: Value, status: Value| kinds(&findings(spec, with(all_present(1), status)));
+    let owned = || json!({"members": ["bob"], "prune": "Owned"});
+    assert!(says(owned(), json!({})).is_empty());
+    assert_eq!(says(owned(), json!({"lastDeclared": ["alice", "bob"]})), ["claimed"]);
+    assert_eq!(
+        says(owned(), json!({"lastDeclared": ["alice"], "declaredElsewhere": ["alice"]})),
+        ["declaredElsewhere"]
+    );
+    assert_eq!(says(owned(), json!({"lastDeclared": ["alice"], "removing": ["alice"]})), ["removing"]);
+    let held = |approved: bool| json!({"held": {"additions": 0, "removals": 1, "hash": "5c1e", "members": ["-alice"], "approved": approved}});
+    assert_eq!(says(owned(), held(false)), ["heldRemoval"]);
+    assert_eq!(says(owned(), held(true)), ["removalApproved"]);
+    let sample = json!([{"memberArn": format!("{INSTANCE}/user/alice"), "reason": "NotOwned"}]);
+    let unlisted = json!({"unlisted": {"count": 1, "sample": sample}});
+    assert_eq!(says(json!({"members": []}), unlisted.clone()), ["unlisted"]);
+    assert_eq!(says(json!({"members": [], "suspend": true}), unlisted.clone()), ["unlisted", "suspended"]);
+    assert_eq!(says(json!({"members": [], "mode": "Observe"}), unlisted), ["unlisted", "observe"]);
+}
+
+#[test]
+fn one_that_expired_is_suspended_or_cannot_be_read_says_so() {
+    let says = |spec: Value| kinds(&findings(spec, all_present(1)));
+    assert_eq!(says(json!({"members": ["alice"], "expiresAt": "2026-11-23T11:00:00Z"})), ["expired"]);
+    assert_eq!(says(json!({"members": ["alice"], "expiresAt": "2026-11-23T13:00:00Z"})), ["present"]);
+    assert_eq!(says(json!({"members": ["alice"], "suspend": true})), ["present", "suspended"]);
+    assert_eq!(says(json!({"members": ["bob"], "later": ["alice"]})), ["unreadable"], "they may be declared there");
+    let mut absent = known("support", json!({"members": []}), all_present(0), &[""]);
+    absent.sources[0].text = SourceText::Absent("ConfigMap on-call is not there".to_owned());
+    assert_eq!(kinds(&of(&[absent], "alice")[0].resources[0].findings), ["unreadable"]);
+}
+
+#[test]
+fn what_keeps_somebody_names_what_to_change() {
+    let live = |invited_by: &str, creator: bool, moderator: bool| {
+        let invited_by = Some(format!("{INSTANCE}/user/{invited_by}"));
+        Live::In { membership_type: Some(MembershipType::Default), invited_by, since: None, creator, moderator }
+    };
+    let keeps = |spec: Value, status: Value, texts: &[&str], live: Live| -> Vec<String> {
+        let known = [known("support", spec, with(all_present(1), status), texts)];
+        let mut place = places(&known, "alice", now(), |_| true).unwrap().remove(0);
+        place.live = Some(live);
+        place.keeps().iter().map(ToString::to_string).collect()
+    };
+    let by_us = || live("rollcall", false, false);
+    let claimed = || json!({"lastDeclared": ["alice"]});
+    let told = [
+        keeps(json!({"members": ["alice"]}), json!({}), &["bob\nalice"], by_us()),
+        keeps(json!({"members": [], "prune": "Owned"}), claimed(), &[], by_us()),
+        keeps(json!({"members": [], "prune": "Owned"}), claimed(), &[], live("erin", false, false)),
+        keeps(json!({"members": [], "prune": "Declared"}), claimed(), &[], live("erin", true, true)),
+        keeps(json!({"members": [], "suspend": true, "prune": "Owned"}), claimed(), &[], by_us()),
+        keeps(json!({"members": []}), json!({}), &[], by_us()),
+        keeps(json!({"members": ["alice"]}), json!({}), &[], Live::Out),
+    ];
+    insta::assert_snapshot!(told.map(|it| it.join("\n")).join("\n--\n"), @"
+care/support declares them: take them out of spec.members[0], written alice
+care/support declares them: take them out of ConfigMap care/on-call, key key-0, line 2
+--
+care/support is about to remove them: look again in a minute
+--
+arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/erin added them, and care/support removes only whom Rollcall added (prune: Owned): remove them in the service, or write prune: Declared
+--
+they made the channel, and who did is never removed: remove them in the service
+they are a moderator of the channel, and those are never removed: take that role away in the service
+--
+care/support is suspended: rollcall resume care/support
+--
+no resource has declared them, so none removes them: remove them in the service, or declare them once where prune: Declared stands, wait for Ready, and take them out again
+--
+care/support declares them: take them out of spec.members[0], written alice
+");
+    let nobody = Place {
+        channel: format!("{INSTANCE}/channel/other"),
+        member: format!("{INSTANCE}/user/alice"),
+        live: Some(by_us()),
+        resources: Vec::new(),
+        silent: 0,
+    };
+    assert_eq!(nobody.keeps(), [Keep::NoResource]);
+}
+
+#[test]
+fn every_reason_to_stay_has_words_of_its_own() {
+    let all = [
+        Stays::NotOwned,
+        Stays::Bearer,
+        Stays::Moderator,
+        Stays::Creator,
+        Stays::Bot,
+        Stays::JoinedLately,
+        Stays::Held,
+        Stays::Waiting,
+        Stays::Refused,
+    ];
+    let words: std::collections::BTreeSet<&str> = all.into_iter().map(stays).collect();
+    assert_eq!(words.len(), all.len());
+}

@@ -1,0 +1,171 @@
+//! What does the page show of one resource?
+
+use std::fmt::Write as _;
+
+use super::super::lists::{self, Kind, List};
+use super::super::shown::Html;
+use super::super::words::{self, number};
+use crate::api::Held;
+use crate::offline::plan::{Before, ResourcePlan};
+
+/// From so many resources on, only what is short is unfolded.
+pub(super) const MANY: usize = 50;
+
+/// The longest list that is shown unfolded, name by name; a longer one is folded.
+const FEW: usize = 24;
+
+/// A card; `id` is the page's own.
+pub(super) fn write(plan: &ResourcePlan, before: Before, id: &str, many: bool, page: &mut String) {
+    let _ = writeln!(page, "<article class=\"card found-by\" aria-labelledby=\"{id}\">\n<header>");
+    title(plan, before, id, page);
+    facts(plan, page);
+    *page += "</header>\n";
+    if let Some(error) = &plan.error {
+        note("bad", "Could not be looked at", error, page);
+    }
+    if let Some(conflict) = &plan.conflict {
+        note("bad", conflict.reason.as_str(), &conflict.message, page);
+    }
+    let lists = lists::of(plan);
+    for list in &lists {
+        match (list.kind, &plan.held, &plan.waiting) {
+            (Kind::Held, Some(held), _) => hold(plan, held, list, page),
+            (Kind::Later, _, Some(waiting)) => {
+                names(list, many, page);
+                let _ = writeln!(page, "<p class=\"why\">They are removed later: {}</p>", Html(&waiting.why));
+            }
+            (Kind::Refused, ..) => refused(list, page),
+            _ => names(list, many, page),
+        }
+    }
+    for remark in &plan.remarks {
+        let _ = writeln!(page, "<p class=\"why\">{}</p>", Html(remark));
+    }
+    *page += "</article>\n";
+}
+
+fn title(plan: &ResourcePlan, before: Before, id: &str, page: &mut String) {
+    let (namespace, name) = plan.resource.split_at(plan.resource.find('/').map_or(0, |slash| slash + 1));
+    let _ =
+        write!(page, "<h3 id=\"{id}\"><bdi><span class=\"soft\">{}</span>{}</bdi></h3>", Html(namespace), Html(name));
+    if let Some(change) = words::change(plan.change, before) {
+        let _ = write!(page, " <span class=\"tag\">{change}</span>");
+    }
+    *page += "\n";
+}
+
+fn facts(plan: &ResourcePlan, page: &mut String) {
+    let id = plan.channel_arn.rsplit('/').next().unwrap_or_default();
+    let _ = writeln!(
+        page,
+        "<ul class=\"facts\">\n<li><details class=\"arn\"><summary>channel <b>{}</b></summary>\n<p><code>{}</code></p>",
+        Html(id),
+        Html(&plan.channel_arn)
+    );
+    if let Some(bearer) = &plan.bearer {
+        let _ = writeln!(page, "<p>in the name of <code>{}</code></p>", Html(bearer));
+    }
+    *page += "</details></li>\n";
+    if let Some(counts) = plan.counts {
+        let _ = writeln!(
+            page,
+            "<li><b>{}</b> of <b>{}</b> declared are there</li>",
+            number(counts.present),
+            number(counts.desired)
+        );
+        if counts.unlisted > 0 {
+            let _ = writeln!(page, "<li><b>{}</b> there undeclared</li>", number(counts.unlisted));
+        }
+    }
+    let _ = writeln!(page, "<li>{}</li>\n<li>prune: {:?}</li>", plan.membership_type, plan.prune);
+    if let Some(place) = &plan.place {
+        let _ = writeln!(page, "<li><bdi>{}</bdi></li>", Html(place));
+    }
+    *page += "</ul>\n";
+}
+
+fn note(kind: &str, title: &str, text: &str, page: &mut String) {
+    let _ = writeln!(
+        page,
+        "<div class=\"note {kind}\"><h4><span class=\"sign\" aria-hidden=\"true\">!</span> {title}</h4>\n<p>{}</p></div>",
+        Html(text)
+    );
+}
+
+/// What waits for approval, why, and how to approve it.
+fn hold(plan: &ResourcePlan, held: &Held, list: &List<'_>, page: &mut String) {
+    let _ = writeln!(
+        page,
+        "<div class=\"note warn\">\n<h4><span class=\"sign\" aria-hidden=\"true\">‖</span> Held for approval</h4>\n<p>{}.</p>",
+        Html(&words::why_held(held))
+    );
+    for (sign, title) in [('-', "would be removed"), ('+', "would be added"), ('?', "of unknown direction")] {
+        let members: Vec<_> = list.members.iter().copied().filter(|member| member.sign == sign).collect();
+        let title = format!("{} {title}", number(members.len()));
+        let kind = if sign == '-' { Kind::Remove } else { Kind::Add };
+        if !members.is_empty() {
+            names(&List { kind, title, members }, false, page);
+        }
+    }
+    let hash = Html(&held.hash);
+    let _ = if held.approved {
+        writeln!(page, "<p>It is approved, by the hash <code>{hash}</code>.</p>")
+    } else {
+        let command = words::approve(&plan.resource, held);
+        writeln!(
+            page,
+            "<p>{} <code>{hash}</code>:</p>\n<pre class=\"command\"><code>{}</code></pre>",
+            words::TO_APPROVE,
+            Html(&command)
+        )
+    };
+    *page += "</div>\n";
+}
+
+/// Those who are not added, each with what the service said.
+fn refused(list: &List<'_>, page: &mut String) {
+    open(list, list.members.len() <= FEW, page);
+    *page += "<dl class=\"problems\">\n";
+    for member in &list.members {
+        let why = member.problem.map(lists::problem).unwrap_or_default();
+        let _ = writeln!(page, "<div><dt>{}</dt><dd>{}</dd></div>", Html(member.name), Html(&why));
+    }
+    *page += "</dl>\n</details>\n";
+}
+
+/// Names: a few as a list; many as one text, which a browser lays out at once and people can copy.
+fn names(list: &List<'_>, many: bool, page: &mut String) {
+    let few = list.members.len() <= FEW;
+    open(list, few && !(many && list.kind == Kind::Stay), page);
+    if few {
+        *page += "<ul class=\"names\">";
+        list.members.iter().for_each(|member| {
+            let _ = write!(page, "<li><bdi>{}</bdi></li>", Html(member.name));
+        });
+        *page += "</ul>\n";
+    } else {
+        *page += "<pre class=\"names\">";
+        list.members.iter().for_each(|member| {
+            let _ = writeln!(page, "{}", Html(member.name));
+        });
+        *page += "</pre>\n";
+    }
+    *page += "</details>\n";
+}
+
+fn open(list: &List<'_>, unfolded: bool, page: &mut String) {
+    let (class, sign) = match list.kind {
+        Kind::Remove => ("remove", "−"),
+        Kind::Later => ("later", "−"),
+        Kind::Add => ("add", "+"),
+        Kind::Refused => ("refused", "!"),
+        Kind::Held => ("held", "‖"),
+        Kind::Stay => ("stay", "="),
+    };
+    let open = if unfolded { " open" } else { "" };
+    let _ = writeln!(
+        page,
+        "<details class=\"list {class}\"{open}><summary><span class=\"sign\" aria-hidden=\"true\">{sign}</span> {}</summary>",
+        Html(&list.title)
+    );
+}

@@ -1,0 +1,133 @@
+//! Which lists of members does a resource's plan have, and in which order are they read?
+
+use super::words::{self, count, number};
+use crate::api::MemberProblem;
+use crate::membership::arn::{ChannelArn, short};
+use crate::offline::plan::ResourcePlan;
+
+/// What a list is of, from what a reviewer must see to what they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Who is removed, or at most is.
+    Remove,
+    /// Who waits for approval.
+    Held,
+    /// Who is declared and not added.
+    Refused,
+    /// Who is removed later.
+    Later,
+    /// Who is added.
+    Add,
+    /// Who stays though nobody declares them.
+    Stay,
+}
+
+impl Kind {
+    /// Whether it is of people who leave, or of something to be decided: what is seen first, and cut last.
+    pub(super) fn is_urgent(self) -> bool {
+        matches!(self, Self::Remove | Self::Held | Self::Refused | Self::Later)
+    }
+}
+
+/// Members under one title.
+#[derive(Clone, Debug)]
+pub(super) struct List<'a> {
+    pub(super) kind: Kind,
+    /// How many and what becomes of them: `3 added`.
+    pub(super) title: String,
+    pub(super) members: Vec<Member<'a>>,
+}
+
+/// A line of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member<'a> {
+    /// `+` comes, `-` leaves, `!` is declared and does not come, `=` stays. Never a space: a line of a diff that begins with one and
+    /// goes on with backticks would end it.
+    pub(super) sign: char,
+    pub(super) name: &'a str,
+    pub(super) problem: Option<&'a MemberProblem>,
+}
+
+/// The lists of a resource that are not empty.
+pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
+    let (removed, added) = (number(plan.remove.len()), number(plan.add.len()));
+    let removed =
+        if plan.at_most { format!("at most {removed} removed, not proven") } else { format!("{removed} removed") };
+    let mut lists = vec![list(Kind::Remove, removed, '-', plan.remove.iter())];
+    if let Some(held) = &plan.held {
+        let members = held.members.iter().map(|line| {
+            let (sign, name) = match line.strip_prefix(['-', '+']) {
+                Some(name) => (if line.starts_with('-') { '-' } else { '+' }, name),
+                None => ('?', line),
+            };
+            Member { sign, name, problem: None }
+        });
+        lists.push(List {
+            kind: Kind::Held,
+            title: format!("{} held for approval", number((held.removals + held.additions) as usize)),
+            members: members.collect(),
+        });
+    }
+    let channel = ChannelArn::parse(&plan.channel_arn).ok();
+    let problems = plan.problems.iter().map(|problem| Member {
+        sign: '!',
+        name: written(&problem.member_arn, channel.as_ref()),
+        problem: Some(problem),
+    });
+    let title = format!("{} not added", number(plan.problems.len()));
+    lists.push(List { kind: Kind::Refused, title, members: problems.collect() });
+    if let Some(waiting) = &plan.waiting {
+        let title = format!("{} removed later", number(waiting.members.len()));
+        lists.push(list(Kind::Later, title, '-', waiting.members.iter()));
+    }
+    lists.push(list(Kind::Add, format!("{added} added"), '+', plan.add.iter()));
+    for (reason, names) in words::stays_by_reason(plan) {
+        let stay = if names.len() == 1 { "stays" } else { "stay" };
+        let title = format!("{} {stay}: {}", number(names.len()), words::stays(reason));
+        lists.push(list(Kind::Stay, title, '=', names.into_iter()));
+    }
+    lists.retain(|list| !list.members.is_empty());
+    lists
+}
+
+fn list<'a>(kind: Kind, title: String, sign: char, names: impl Iterator<Item = &'a str>) -> List<'a> {
+    List { kind, title, members: names.map(|name| Member { sign, name, problem: None }).collect() }
+}
+
+/// What was tried, and what came of it: `Forbidden: The member is banned (tried 3 times)`.
+pub(super) fn problem(problem: &MemberProblem) -> String {
+    let tried = if problem.attempts > 1 {
+        format!(" (tried {})", count(problem.attempts as usize, "time"))
+    } else {
+        String::new()
+    };
+    format!("{}: {}{tried}", problem.error_code, problem.error_message)
+}
+
+/// An ARN of the channel's app instance as people write it: `alice`, `bot/helper`.
+pub(super) fn written<'a>(arn: &'a str, channel: Option<&ChannelArn>) -> &'a str {
+    channel.and_then(|channel| channel.name_of(arn)).map_or(arn, short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_of_the_channels_app_instance_is_named_as_people_write_it() {
+        let channel = ChannelArn::parse("arn:aws:chime:us-east-1:123456789012:app-instance/a/channel/c").ok();
+        assert!(channel.is_some());
+        for (arn, name) in [
+            ("arn:aws:chime:us-east-1:123456789012:app-instance/a/user/alice", "alice"),
+            ("arn:aws:chime:us-east-1:123456789012:app-instance/a/bot/helper", "bot/helper"),
+            (
+                "arn:aws:chime:us-east-1:123456789012:app-instance/b/user/alice",
+                "arn:aws:chime:us-east-1:123456789012:app-instance/b/user/alice",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(written(arn, channel.as_ref()), name);
+        }
+        assert_eq!(written("alice", None), "alice");
+    }
+}

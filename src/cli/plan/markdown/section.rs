@@ -1,0 +1,175 @@
+//! What does a comment say of one resource, and how much of it is there room for?
+
+use std::fmt::Write as _;
+
+use super::super::lists::{self, List, Member};
+use super::super::shown::{Code, Html, Prose, Visible};
+use super::super::words::{self, number};
+use crate::offline::plan::{Before, ResourcePlan};
+
+/// A text that is not ours is cut after so many characters; a condition's message has no more.
+const MAX_TEXT: usize = 1024;
+
+/// How many bytes are left.
+pub(super) struct Room(pub(super) usize);
+
+impl Room {
+    /// Takes so many, if there are.
+    pub(super) fn claim(&mut self, bytes: usize) -> bool {
+        let fits = bytes <= self.0;
+        self.0 -= if fits { bytes } else { 0 };
+        fits
+    }
+}
+
+/// What is said of one resource.
+pub(super) struct Section<'a> {
+    pub(super) plan: &'a ResourcePlan,
+    /// Whether there is room for it.
+    pub(super) stands: bool,
+    summary: String,
+    why: String,
+    parts: Vec<Part<'a>>,
+}
+
+/// The lines of one list, as far as there is room for them.
+struct Part<'a> {
+    list: List<'a>,
+    title: String,
+    lines: Vec<String>,
+}
+
+impl<'a> Section<'a> {
+    const BEGIN: &'static str = "\n<details open>\n<summary>";
+    const BEGIN_FOLDED: &'static str = "\n<details>\n<summary>";
+    const AFTER_SUMMARY: &'static str = "</summary>\n";
+    const DIFF: (&'static str, &'static str) = ("\n```diff\n", "```\n");
+    const END: &'static str = "\n</details>\n";
+
+    pub(super) fn of(plan: &'a ResourcePlan, before: Before) -> Self {
+        let part = |list: List<'a>| Part { title: format!("@@ {} @@\n", list.title), list, lines: Vec::new() };
+        let parts = lists::of(plan).into_iter().map(part).collect();
+        Self { plan, stands: false, summary: summary(plan, before), why: why(plan), parts }
+    }
+
+    /// How many bytes it takes with nobody named.
+    pub(super) fn frame(&self) -> usize {
+        let fixed = [Self::BEGIN, Self::AFTER_SUMMARY, Self::DIFF.0, Self::DIFF.1, Self::END];
+        fixed.iter().map(|part| part.len()).sum::<usize>() + self.summary.len() + self.why.len()
+    }
+
+    /// Names those of the urgent lists, or of the others, for whom there is room.
+    pub(super) fn name(&mut self, urgent: bool, room: &mut Room) {
+        self.parts.iter_mut().filter(|part| part.list.kind.is_urgent() == urgent).for_each(|part| part.name(room));
+    }
+
+    /// How many are not named though their resource is.
+    pub(super) fn unnamed(&self) -> usize {
+        self.parts.iter().map(Part::unnamed).sum()
+    }
+
+    /// Writes it, unfolded with up to `open` names.
+    pub(super) fn write(&self, open: usize, text: &mut String) {
+        let names: usize = self.parts.iter().map(|part| part.list.members.len()).sum();
+        *text += if names <= open { Self::BEGIN } else { Self::BEGIN_FOLDED };
+        *text += &self.summary;
+        *text += Self::AFTER_SUMMARY;
+        *text += &self.why;
+        if self.parts.iter().any(|part| !part.lines.is_empty()) {
+            *text += Self::DIFF.0;
+            self.parts.iter().for_each(|part| part.write(text));
+            *text += Self::DIFF.1;
+        }
+        *text += Self::END;
+    }
+}
+
+impl Part<'_> {
+    /// What the line that says how many more there are takes at most.
+    const MORE: usize = 40;
+
+    fn name(&mut self, room: &mut Room) {
+        if room.claim(self.title.len() + Self::MORE) {
+            let lines = self.list.members.iter().map(line).take_while(|line| room.claim(line.len()));
+            self.lines = lines.collect();
+        }
+    }
+
+    fn unnamed(&self) -> usize {
+        self.list.members.len() - self.lines.len()
+    }
+
+    fn write(&self, text: &mut String) {
+        *text += &self.title;
+        self.lines.iter().for_each(|line| *text += line);
+        if self.unnamed() > 0 {
+            let _ = writeln!(text, "  … and {} more", number(self.unnamed()));
+        }
+    }
+}
+
+/// A line of a diff: no line of a fenced block is anything but text, and none that begins so ends the block.
+fn line(member: &Member<'_>) -> String {
+    let why = member.problem.map(|problem| format!(": {}", clip(&lists::problem(problem)))).unwrap_or_default();
+    format!("{} {}{}\n", member.sign, Visible(member.name), Visible(&why))
+}
+
+/// The line of a resource that is always seen. It stands in a block of HTML: what is not ours is escaped as such, and in a `code`
+/// element, in which GitHub looks for no mention.
+fn summary(plan: &ResourcePlan, before: Before) -> String {
+    let mut parts = vec![format!("<code>{}</code>", Html(&plan.resource))];
+    parts.extend(words::change(plan.change, before).map(str::to_owned));
+    parts.extend(plan.error.as_ref().map(|_| "<b>could not be looked at</b>".to_owned()));
+    parts.extend(plan.conflict.as_ref().map(|conflict| format!("<b>{}</b>", conflict.reason.as_str())));
+    let held = plan.held.as_ref().map_or(0, |held| (held.additions + held.removals) as usize);
+    let later = plan.waiting.as_ref().map_or(0, |waiting| waiting.members.len());
+    let numbers = [
+        (if plan.at_most { "at most −" } else { "−" }, plan.remove.len(), ""),
+        ("", held, " held for approval"),
+        ("", plan.problems.len(), " not added"),
+        ("−", later, " later"),
+        ("+", plan.add.len(), ""),
+        ("", plan.stays.len(), " undeclared stay"),
+    ];
+    let numbers = numbers.iter().filter(|(_, n, _)| *n > 0);
+    parts.extend(numbers.map(|(sign, n, end)| format!("{sign}{}{end}", number(*n))));
+    parts.extend(plan.place.as_ref().map(|place| format!("<code>{}</code>", Html(place))));
+    parts.join(" · ")
+}
+
+/// Why, in paragraphs.
+fn why(plan: &ResourcePlan) -> String {
+    let mut text = String::new();
+    if let Some(error) = &plan.error {
+        let _ = write!(text, "\n**Could not be looked at:** {}\n", Prose(&clip(error)));
+    }
+    if let Some(conflict) = &plan.conflict {
+        let _ = write!(text, "\n**{}:** {}\n", conflict.reason.as_str(), Prose(&clip(&conflict.message)));
+    }
+    if let Some(held) = &plan.held {
+        let _ = write!(text, "\n**Held for approval:** {}.", Prose(&words::why_held(held)));
+        // Nothing in the command can end its block: it is one line, and begins with a word of ours.
+        let _ = if held.approved {
+            writeln!(text, " It is approved, by the hash {}.", Code(&held.hash))
+        } else {
+            let command = words::approve(&plan.resource, held);
+            let hash = Code(&held.hash);
+            writeln!(text, " {} {hash}:\n\n```sh\n{}\n```", words::TO_APPROVE, Visible(&command))
+        };
+    }
+    if let Some(waiting) = &plan.waiting {
+        let _ = write!(text, "\n**Removed later:** {}\n", Prose(&clip(&waiting.why)));
+    }
+    for remark in &plan.remarks {
+        let _ = write!(text, "\n**Note:** {}\n", Prose(&clip(remark)));
+    }
+    text
+}
+
+/// A text that is not ours, cut if need be.
+pub(super) fn clip(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text.to_owned(),
+    }
+}

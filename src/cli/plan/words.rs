@@ -1,0 +1,325 @@
+//! How is a plan said? The sentences that all its forms have in common.
+
+use std::fmt::Write as _;
+
+use crate::api::{Held, HeldBecause, Stays};
+use crate::offline::plan::{Before, Change, Cost, Plan, ResourcePlan, Totals};
+
+/// Who has to look at a resource, from the most to the least urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Somebody has to decide or mend something.
+    Decide,
+    /// People leave, now or later.
+    Leave,
+    /// People come, or stay whom nobody declares any more.
+    Come,
+    /// Nothing happens.
+    Quiet,
+}
+
+impl Urgency {
+    /// Of what would happen to one resource.
+    pub(super) fn of(plan: &ResourcePlan) -> Self {
+        let open = plan.held.as_ref().is_some_and(|held| !held.approved)
+            || plan.conflict.is_some()
+            || plan.error.is_some()
+            || !plan.problems.is_empty()
+            || plan.at_most && !plan.remove.is_empty();
+        if open {
+            Self::Decide
+        } else if !plan.remove.is_empty() || plan.waiting.is_some() || plan.held.is_some() {
+            Self::Leave
+        } else if !plan.add.is_empty()
+            || !plan.stays.is_empty()
+            || !plan.remarks.is_empty()
+            || plan.change == Change::Deleted
+        {
+            Self::Come
+        } else {
+            Self::Quiet
+        }
+    }
+
+    /// What stands over the resources of it.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Decide => "Needs a decision",
+            Self::Leave => "People leave",
+            Self::Come => "Nobody leaves",
+            Self::Quiet => "Nothing happens",
+        }
+    }
+}
+
+/// The resources of one urgency, in the plan's order.
+pub(super) fn of_urgency(plan: &Plan, urgency: Urgency) -> impl Iterator<Item = &ResourcePlan> + Clone {
+    plan.resources.iter().filter(move |resource| Urgency::of(resource) == urgency)
+}
+
+/// The whole plan in one line: `3 added, 1 removed, 2 held for approval in 2 of 14 resources`.
+pub(super) fn verdict(plan: &Plan) -> String {
+    let totals = &plan.totals;
+    let told = numbers(totals).into_iter().filter(|sum| sum.changes && sum.count > 0);
+    let mut parts: Vec<String> = told.map(|sum| sum.phrase.replace('#', &number(sum.count))).collect();
+    let resources = count(totals.resources, "resource");
+    if parts.is_empty() {
+        parts.push("nobody added or removed".to_owned());
+    }
+    let mut line = parts.join(", ");
+    let _ = match totals.affected {
+        0 => write!(line, " in {resources}"),
+        some => write!(line, " in {} of {resources}", number(some)),
+    };
+    if totals.errors > 0 {
+        let _ = write!(line, "; {} could not be looked at", number(totals.errors));
+    }
+    line
+}
+
+/// One of a plan's sums.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number {
+    /// A short word for it that stays the same.
+    pub(super) key: &'static str,
+    /// What is counted, as it stands beside the number.
+    pub(super) heading: &'static str,
+    /// How many.
+    pub(super) count: usize,
+    /// Whether it is a change, or the wish for one.
+    pub(super) changes: bool,
+    /// How it is said in a sentence, `#` being the number.
+    phrase: &'static str,
+}
+
+/// A plan's sums in the order in which they are told.
+pub(super) fn numbers(totals: &Totals) -> [Number; 8] {
+    let number = |key, heading, count, phrase| Number { key, heading, count, changes: true, phrase };
+    let held = totals.held_additions + totals.held_removals;
+    [
+        number("add", "added", totals.add, "# added"),
+        number("remove", "removed", totals.remove, "# removed"),
+        number("removeAtMost", "removed at most, not proven", totals.remove_at_most, "at most # removed (not proven)"),
+        number("held", "held for approval", held, "# held for approval"),
+        number("waiting", "removed later", totals.waiting, "# removed later"),
+        number("conflicts", "not added, or in conflict", totals.conflicts, "# not added or in conflict"),
+        Number { changes: false, ..number("stays", "stay undeclared", totals.stays, "") },
+        Number { changes: false, ..number("errors", "could not be looked at", totals.errors, "") },
+    ]
+}
+
+/// That some channels are unknown.
+pub(super) fn not_looked_at(totals: &Totals) -> Option<String> {
+    let what = count(totals.errors, "resource");
+    (totals.errors > 0).then(|| format!("{what} could not be looked at: what would happen there is not known."))
+}
+
+/// That people leave.
+pub(super) fn leave(totals: &Totals) -> Option<String> {
+    let n = totals.remove + totals.waiting;
+    let end = if n == 1 { "ends" } else { "end" };
+    (n > 0).then(|| format!("{} {end} once this is in force.", count(n, "membership")))
+}
+
+/// That people may leave.
+pub(super) fn leave_at_most(totals: &Totals) -> Option<String> {
+    let n = totals.remove_at_most;
+    let end = if n == 1 { "ends" } else { "end" };
+    (n > 0).then(|| {
+        format!(
+            "At most {} {end}: that is not proven, because what was declared before was not seen. It takes --with-cluster, --state or \
+             --base.",
+            count(n, "membership")
+        )
+    })
+}
+
+/// That something waits.
+pub(super) fn wait(totals: &Totals) -> Option<String> {
+    let parts = [(totals.held_removals, "removal"), (totals.held_additions, "addition")];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
+    let one = totals.held_removals + totals.held_additions == 1;
+    let waits = if one { "waits" } else { "wait" };
+    (!parts.is_empty()).then(|| format!("{} {waits} until somebody approves.", parts.join(" and ")))
+}
+
+/// What to do about a plan that is held, before its hash.
+pub(super) const TO_APPROVE: &str = "If it is meant, approve it once the resource says that it holds";
+
+/// What waits for approval, and why.
+pub(super) fn why_held(held: &Held) -> String {
+    let reasons: Vec<&str> = held.because.iter().copied().map(because).collect();
+    let colon = if reasons.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", waits(held), reasons.join("; "))
+}
+
+/// What carrying it out costs: `17 calls (14 pages listed, 1 batch, 2 deletes), about 3 s at the operator's rate`.
+pub(super) fn cost(cost: &Cost) -> String {
+    let parts = [
+        (cost.listing_pages, "page listed", "pages listed"),
+        (cost.batches, "batch", "batches"),
+        (cost.channel_looks, "look at channels", "looks at channels"),
+        (cost.describes, "look at a member", "looks at members"),
+        (cost.deletes, "delete", "deletes"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{} {}", number(*count), if *count == 1 { one } else { many }))
+        .collect();
+    let mut text = count(cost.calls, "call");
+    if !parts.is_empty() {
+        let _ = write!(text, " ({})", parts.join(", "));
+    }
+    if cost.seconds > 0 {
+        let _ = write!(text, ", about {} at the operator's rate", duration(cost.seconds));
+    }
+    text
+}
+
+/// `40 s`, `3 min`, `2 h 5 min`: rounded up, as one waits.
+fn duration(seconds: u64) -> String {
+    match (seconds, seconds.div_ceil(60)) {
+        (0..=90, _) => format!("{seconds} s"),
+        (_, minutes @ 0..=90) => format!("{minutes} min"),
+        (_, minutes) if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
+        (_, minutes) => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
+/// Why a plan waits for approval.
+fn because(because: HeldBecause) -> &'static str {
+    match because {
+        HeldBecause::TooManyAdditions => "more additions than limits.additions",
+        HeldBecause::TooManyRemovals => "more removals in 24 hours than limits.removals",
+        HeldBecause::NobodyLeft => "nobody is declared any more",
+        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
+        HeldBecause::DeclarerGone => "the resource that declared them is gone",
+    }
+}
+
+/// Why somebody stays whom nobody declares any more.
+pub(super) fn stays(reason: Stays) -> &'static str {
+    match reason {
+        Stays::NotOwned => "this resource never declared them, or another than Rollcall added them",
+        Stays::Bearer => "the service is called in their name",
+        Stays::Moderator => "a moderator of the channel",
+        Stays::Creator => "made the channel",
+        Stays::Bot => "a bot that Rollcall did not add",
+        Stays::JoinedLately => "joined in the last 10 minutes",
+        Stays::Held => "the removal waits for approval",
+        Stays::Waiting => "the removal waits for its time",
+        Stays::Refused => "the service refused the removal",
+    }
+}
+
+/// Those who stay, by why, in the order of the reasons' first names.
+pub(super) fn stays_by_reason(plan: &ResourcePlan) -> Vec<(Stays, Vec<&str>)> {
+    let mut groups: Vec<(Stays, Vec<&str>)> = Vec::new();
+    for stay in &plan.stays {
+        match groups.iter_mut().find(|(reason, _)| *reason == stay.reason) {
+            Some((_, names)) => names.push(&stay.member),
+            None => groups.push((stay.reason, vec![&stay.member])),
+        }
+    }
+    groups
+}
+
+/// What becomes of the resource itself; nothing where it is as it was, or where it is not known what it was.
+pub(super) fn change(change: Change, before: Before) -> Option<&'static str> {
+    match change {
+        Change::Created if before == Before::Unknown => None,
+        Change::Created => Some("new"),
+        Change::Changed => Some("changed"),
+        Change::Unchanged => None,
+        Change::Deleted => Some("deleted"),
+    }
+}
+
+/// What waits for approval: `12 removals and 3 additions`, and how many of them this approval lets through.
+fn waits(held: &Held) -> String {
+    let (removals, additions) = (held.removals as usize, held.additions as usize);
+    let parts: Vec<String> = [(removals, "removal"), (additions, "addition")]
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| count(*n, what))
+        .collect();
+    let first = held.members.len();
+    let part = if first < removals + additions {
+        format!(" (this approval lets the first {} through)", number(first))
+    } else {
+        String::new()
+    };
+    format!("{}{part}", parts.join(" and "))
+}
+
+/// The command that approves what waits. It can be pasted into a shell, whatever the names are.
+pub(super) fn approve(resource: &str, held: &Held) -> String {
+    let (namespace, name) = resource.split_once('/').unwrap_or(("default", resource));
+    let approval = format!("rollcall.dev/approve={}", held.hash);
+    format!(
+        "kubectl annotate --overwrite -n {} chm {} {}",
+        shell_word(namespace),
+        shell_word(name),
+        shell_word(&approval)
+    )
+}
+
+/// A text as one word of a POSIX shell.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '=' | ':');
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// `1 resource`, `2,000 resources`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
+/// `10,000`.
+pub(super) fn number(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_to_approve_is_one_command_whatever_the_names_are() {
+        let held = Held { hash: "5c1e".to_owned(), ..Held::default() };
+        assert_eq!(
+            approve("care/support", &held),
+            "kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e"
+        );
+        assert_eq!(
+            approve("care/$(reboot) 'x", &held),
+            r"kubectl annotate --overwrite -n care chm '$(reboot) '\''x' rollcall.dev/approve=5c1e"
+        );
+        assert_eq!(shell_word("--all"), "'--all'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn durations_are_said_as_one_waits() {
+        let said = [1, 90, 91, 3600, 5400, 5401, 7200, 7500].map(duration);
+        assert_eq!(said, ["1 s", "90 s", "2 min", "60 min", "90 min", "1 h 31 min", "2 h", "2 h 5 min"]);
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! `rollcall validate`: would the API server take these manifests, and the operator carry them out?
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::{Failure, files};
+use crate::manifests::{Manifests, read};
+
+/// Check manifests as the API server would, with neither a cluster nor AWS.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  rollcall validate --filename channels/
+  kustomize build overlays/production | rollcall validate --filename -
+  rollcall validate -f support.yaml -f on-call.yaml -n care --output json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    files: files::Files,
+
+    /// How to print the result.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Text, env = "ROLLCALL_OUTPUT")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// One line if all is well; else a line for each problem on standard error.
+    Text,
+    /// One object on standard output, whatever the result is.
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.output == Output::Json {
+        return Ok(print_json(args));
+    }
+    let manifests = args.files.read()?;
+    for warning in &manifests.warnings {
+        eprintln!("warning: {warning}");
+    }
+    print(&summary(&manifests));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_json(args: &Args) -> ExitCode {
+    let (result, code) = match read(&args.files.filenames, &args.files.namespace) {
+        Ok(found) => {
+            let (memberships, config_maps) = (found.memberships.len(), found.config_maps.len());
+            let counts =
+                json!({"channelMemberships": memberships, "configMaps": config_maps, "skipped": found.skipped});
+            (json!({"valid": true, "objects": counts, "problems": [], "warnings": found.warnings}), ExitCode::SUCCESS)
+        }
+        Err(problems) => (json!({"valid": false, "problems": problems}), ExitCode::FAILURE),
+    };
+    print(&format!("{result:#}"));
+    code
+}
+
+/// A reader that stops reading is none of our failures.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn summary(manifests: &Manifests) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let memberships = count(manifests.memberships.len(), "ChannelMembership");
+    let config_maps = count(manifests.config_maps.len(), "ConfigMap");
+    let skipped = match manifests.skipped {
+        0 => String::new(),
+        some => format!(" ({} skipped)", count(some, "other object")),
+    };
+    format!("{memberships} and {config_maps} are valid{skipped}")
+}

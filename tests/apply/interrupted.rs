@@ -1,0 +1,92 @@
+//! What is left of a run that was killed or stopped, and does the next go on where it was?
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rollcall::simulator::{Action, ChannelSeed, Operation, Seed};
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::desk::{Desk, INSTANCE, resource};
+use crate::{members, nothing_is_left_to_plan};
+
+const MANY: usize = 5000;
+const APPLY: [&str; 6] = ["-f", "m.json", "--state", "state.yaml", "--channel-batch-rate", "25"];
+
+/// A channel `lobby` in which nobody of thousands is yet, whom a manifest declares.
+async fn thousands() -> Desk {
+    let ids: Vec<String> = (0..MANY).map(|n| format!("m{n:04}")).collect();
+    let seed = Seed::new(INSTANCE).users(&ids).users(["rollcall"]).admins(["rollcall"]);
+    let desk = Desk::with(seed.channel(ChannelSeed::new("lobby"))).await;
+    desk.write("m.json", &[resource("lobby", json!({"members": ids, "prune": "Owned"}))]);
+    desk
+}
+
+async fn in_the_middle(desk: &Desk) -> Child {
+    let child = desk.rollcall("apply", &APPLY).spawn().unwrap();
+    let channel = format!("{INSTANCE}/channel/lobby");
+    let some = |count: usize| count >= MANY / 5;
+    let wait = desk.simulator.wait_until(|it| some(it.member_count(&channel, rollcall::api::MembershipType::Default)));
+    timeout(Duration::from_mins(1), wait).await.expect("they are added");
+    child
+}
+
+async fn goes_on(desk: &Desk) {
+    let said = desk.apply(&APPLY).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(members(desk, "lobby").len(), MANY);
+    let mut came: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in desk.simulator.log() {
+        assert!(entry.action == Action::Added, "{entry:?}");
+        *came.entry(entry.member.to_string()).or_default() += 1;
+    }
+    assert!(came.len() == MANY && came.values().all(|times| *times == 1), "each is added once");
+    // Those in flight when it ended may be asked for again.
+    let batches = desk.simulator.calls()[&Operation::BatchCreateChannelMembership];
+    assert!(batches <= MANY as u64 / 100 + 4, "{batches}");
+    nothing_is_left_to_plan(desk).await;
+}
+
+#[tokio::test]
+async fn one_that_was_killed_in_the_middle_of_five_thousand_is_run_again_and_adds_the_others() {
+    let desk = thousands().await;
+    let mut child = in_the_middle(&desk).await;
+    child.kill().await.unwrap();
+    let there = members(&desk, "lobby").len();
+    assert!(there < MANY, "{there}");
+    goes_on(&desk).await;
+}
+
+#[tokio::test]
+async fn one_that_is_stopped_says_so_and_is_run_again_and_adds_the_others() {
+    for signal in ["TERM", "INT"] {
+        let desk = thousands().await;
+        let child = in_the_middle(&desk).await;
+        // The shell's own kill: the program of that name is not everywhere.
+        let kill = format!("kill -{signal} {}", child.id().unwrap());
+        assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
+        let said = desk.end_of(child).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.ends_with("run it again to go on\n"), "{said:?}");
+        let state = std::fs::read_to_string(desk.folder.path().join("state.yaml")).unwrap();
+        let there = members(&desk, "lobby").len();
+        assert!(there < MANY && state.contains(&format!("present: {there}\n")), "{there}");
+        goes_on(&desk).await;
+    }
+}
+
+#[tokio::test]
+async fn two_at_once_do_not_mix() {
+    let desk = thousands().await;
+    let mut first = in_the_middle(&desk).await;
+    let calls = desk.simulator.calls()[&Operation::ListChannelMemberships];
+    let second = desk.apply(&APPLY).await;
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(
+        second.stderr.contains("another rollcall apply works with the state") && second.stderr.contains("state.yaml")
+    );
+    assert_eq!(desk.simulator.calls()[&Operation::ListChannelMemberships], calls);
+    assert!(first.wait().await.unwrap().success());
+    goes_on(&desk).await;
+}

@@ -1,0 +1,91 @@
+//! Is anybody removed who was not meant, or without a question?
+
+use serde_json::json;
+
+use crate::desk::{Desk, resource};
+use crate::{members, nothing_is_left_to_plan};
+
+const APPLY: [&str; 4] = ["-f", "m.json", "--state", "state.yaml"];
+
+fn with(flags: &[&'static str]) -> Vec<&'static str> {
+    [&APPLY, flags].concat()
+}
+
+async fn applied(desk: &Desk, members: &[&str]) {
+    desk.write("m.json", &[resource("lobby", json!({"members": members, "prune": "Owned"}))]);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_removed_without_yes_and_with_it_those_of_the_plan_are() {
+    let desk = Desk::open().await;
+    applied(&desk, &["alice", "bob", "dave", "erin"]).await;
+    desk.write("m.json", &[resource("lobby", json!({"members": ["alice", "bob", "dave"], "prune": "Owned"}))]);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let last = said.stderr.lines().last().unwrap();
+    assert!(last.starts_with("error: 1 member would be removed: ") && last.contains("--yes"), "{said:?}");
+    assert_eq!(members(&desk, "lobby").len(), 4);
+    let said = desk.apply(&with(&["--yes"])).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(members(&desk, "lobby"), ["alice", "bob", "dave"]);
+    nothing_is_left_to_plan(&desk).await;
+}
+
+#[tokio::test]
+async fn without_a_state_nobody_is_removed_and_that_is_said_once() {
+    let desk = Desk::open().await;
+    let members_of = |members: &[&str]| json!({"members": members, "prune": "Declared", "deletionPolicy": "Prune"});
+    desk.write(
+        "m.json",
+        &[resource("lobby", members_of(&["alice", "bob"])), resource("support", members_of(&["bob"]))],
+    );
+    for _ in 0..2 {
+        let said = desk.apply(&["-f", "m.json", "--yes"]).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(said.stderr.matches("nobody is removed").count(), 1, "{said:?}");
+        desk.write("m.json", &[resource("lobby", members_of(&["bob"])), resource("support", members_of(&["bob"]))]);
+    }
+    assert_eq!((members(&desk, "lobby").len(), members(&desk, "support").len()), (2, 4));
+}
+
+#[tokio::test]
+async fn a_plan_that_is_held_says_how_it_is_approved_and_goes_through_by_its_hash() {
+    let desk = Desk::open().await;
+    applied(&desk, &["alice", "bob", "dave", "erin"]).await;
+    desk.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!((said.code, members(&desk, "lobby").len()), (Some(1), 4), "{said:?}");
+    let hash = said.stdout.rsplit_once("run it again with --approve ").expect("it says how").1.trim().to_owned();
+    let wrong = desk.apply(&with(&["--approve", "5c1e", "--yes"])).await;
+    assert_eq!((wrong.code, members(&desk, "lobby").len()), (Some(1), 4), "{wrong:?}");
+    assert!(wrong.stderr.contains("warning: no plan 5c1e waited for approval"), "{wrong:?}");
+    let unasked = desk.apply(&[&APPLY[..], &["--approve", &hash]].concat()).await;
+    assert_eq!((unasked.code, members(&desk, "lobby").len()), (Some(1), 4), "{unasked:?}");
+    let said = desk.apply(&[&APPLY[..], &["--approve", &hash, "--yes"]].concat()).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(members(&desk, "lobby"), ["alice"]);
+    nothing_is_left_to_plan(&desk).await;
+}
+
+#[tokio::test]
+async fn a_resource_that_is_not_among_the_files_stays_until_prune_is_asked_for() {
+    let desk = Desk::open().await;
+    let support = || resource("support", json!({"members": ["dave"]}));
+    let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Prune"});
+    desk.write("m.json", &[resource("lobby", spec), support()]);
+    assert_eq!(desk.apply(&APPLY).await.code, Some(0));
+    desk.write("m.json", &[support()]);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!((said.code, members(&desk, "lobby").len()), (Some(0), 2), "{said:?}");
+    assert!(said.stderr.contains("note: care/lobby is in the state and not among the files"), "{said:?}");
+    let said = desk.apply(&with(&["--prune"])).await;
+    assert_eq!((said.code, members(&desk, "lobby").len()), (Some(1), 2), "{said:?}");
+    let said = desk.apply(&with(&["--prune", "--yes"])).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains("care/lobby: deleted: "), "{said:?}");
+    assert!(members(&desk, "lobby").is_empty());
+    let state = std::fs::read_to_string(desk.folder.path().join("state.yaml")).unwrap();
+    assert!(!state.contains("name: lobby"), "{state}");
+}

@@ -1,0 +1,96 @@
+//! What if the state cannot be used or written?
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use crate::desk::{Desk, Said, resource};
+use crate::members;
+
+const APPLY: [&str; 4] = ["-f", "m.json", "--state", "state.yaml"];
+
+async fn applied(members: &[&str]) -> Desk {
+    let desk = Desk::open().await;
+    declare(&desk, members);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    desk
+}
+
+fn declare(desk: &Desk, members: &[&str]) {
+    desk.write("m.json", &[resource("lobby", json!({"members": members, "prune": "Owned"}))]);
+}
+
+/// It ends with one line that names the file, and has called nothing that changes anything.
+fn refused(desk: &Desk, said: &Said, words: &[&str]) {
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let last = said.stderr.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("state.yaml"), "{said:?}");
+    assert!(words.iter().all(|word| last.contains(word)), "{words:?}: {last}");
+    assert_eq!(members(desk, "lobby"), ["alice"]);
+}
+
+#[tokio::test]
+async fn a_state_that_is_not_whole_is_named_and_left_as_it_is() {
+    let desk = applied(&["alice"]).await;
+    let path = desk.folder.path().join("state.yaml");
+    let whole = fs::read_to_string(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!whole.contains("simulator"), "no credentials are in it");
+    declare(&desk, &["alice", "bob"]);
+    let other = whole.replace("format 1,", "format 7,");
+    for (text, words) in [
+        (&whole[..whole.len() / 2], &["cut short or edited"][..]),
+        ("", &["cut short or edited"]),
+        (&whole.replace("user/rollcall", "user/erin"), &["cut short or edited", "first line"]),
+        (&other, &["format 7"]),
+    ] {
+        fs::write(&path, text).unwrap();
+        for flags in [&[][..], &["--dry-run"]] {
+            let said = desk.apply(&[&APPLY[..], flags].concat()).await;
+            refused(&desk, &said, words);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(desk.apply(&APPLY).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn what_a_full_disk_does_not_take_in_is_not_done_and_the_state_stays_whole() {
+    let desk = applied(&["alice"]).await;
+    let path = desk.folder.path().join("state.yaml");
+    let whole = fs::read_to_string(&path).unwrap();
+    declare(&desk, &["alice", "bob"]);
+    // A write beyond the limit fails in the middle, as on a full disk; the unit is 512 bytes.
+    let command = format!(
+        r#"ulimit -f 2; trap "" XFSZ; exec "{}" apply -f m.json --state state.yaml"#,
+        env!("CARGO_BIN_EXE_rollcall")
+    );
+    let mut limited = desk.rollcall("apply", &[]);
+    let environment: Vec<_> =
+        limited.as_std().get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    limited = tokio::process::Command::new("sh");
+    limited.args(["-c", &command]).env_clear().envs(environment).current_dir(desk.folder.path());
+    limited
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let said = desk.end_of(limited.spawn().unwrap()).await;
+    refused(&desk, &said, &["failed to write the state"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!((said.code, members(&desk, "lobby")), (Some(0), vec!["alice".to_owned(), "bob".to_owned()]), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_channel_cannot_be_changed_under_a_state() {
+    let desk = applied(&["alice"]).await;
+    let mut moved = resource("support", json!({"members": ["alice"]}));
+    moved["metadata"]["name"] = json!("lobby");
+    desk.write("m.json", &[moved]);
+    let said = desk.apply(&APPLY).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("m.json") && said.stderr.contains("channelArn"), "{said:?}");
+}

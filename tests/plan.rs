@@ -1,0 +1,21 @@
+//! Does `rollcall plan` tell people what would happen? The real binary, files, and the simulator; no cluster.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by a panic what is wrong; clippy sees only functions marked as tests"
+)]
+
+#[path = "plan/before.rs"]
+mod before;
+#[path = "plan/desk.rs"]
+mod desk;
+#[path = "plan/docs.rs"]
+mod docs;
+#[path = "plan/fleet.rs"]
+mod fleet;
+#[path = "plan/outcome.rs"]
+mod outcome;
+#[path = "support/page.rs"]
+mod page;

@@ -1,0 +1,124 @@
+//! What a plan knows of before: nothing, a state, or the manifests before the change.
+
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, carried_out, resource};
+
+fn of<'a>(plan: &'a Value, name: &str) -> &'a Value {
+    let found = plan["resources"].as_array().unwrap().iter().find(|it| it["resource"] == format!("care/{name}"));
+    found.unwrap_or_else(|| panic!("{plan:#}"))
+}
+
+#[tokio::test]
+async fn with_nothing_known_of_before_removals_are_printed_as_at_most_with_what_was_not_seen() {
+    let desk = Desk::open().await;
+    desk.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"], "prune": "Owned"}))]);
+    let said = desk.plan(&["-f", "team.yaml"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let lines: Vec<&str> = said.stdout.lines().map(str::trim).collect();
+    assert!(lines.contains(&"+ dave") && lines.contains(&"-? bob"), "{said:?}");
+    assert!(!said.stdout.contains("zoe"), "somebody else added her: {said:?}");
+    for words in ["at most these are removed", "what the resources declared before was not seen", "other resources"] {
+        assert!(said.stdout.contains(words), "{words}: {said:?}");
+    }
+    assert!(
+        said.stdout.contains("Plan: 1 to add, 0 to remove, at most 1 more to remove (not proven), 0 held"),
+        "{said:?}"
+    );
+    desk.nothing_was_changed();
+}
+
+#[tokio::test]
+async fn a_state_proves_removals_and_tells_what_is_held() {
+    let desk = Desk::open().await;
+    let spec = json!({"members": ["alice", "bob", "carol", "zoe"], "prune": "Owned", "limits": {"removals": 1}});
+    desk.write("state.yaml", &[carried_out("support", spec)]);
+    for (members, add, remove, held) in [
+        (json!(["alice", "carol", "zoe", "dave"]), json!(["dave"]), json!(["bob"]), 0),
+        (json!(["carol", "zoe"]), json!([]), json!([]), 2),
+    ] {
+        let spec = json!({"members": members, "prune": "Owned", "limits": {"removals": 1}});
+        desk.write("team.yaml", &[resource("support", spec)]);
+        let said = desk.plan(&["-f", "team.yaml", "--state", "state.yaml", "-o", "json"]).await;
+        let plan = said.json();
+        let support = of(&plan, "support");
+        assert_eq!((&support["add"], &support["remove"], &support["atMost"]), (&add, &remove, &json!(false)));
+        assert_eq!(support["held"]["removals"].as_u64().unwrap_or_default(), held);
+        assert_eq!(plan["before"], "state");
+    }
+    let text = desk.plan(&["-f", "team.yaml", "--state", "state.yaml"]).await.stdout;
+    assert!(text.contains("! -alice") && text.contains("more removals in 24 hours than limits.removals"), "{text}");
+    assert!(text.contains("kubectl annotate --overwrite -n care chm support rollcall.dev/approve="), "{text}");
+    desk.nothing_was_changed();
+}
+
+#[tokio::test]
+async fn who_stays_though_nobody_declares_them_is_told_with_the_reason() {
+    let desk = Desk::open().await;
+    let spec = |members: Value| json!({"members": members, "prune": "Owned", "limits": {"removals": "100%"}});
+    desk.write("state.yaml", &[carried_out("support", spec(json!(["alice", "bob", "carol", "zoe"])))]);
+    desk.write("team.yaml", &[resource("support", spec(json!(["alice"])))]);
+    let said = desk.plan(&["-f", "team.yaml", "--state", "state.yaml"]).await;
+    for line in ["  - bob", "  ~ carol stays (Moderator)", "  ~ zoe stays (NotOwned)"] {
+        assert!(said.stdout.lines().any(|it| it == line), "{line}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn resources_of_the_state_that_are_in_no_file_stay_unless_they_are_pruned() {
+    let desk = Desk::open().await;
+    let mut state =
+        carried_out("support", json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Prune"}));
+    state["metadata"]["finalizers"] = json!(["rollcall.dev/prune"]);
+    desk.write("state.yaml", &[state]);
+    let mut other = resource("support", json!({"members": ["alice", "dave"]}));
+    other["metadata"]["name"] = json!("other");
+    desk.write("team.yaml", &[other]);
+    let plan = desk.plan(&["-f", "team.yaml", "--state", "state.yaml", "-o", "json"]).await.json();
+    assert_eq!((plan["resources"].as_array().unwrap().len(), &plan["totals"]["remove"]), (1, &json!(0)));
+    let plan = desk.plan(&["-f", "team.yaml", "--state", "state.yaml", "--prune", "-o", "json"]).await.json();
+    let gone = of(&plan, "support");
+    assert_eq!((&gone["change"], &gone["remove"]), (&json!("deleted"), &json!(["bob"])), "{plan:#}");
+}
+
+#[tokio::test]
+async fn the_manifests_before_the_change_tell_who_was_declared_and_which_resources_end() {
+    let desk = Desk::open().await;
+    for (policy, removed) in [("Prune", json!(["alice", "bob"])), ("Retain", json!([]))] {
+        let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": policy});
+        desk.write("main/support.yaml", &[resource("support", spec)]);
+        desk.write("main/lobby.yaml", &[resource("lobby", json!({"members": ["alice"]}))]);
+        desk.write("branch/lobby.yaml", &[resource("lobby", json!({"members": ["alice", "bob"]}))]);
+        let said = desk.plan(&["-f", "branch", "--base", "main", "-o", "json"]).await;
+        let plan = said.json();
+        let gone = of(&plan, "support");
+        assert_eq!((&gone["change"], &gone["remove"]), (&json!("deleted"), &removed), "{plan:#}");
+        assert_eq!(gone["remarks"].as_array().unwrap().len(), usize::from(policy == "Retain"), "{plan:#}");
+        assert_eq!(of(&plan, "lobby")["add"], json!(["alice", "bob"]));
+    }
+    let spec = |members: Value| json!({"members": members, "prune": "Owned"});
+    desk.write("main/support.yaml", &[resource("support", spec(json!(["alice", "bob", "dave"])))]);
+    desk.write("branch/support.yaml", &[resource("support", spec(json!(["alice", "dave"])))]);
+    let plan = desk.plan(&["-f", "branch", "--base", "main", "-o", "json"]).await.json();
+    assert_eq!(of(&plan, "support")["remove"], json!(["bob"]));
+    assert!(plan["remarks"][0].as_str().unwrap().contains("outside of these folders"), "{plan:#}");
+}
+
+#[tokio::test]
+async fn config_maps_among_the_files_are_read_and_others_are_said_to_be_missing() {
+    let desk = Desk::open().await;
+    let from = json!([{"configMapKeyRef": {"name": "on-call", "key": "members.txt"}}]);
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "on-call", "namespace": "care"},
+        "data": {"members.txt": "dave\nerin\n"},
+    });
+    let support = resource("support", json!({"membersFrom": from}));
+    desk.write("team.yaml", &[support.clone(), map]);
+    let plan = desk.plan(&["-f", "team.yaml", "-o", "json"]).await.json();
+    assert_eq!(of(&plan, "support")["add"], json!(["dave", "erin"]));
+    desk.write("team.yaml", &[support]);
+    let plan = desk.plan(&["-f", "team.yaml", "-o", "json"]).await.json();
+    let conflict = &of(&plan, "support")["conflict"];
+    assert_eq!(conflict["reason"], "SourceNotReady");
+    assert!(conflict["message"].as_str().unwrap().contains("ConfigMap on-call is not among the files"), "{conflict}");
+}

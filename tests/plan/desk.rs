@@ -1,0 +1,174 @@
+//! A service, a folder, and whoever runs `rollcall plan` there.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
+pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
+
+/// It only ends a test that would hang.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+pub struct Desk {
+    pub simulator: Simulator,
+    pub folder: TempDir,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn last_line(&self) -> &str {
+        self.stdout.lines().last().unwrap_or_default()
+    }
+}
+
+/// A resource of the namespace `care`, as people write it.
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is given")]
+pub fn resource(name: &str, spec: Value) -> Value {
+    let mut all = json!({"channelArn": format!("{INSTANCE}/channel/{name}")});
+    all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    json!({
+        "apiVersion": "rollcall.dev/v1alpha1",
+        "kind": "ChannelMembership",
+        "metadata": {"name": name, "namespace": "care"},
+        "spec": all,
+    })
+}
+
+/// The same as a cluster has it, once everybody of `members` is there and was declared.
+pub fn carried_out(name: &str, spec: Value) -> Value {
+    let mut object = resource(name, spec);
+    let members = object["spec"]["members"].clone();
+    object["metadata"]["uid"] = json!(format!("uid-{name}"));
+    object["metadata"]["generation"] = json!(3);
+    object["metadata"]["resourceVersion"] = json!("77");
+    object["metadata"]["creationTimestamp"] = json!("2026-01-02T03:04:05Z");
+    object["status"] = json!({
+        "observedGeneration": 3,
+        "desired": members.as_array().map_or(0, Vec::len),
+        "lastDeclared": members,
+        "lastDeclaredUID": format!("uid-{name}"),
+        "lastDeclaredAt": "2126-01-02T03:04:05Z",
+    });
+    object
+}
+
+impl Desk {
+    /// The channel `support`, whose members alice, bob and carol Rollcall added, and zoe somebody else; and `lobby`, where nobody is.
+    pub async fn open() -> Self {
+        let support = ChannelSeed::new("support")
+            .invited("erin", None, ["zoe"])
+            .invited("rollcall", None, ["alice", "bob", "carol"])
+            .moderators(["carol"]);
+        let seed = Seed::new(INSTANCE)
+            .users(["alice", "bob", "carol", "dave", "erin", "zoe", "rollcall"])
+            .admins(["rollcall"])
+            .channel(support)
+            .channel(ChannelSeed::new("lobby"));
+        Self::with(seed).await
+    }
+
+    pub async fn with(seed: Seed) -> Self {
+        let simulator = Simulator::start(Options { seed, quotas: Quotas::Off, ..Options::default() }).await.unwrap();
+        Self { simulator, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Writes a file of these objects.
+    pub fn write(&self, name: &str, objects: &[Value]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        std::fs::write(&path, serde_json::to_string_pretty(&list).unwrap()).unwrap();
+        path
+    }
+
+    /// `rollcall plan`, to be run in the folder; killed when its test ends before it.
+    pub fn command(&self, args: &[&str]) -> Command {
+        self.rollcall("plan", args)
+    }
+
+    /// A command of rollcall, to be run in the folder; killed when its test ends before it.
+    pub fn rollcall(&self, command: &str, args: &[&str]) -> Command {
+        let name = command;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+        command
+            .env_clear()
+            .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", self.simulator.endpoint())
+            .env("AWS_ACCESS_KEY_ID", "simulator")
+            .env("AWS_SECRET_ACCESS_KEY", "simulator")
+            .env("AWS_REGION", "us-east-1")
+            .env("ROLLCALL_BEARER_RATE", "0")
+            .env("ROLLCALL_CHANNEL_LIST_RATE", "0")
+            .env("ROLLCALL_CHIME_BEARER", BEARER)
+            .current_dir(self.folder.path())
+            .arg(name)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs it.
+    pub async fn plan(&self, args: &[&str]) -> Said {
+        let output = timeout(DEADLINE, self.command(args).output()).await.expect("it ends").unwrap();
+        said(output)
+    }
+
+    /// Runs `rollcall apply`.
+    pub async fn apply(&self, args: &[&str]) -> Said {
+        self.end_of(self.rollcall("apply", args).spawn().unwrap()).await
+    }
+
+    /// Waits until it ends.
+    pub async fn end_of(&self, child: Child) -> Said {
+        said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
+    }
+
+    /// Runs it with this on its standard input.
+    pub async fn plan_of(&self, input: &str, args: &[&str]) -> Said {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
+    }
+
+    /// Only calls that look were made.
+    pub fn nothing_was_changed(&self) {
+        let changes = [Operation::BatchCreateChannelMembership, Operation::DeleteChannelMembership];
+        let calls = self.simulator.calls();
+        assert!(changes.iter().all(|change| !calls.contains_key(change)), "{calls:?}");
+    }
+
+    /// How many calls were made in all.
+    pub fn calls(&self) -> u64 {
+        self.simulator.calls().values().sum()
+    }
+}
+
+fn said(output: Output) -> Said {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}

@@ -1,0 +1,36 @@
+//! What does kstatus, by which Flux and `helm --wait` decide whether an object is ready, say of an object?
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What it says.
+#[derive(Debug, Deserialize)]
+pub struct Verdict {
+    /// `InProgress`, `Current`, `Failed` or `Terminating`.
+    pub status: String,
+    /// Why.
+    pub message: String,
+}
+
+/// What the real kstatus says of each of these, in their order.
+pub fn kstatus<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Verdict> {
+    let lines: Vec<String> = objects.into_iter().map(Value::to_string).collect();
+    let mut program =
+        Command::new(program()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
+    let output = program.wait_with_output().unwrap();
+    assert!(output.status.success(), "kstatus: {}", output.status);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn program() -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/control-plane-tools");
+    let found = Command::new(script).arg("kstatus").stderr(Stdio::inherit()).output().unwrap();
+    assert!(found.status.success(), "failed to find or build kstatus");
+    PathBuf::from(String::from_utf8(found.stdout).unwrap().trim()).join("kstatus")
+}
