@@ -3,12 +3,13 @@
 MAKEFLAGS += --no-print-directory
 SCRIPTS := hack/with-parent hack/require hack/control-plane-tools hack/boto3-venv hack/promtool hack/static-program \
 	hack/image-root hack/image hack/node hack/node-inside .ci/run
-CHART_TOOLS := etcd kubectl kube-apiserver helm helm-unittest helm-docs ct
+CHART_TOOLS := etcd kubectl kube-apiserver helm helm-unittest helm-docs ct kstatus
+ECOSYSTEM_TOOLS := etcd kubectl kube-apiserver kustomize-controller argocd miniredis
 NODE_TOOLS := kube-controller-manager kube-scheduler kube-proxy kubelet coredns crane
-.PHONY: help demo test test-node lint manifests run bench image tools clean
+.PHONY: help demo test test-node test-ecosystem lint manifests run bench image tools clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show Rollcall at work on a real API server and a local Chime service (DEMO_EXIT=1: end by itself)
 	@hack/require rust
@@ -21,9 +22,10 @@ demo: ## Show Rollcall at work on a real API server and a local Chime service (D
 
 test: ## Run all tests
 	@hack/require rust
-	@echo "==> 1/5 Python with boto3, promtool"
+	@echo "==> 1/5 Python with boto3 and jsonschema, promtool"
 	@hack/boto3-venv >/dev/null
 	@hack/promtool >/dev/null || echo "so the alerts are not tested"
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || echo "Chromium is missing (Debian: chromium), so no plan is shown in a browser"
 	@echo "==> 2/5 control plane and chart tools"
 	@hack/control-plane-tools $(CHART_TOOLS) >/dev/null
 	@echo "==> 3/5 compile"
@@ -41,6 +43,15 @@ test-node: ## Run the image on a real Kubernetes node on this machine, as the ch
 	echo "==> node: 2/3 image" && mkdir -p target && hack/image target/image-ci.tar ci && \
 	echo "==> node: 3/3 test" && cargo test --locked --test node -- --ignored --nocapture; }
 
+test-ecosystem: ## Run Flux's and Argo CD's own controllers with Rollcall (the first time builds them for a quarter of an hour)
+	@hack/require rust
+	@for tool in go git tar; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; [ -z "$$missing" ] || \
+	{ echo "ecosystem: skipped, for want of$$missing: Go builds Flux and Argo CD, git and tar hold what they take"; exit 0; } && \
+	echo "==> ecosystem: 1/3 Flux and Argo CD" && \
+	hack/control-plane-tools $(ECOSYSTEM_TOOLS) >/dev/null && \
+	echo "==> ecosystem: 2/3 compile" && cargo test --locked --no-run --test ecosystem && \
+	echo "==> ecosystem: 3/3 test" && cargo test --locked --test ecosystem -- --ignored --nocapture
+
 lint: ## Check format, lints, scripts and dependencies
 	@hack/require rust
 	@echo "==> 1/4 format"
@@ -57,12 +68,14 @@ lint: ## Check format, lints, scripts and dependencies
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
 	else echo "skipped: 'cargo install --locked cargo-deny' checks licences and advisories by deny.toml"; fi
 
-manifests: ## Write crds/ from the types, and the chart's copy and README
+manifests: ## Write crds/ and the editors' schema from the types, and the chart's copy and README
 	@hack/require rust
 	@mkdir -p crds target
 	cargo run --locked --quiet -- crd > target/new-crd.yaml
 	@mv target/new-crd.yaml crds/channelmemberships.rollcall.dev.yaml
 	cp crds/channelmemberships.rollcall.dev.yaml charts/rollcall/files/
+	cargo run --locked --quiet -- crd --json-schema > target/new-schema.json
+	@mv target/new-schema.json docs/channelmembership.schema.json
 	"$$(hack/control-plane-tools helm-docs)/helm-docs" --log-level=warning --chart-search-root charts/rollcall
 
 run: ## Run the operator against the cluster of KUBECONFIG (ARGS="--chime-bearer …")

@@ -7,6 +7,9 @@ mod control_plane;
 #[path = "support/operator.rs"]
 mod operator;
 
+#[path = "examples/kustomized.rs"]
+mod kustomized;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -40,18 +43,33 @@ const TESTED: [&str; 9] = [
 struct Applied {
     simulator: Simulator,
     operator: Operator,
+    namespace: String,
     resources: Api<ChannelMembership>,
 }
 
 impl Applied {
+    /// One file, with the people of the local service's example.
     async fn example(file: &str) -> Self {
         let control_plane = ControlPlane::shared().await.unwrap();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        control_plane.install_crd_file(&root.join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
+        let applied = Self::nothing(people()).await;
+        let path = root().join("examples").join(file);
+        let apply = ["apply", "--server-side", "--namespace", &applied.namespace, "--filename", path.to_str().unwrap()];
+        let answer = control_plane.kubectl(&apply).await.unwrap();
+        assert!(answer.success, "{file}: {answer:?}");
+        applied
+    }
+
+    /// An operator and a service with these people, and nothing declared yet.
+    async fn nothing(seed: Seed) -> Self {
+        Self::nothing_with(Options { seed, ..Options::default() }, &[]).await
+    }
+
+    /// As [`Self::nothing`], with these flags and another service.
+    async fn nothing_with(options: Options, flags: &[&str]) -> Self {
+        let control_plane = ControlPlane::shared().await.unwrap();
+        control_plane.install_crd_file(&root().join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
         let namespace = control_plane.namespace("example").await.unwrap();
-        let seed = fs::read_to_string(root.join("examples/simulator/seed.yaml")).unwrap();
-        let seed = Seed::from_yaml(&seed).unwrap();
-        let simulator = Simulator::start(Options { seed, ..Options::default() }).await.unwrap();
+        let simulator = Simulator::start(options).await.unwrap();
         let launch = Launch {
             program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
             kubeconfig: &control_plane.kubeconfig(),
@@ -59,22 +77,27 @@ impl Applied {
             log: &control_plane.folder().join(format!("{namespace}.log")),
         };
         let bearer = format!("{INSTANCE}/user/rollcall");
-        let flags = ["--chime-bearer", &bearer, "--watch-namespace", &namespace];
+        let flags = [&["--chime-bearer", &bearer, "--watch-namespace", &namespace], flags].concat();
         let operator = Operator::start(&launch, flags).unwrap();
-        let path = root.join("examples").join(file);
-        let apply = ["apply", "--server-side", "--namespace", &namespace, "--filename", path.to_str().unwrap()];
-        let applied = control_plane.kubectl(&apply).await.unwrap();
-        assert!(applied.success, "{file}: {applied:?}");
-        Self { simulator, operator, resources: Api::namespaced(control_plane.client().await.unwrap(), &namespace) }
+        let resources = Api::namespaced(control_plane.client().await.unwrap(), &namespace);
+        Self { simulator, operator, namespace, resources }
     }
 
     /// The status of a resource once its Ready has this reason.
     async fn ends(&self, name: &str, reason: &str) -> ChannelMembershipStatus {
         let there = |object: Option<&ChannelMembership>| ready(object).is_some_and(|(_, told)| told == reason);
-        let ended = timeout(DEADLINE, await_condition(self.resources.clone(), name, there)).await;
-        let Ok(object) = ended else {
-            panic!("{name} never said {reason}; the operator's log:\n{}", self.operator.log())
-        };
+        self.until(name, reason, there).await
+    }
+
+    /// The status of a resource once it is as it should be.
+    async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(Option<&ChannelMembership>) -> bool,
+    ) -> ChannelMembershipStatus {
+        let ended = timeout(DEADLINE, await_condition(self.resources.clone(), name, holds)).await;
+        let Ok(object) = ended else { panic!("{name}: never {what}; the operator's log:\n{}", self.operator.log()) };
         object.unwrap().unwrap().status.unwrap()
     }
 
@@ -83,6 +106,15 @@ impl Applied {
         let arns = self.simulator.members(&format!("{INSTANCE}/channel/{channel}"), membership_type);
         arns.iter().map(|arn| arn[INSTANCE.len() + 1..].trim_start_matches("user/").to_owned()).collect()
     }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Those of the local service's example.
+fn people() -> Seed {
+    Seed::from_yaml(&fs::read_to_string(root().join("examples/simulator/seed.yaml")).unwrap()).unwrap()
 }
 
 /// Status and reason of the condition Ready.
@@ -180,11 +212,10 @@ async fn the_example_that_takes_over_a_channel_changes_nothing_at_first() {
 #[tokio::test]
 async fn the_api_server_takes_every_example() {
     let control_plane = ControlPlane::shared().await.unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    control_plane.install_crd_file(&root.join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
+    control_plane.install_crd_file(&root().join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
     for file in TESTED {
         let namespace = control_plane.namespace("accepted").await.unwrap();
-        let path = root.join("examples").join(file);
+        let path = root().join("examples").join(file);
         // Strict refuses a misspelt field, which would only be dropped otherwise.
         let apply = ["apply", "--server-side", "--validate=strict", "--namespace", &namespace, "--filename"];
         let applied = control_plane.kubectl(&[apply.as_slice(), &[path.to_str().unwrap()]].concat()).await.unwrap();
@@ -194,14 +225,16 @@ async fn the_api_server_takes_every_example() {
 
 #[test]
 fn every_example_has_a_test_and_begins_with_a_comment() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let folder = root().join("examples");
     let files: BTreeSet<String> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     assert_eq!(files, ids(TESTED));
+    let needs = fs::read_to_string(folder.join("README.md")).unwrap();
     for file in files {
         assert!(fs::read_to_string(folder.join(&file)).unwrap().starts_with("# "), "{file}");
+        assert!(needs.contains(&format!("]({file})")), "examples/README.md does not say what {file} is for");
     }
 }

@@ -10,6 +10,13 @@ fn the_crd_in_the_repository_is_the_one_the_code_makes() {
 }
 
 #[test]
+fn the_schema_for_editors_is_the_one_the_code_makes() {
+    let generated = rollcall::api::json_schema().expect("the schema is written");
+    let committed = fs::read_to_string("docs/channelmembership.schema.json").unwrap_or_default();
+    assert!(committed == generated, "the schema for editors is stale: run make manifests and commit what it writes");
+}
+
+#[test]
 fn the_crd_is_small_enough_for_any_way_of_applying_it() {
     let generated = rollcall::api::crd_yaml().expect("the definition is written");
     // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144 bytes.

@@ -1,0 +1,24 @@
+//! Do those who take manifests from Git carry them to the channel, and tell rightly how they stand?
+//!
+//! Flux's kustomize-controller and Argo CD run as the programs they are, against a real API server. They take a quarter of an hour to
+//! build, once: `make test-ecosystem`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
+#[path = "support/control_plane.rs"]
+mod control_plane;
+#[path = "support/operator.rs"]
+mod operator;
+#[path = "support/recorded.rs"]
+mod recorded;
+
+#[path = "ecosystem/argo_cd.rs"]
+mod argo_cd;
+#[path = "ecosystem/argo_cd_health.rs"]
+mod argo_cd_health;
+#[path = "ecosystem/cluster.rs"]
+mod cluster;
+#[path = "ecosystem/flux.rs"]
+mod flux;
+#[path = "ecosystem/repository.rs"]
+mod repository;

@@ -1,0 +1,117 @@
+//! Do those who wait for a resource see rightly how it stands?
+//!
+//! The judge is kstatus itself, by which Flux and `helm --wait` decide. It judges what the operator writes on a real API server at
+//! every stage of a resource's life, and the same as recorded in [`recorded::FOLDER`], where Argo CD's health check is judged by it too.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::manual_assert, reason = "a test says by a panic what is wrong")]
+
+#[path = "support/control_plane.rs"]
+mod control_plane;
+#[path = "support/kstatus.rs"]
+mod kstatus;
+#[path = "support/operator.rs"]
+mod operator;
+#[path = "support/recorded.rs"]
+mod recorded;
+#[allow(dead_code, reason = "the stories use all of it")]
+#[path = "stories/stage.rs"]
+mod stage;
+
+#[path = "health/life.rs"]
+mod life;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kstatus::kstatus;
+use rollcall::api::Reason;
+use serde_json::Value;
+
+/// What kstatus has to say of an object at each stage, and Argo CD.
+const VERDICTS: [(&str, &str, &str); 26] = [
+    ("just-applied", "InProgress", "Progressing"),
+    ("edited", "InProgress", "Progressing"),
+    ("adding", "InProgress", "Progressing"),
+    ("removing", "InProgress", "Progressing"),
+    ("retrying", "InProgress", "Progressing"),
+    ("paced", "InProgress", "Progressing"),
+    ("all-present", "Current", "Healthy"),
+    ("refused-within-limit", "Current", "Healthy"),
+    ("members-refused", "Failed", "Degraded"),
+    ("channel-not-accessible", "Failed", "Degraded"),
+    ("bearer-rejected", "Failed", "Degraded"),
+    ("access-denied", "Failed", "Degraded"),
+    ("not-granted", "Failed", "Degraded"),
+    ("held", "Failed", "Degraded"),
+    ("ownership-conflict", "Failed", "Degraded"),
+    ("source-not-ready", "Failed", "Degraded"),
+    ("invalid-member", "Failed", "Degraded"),
+    ("suspended", "Current", "Suspended"),
+    // kstatus reads Ready alone there, and knows no word for what nobody works on.
+    ("suspended-while-stalled", "InProgress", "Suspended"),
+    ("suspended-from-the-start", "InProgress", "Suspended"),
+    ("observed", "Current", "Healthy"),
+    ("observed-incomplete", "InProgress", "Suspended"),
+    ("suspension-unseen", "InProgress", "Progressing"),
+    ("resumed-unseen", "InProgress", "Progressing"),
+    ("mended-unseen", "InProgress", "Progressing"),
+    ("deleted", "Terminating", "Progressing"),
+];
+
+#[tokio::test]
+async fn kstatus_judges_a_resource_rightly_at_every_stage_of_its_life() {
+    let live: BTreeMap<&str, Value> =
+        Box::pin(life::stages()).await.into_iter().map(|(name, it)| (name, recorded::of(&it))).collect();
+    for (name, object) in &live {
+        recorded::write_if_asked(name, object);
+    }
+
+    let recorded: BTreeMap<String, Value> = recorded::all();
+
+    assert_eq!(live.keys().copied().collect::<BTreeSet<_>>(), VERDICTS.map(|(name, ..)| name).into());
+    assert_eq!(recorded.keys().map(String::as_str).collect::<BTreeSet<_>>(), VERDICTS.map(|(name, ..)| name).into());
+    for objects in [&live, &recorded.iter().map(|(name, object)| (name.as_str(), object.clone())).collect()] {
+        for ((name, expected, _), verdict) in
+            VERDICTS.iter().zip(kstatus(VERDICTS.iter().map(|(name, ..)| &objects[name])))
+        {
+            assert_eq!(verdict.status, *expected, "{name}: {} {:#}", verdict.message, objects[name]);
+            assert!(!verdict.message.is_empty(), "{name}");
+        }
+    }
+    for (name, object) in &live {
+        let said = "is not what the operator writes any more: run RECORD=1 cargo test --test health, and look at the difference";
+        assert_eq!(recorded::verdict(object), recorded::verdict(&recorded[*name]), "{name}.yaml {said}");
+    }
+}
+
+#[test]
+fn every_reason_has_its_recorded_object() {
+    let told: BTreeSet<String> = recorded::all().values().filter_map(recorded::reason).collect();
+    assert_eq!(told, Reason::ALL.map(|reason| reason.as_str().to_owned()).into());
+}
+
+/// `make test-ecosystem` shows that Argo CD says what is written there.
+#[test]
+fn argo_cd_has_to_say_of_each_recorded_object_what_kstatus_says_in_its_own_words() {
+    let expected: BTreeMap<String, String> =
+        recorded::expected_of_argo_cd().into_iter().map(|(name, verdict)| (name, verdict.status)).collect();
+    let table = VERDICTS.map(|(name, _, argo_cd)| (name.to_owned(), argo_cd.to_owned()));
+    assert_eq!(expected, table.into());
+    for (name, kstatus, argo_cd) in VERDICTS {
+        let same = match kstatus {
+            "InProgress" | "Terminating" => argo_cd == "Progressing",
+            "Current" => argo_cd == "Healthy",
+            "Failed" => argo_cd == "Degraded",
+            _ => false,
+        };
+        // Left alone as asked, which kstatus has no word for.
+        assert!(same || argo_cd == "Suspended" && kstatus != "Failed", "{name}");
+    }
+}
+
+#[test]
+fn the_settings_of_argo_cd_hold_the_health_check_as_it_is() {
+    let settings = std::fs::read_to_string("examples/gitops/argocd/argocd-cm.yaml").unwrap();
+    let settings: Value = serde_yaml::from_str(&settings).unwrap();
+    let script = std::fs::read_to_string(recorded::folder().join("health.lua")).unwrap();
+    assert_eq!(settings["data"]["resource.customizations.health.rollcall.dev_ChannelMembership"], script);
+}
