@@ -11,6 +11,8 @@
 
 #[path = "../tests/support/control_plane.rs"]
 mod control_plane;
+#[path = "fleet/idle.rs"]
+mod idle;
 #[path = "fleet/naive.rs"]
 mod naive;
 #[allow(dead_code, reason = "a test kills it")]
@@ -63,6 +65,9 @@ async fn bench(words: &[String]) -> Result<bool, Failure> {
         if wanted(name) {
             bench.free(name, resources, names).await?.stop().await;
         }
+    }
+    if wanted("idle-1000") {
+        bench.idle("idle-1000", 1000).await?;
     }
     if wanted("naive-1000") {
         bench.naive("naive-1000", 1000).await?;

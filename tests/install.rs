@@ -1,16 +1,20 @@
 //! Is what the README says to install enough, and no more than enough?
 
+#![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
+
 #[path = "support/control_plane.rs"]
 mod control_plane;
 #[path = "support/operator.rs"]
 mod operator;
 
+use std::process::Command;
 use std::time::Duration;
 
 use control_plane::ControlPlane;
 use operator::{Launch, Operator};
 use rollcall::api::MembershipType;
 use rollcall::simulator::{Options, Seed, Simulator};
+use serde_json::Value;
 
 const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/user/rollcall";
 const IDENTITY: &str = "system:serviceaccount:rollcall:rollcall";
@@ -31,7 +35,9 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
         endpoint: &service.endpoint(),
         log: &log,
     };
-    let operator = Operator::start(&launch, ["--chime-bearer", BEARER]).unwrap();
+    let mut command = launch.command();
+    command.args(flags(&cluster).await).args(["--chime-bearer", BEARER, "--lease-namespace", "rollcall"]);
+    let operator = Operator::spawn(&command, &log).unwrap();
     let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: on-call}, data: {members: carol}}\n---\n\
                     {apiVersion: rollcall.dev/v1alpha1, kind: ChannelMembership, metadata: {name: support}, spec: {channelArn: \
                     'arn:aws:chime:us-east-1:123456789012:app-instance/demo/channel/support', members: [bob, ghost], \
@@ -49,6 +55,11 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
     let channel = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/channel/support";
     let left = service.members(channel, MembershipType::Default);
     assert!(!left.iter().any(|arn| arn.ends_with("/bob") || arn.ends_with("/carol")), "{left:?}");
+    for page in probes(&cluster).await {
+        let url = format!("http://{}{page}", address(&operator));
+        let asked = Command::new(launch.program).args(["healthcheck", &url]).status().unwrap();
+        assert!(asked.success(), "{page}");
+    }
     for (verb, resource, answer) in [
         ("patch", "channelmemberships", "yes"),
         ("get", "configmaps", "yes"),
@@ -59,10 +70,45 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
         ("update", "channelmemberships", "no"),
         ("delete", "channelmemberships", "no"),
         ("delete", "events", "no"),
+        ("patch", "events.events.k8s.io", "no"),
+        ("list", "leases.coordination.k8s.io", "no"),
     ] {
         let asked = cluster.kubectl(&["auth", "can-i", verb, resource, "--as", IDENTITY]).await.unwrap();
         assert_eq!(asked.stdout.trim(), answer, "{verb} {resource}");
     }
     assert!(!operator.log().contains("the watch"), "{}", operator.log());
     assert!(tokio::time::timeout(Duration::from_secs(20), operator.stop()).await.unwrap().unwrap());
+}
+
+/// The container of the manifest's Deployment, as it was applied.
+async fn container(cluster: &ControlPlane) -> Value {
+    let deployment = ["get", "deployment", "rollcall", "--namespace=rollcall", "--output=json"];
+    let deployment = cluster.kubectl(&deployment).await.unwrap();
+    let deployment: Value = serde_json::from_str(&deployment.stdout).unwrap();
+    deployment["spec"]["template"]["spec"]["containers"][0].clone()
+}
+
+/// Its flags, to listen where no other test does.
+async fn flags(cluster: &ControlPlane) -> Vec<String> {
+    let container = container(cluster).await;
+    let arguments = container["args"].as_array().unwrap().iter().skip(1).map(|it| it.as_str().unwrap());
+    let here = |flag: &str| match flag.split_once("-address=") {
+        Some((name, _)) => format!("{name}-address=127.0.0.1:0"),
+        None => flag.to_owned(),
+    };
+    arguments.map(here).collect()
+}
+
+/// The pages that the kubelet asks for.
+async fn probes(cluster: &ControlPlane) -> [String; 2] {
+    let container = container(cluster).await;
+    ["livenessProbe", "readinessProbe"].map(|probe| container[probe]["httpGet"]["path"].as_str().unwrap().to_owned())
+}
+
+/// Where it listens, as its log says.
+fn address(operator: &Operator) -> String {
+    let log = operator.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut listening = lines.filter(|line| line["message"] == "listening");
+    listening.find_map(|line| line["address"].as_str().map(str::to_owned)).unwrap()
 }

@@ -4,14 +4,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rollcall::api::MembershipType;
+use rollcall::api::{MembershipType, Prune};
 use rollcall::simulator::{Quotas, Simulator};
 use tokio::time::{Instant, sleep};
 
 use crate::operator::{Launch, Operator};
 use crate::usage::Usage;
 use crate::world::{MEMBERS, Names, World, bearer};
-use crate::{Failure, table};
+use crate::{Failure, idle, table};
 
 /// The operator's default share, 80 %, of a bearer's 10 calls a second in us-east-1.
 const BEARER_RATE: f64 = 8.0;
@@ -41,6 +41,7 @@ pub struct Bench {
     free: Vec<(&'static str, Measured)>,
     paced: Vec<(&'static str, Measured)>,
     edits: Vec<Edit>,
+    idle: Vec<Vec<String>>,
     broken: Vec<String>,
 }
 
@@ -67,7 +68,7 @@ impl Bench {
     /// As fast as it goes, without any limit. Gives the world, in which all is as declared then.
     pub async fn free(&mut self, name: &'static str, resources: usize, names: Names) -> Result<World, Failure> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, names).await?;
+        let world = World::new(resources, names, Prune::Never).await?;
         let simulator = world.simulator(Quotas::Off, false).await?;
         let flags = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
         let measured = measure(name, &world, &simulator, &program(), &flags).await?;
@@ -79,10 +80,16 @@ impl Bench {
         Ok(world)
     }
 
+    /// While nothing happens.
+    pub async fn idle(&mut self, name: &str, resources: usize) -> Result<(), Failure> {
+        self.idle.extend(idle::rows(name, resources).await?);
+        Ok(())
+    }
+
     /// The loop that the operator is compared with.
     pub async fn naive(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, Names::Ids).await?;
+        let world = World::new(resources, Names::Ids, Prune::Never).await?;
         let simulator = world.simulator(Quotas::Off, false).await?;
         let measured = measure(name, &world, &simulator, &std::env::current_exe()?, &[]).await?;
         self.free.push((name, measured));
@@ -93,7 +100,7 @@ impl Bench {
     /// Under the service's quotas, with the operator's defaults.
     pub async fn paced(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, Names::Ids).await?;
+        let world = World::new(resources, Names::Ids, Prune::Never).await?;
         let simulator = world.simulator(Quotas::Aws, false).await?;
         let measured = measure(name, &world, &simulator, &program(), &[]).await?;
         let (ratio, throttled) = (measured.ratio(), measured.throttled_share());
@@ -149,6 +156,7 @@ impl Bench {
             let cpu = ours.cpu.as_secs_f64() / naive.cpu.as_secs_f64();
             println!("  free-1000 ÷ naive-1000: CPU {cpu:.2}, peak memory {memory:.2}");
         }
+        table::print("Idle, as the chart runs it, with removal declared", &idle::HEADINGS, &self.idle);
         let paced: Vec<_> = self.paced.iter().map(|(name, measured)| measured.paced_row(name)).collect();
         let headings = ["", "calls", "answered 429", "writes each", "seconds", "÷ shortest", "CPU s", "peak MiB"];
         table::print("Under the service's quotas, at the default share", &headings, &paced);
@@ -255,7 +263,8 @@ async fn measure(
     Ok(measured)
 }
 
-fn start(
+/// Starts the program on a world; its log is called so.
+pub fn start(
     world: &World,
     simulator: &Simulator,
     program: &Path,
@@ -287,11 +296,13 @@ async fn progress(name: &str, world: &World, simulator: &Simulator, pid: u32) ->
     }
 }
 
-fn calls(simulator: &Simulator) -> u64 {
+/// How many calls were made.
+pub fn calls(simulator: &Simulator) -> u64 {
     simulator.calls().values().sum()
 }
 
-fn program() -> PathBuf {
+/// The operator that is measured.
+pub fn program() -> PathBuf {
     std::env::var_os("ROLLCALL_BENCH_OPERATOR").map_or_else(|| env!("CARGO_BIN_EXE_rollcall").into(), PathBuf::from)
 }
 
@@ -300,18 +311,20 @@ fn last_lines(log: &str) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-fn seconds(duration: Duration) -> String {
+/// As a cell of a table.
+pub fn seconds(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64())
 }
 
-fn mebibytes(kib: u64) -> String {
+/// KiB as a cell of a table.
+pub fn mebibytes(kib: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "memory in KiB is far below 2^52")]
     let mebibytes = kib as f64 / 1024.0;
     format!("{mebibytes:.1}")
 }
 
 /// A line that stays.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     eprintln!("{clear}{line}");
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
-use rollcall::api::{ChannelMembership, ChannelMembershipSpec, custom_resource_definition};
+use rollcall::api::{ChannelMembership, ChannelMembershipSpec, Prune, custom_resource_definition};
 use rollcall::simulator::{ChannelSeed, Options, Quotas, Seed, Simulator};
 use serde::Deserialize;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub struct Seen {
 
 impl World {
     /// Starts an API server and makes the resources.
-    pub async fn new(resources: usize, names: Names) -> Result<Self, Failure> {
+    pub async fn new(resources: usize, names: Names, prune: Prune) -> Result<Self, Failure> {
         let control_plane = ControlPlane::start().await?;
         control_plane.install_crd(&custom_resource_definition()).await?;
         let client = control_plane.client().await?;
@@ -66,7 +66,7 @@ impl World {
         stream::iter(0..resources)
             .map(Ok::<_, Failure>)
             .try_for_each_concurrent(WRITERS, async |index| {
-                api.create(&PostParams::default(), &resource(index, names)).await?;
+                api.create(&PostParams::default(), &resource(index, names, prune)).await?;
                 Ok(())
             })
             .await?;
@@ -142,10 +142,11 @@ fn members(index: usize) -> impl Iterator<Item = String> {
     (first(index)..first(index) + MEMBERS).map(user)
 }
 
-fn resource(index: usize, names: Names) -> ChannelMembership {
+fn resource(index: usize, names: Names, prune: Prune) -> ChannelMembership {
     let written = |id: String| if names == Names::Arns { format!("{INSTANCE}/user/{id}") } else { id };
     let members = members(index).map(written).collect();
-    let spec = ChannelMembershipSpec { channel_arn: channel(index), members: Some(members), ..Default::default() };
+    let spec =
+        ChannelMembershipSpec { channel_arn: channel(index), members: Some(members), prune, ..Default::default() };
     ChannelMembership::new(&name(index), spec)
 }
 

@@ -90,6 +90,52 @@ fn metrics(release: &Release) {
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
 }
 
+/// What `rollcall doctor` says where the chart's own test runs it, and whether it is content.
+async fn doctor(release: &Release) -> (bool, String) {
+    let hooks = release.helm(&["get", "hooks", "rollcall"]).await.expect_success().stdout;
+    let hooks: Vec<Option<Value>> = serde_yaml::from_multiple(&hooks).unwrap();
+    let pod = hooks.into_iter().flatten().find(|it| it["metadata"]["name"] == "rollcall-doctor").unwrap();
+    let mut command = tokio::process::Command::from(release.container(&pod["spec"]).await);
+    let output = command.output().await.unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[tokio::test]
+async fn its_own_test_finds_nothing_wrong_with_no_more_rights_and_names_what_is() {
+    let values = json!({"doctor": {"channels": [channel()]}});
+    let release = Release::install(seed(), &["care"], values.clone()).await;
+    let operator = release.operator().await;
+    let mut found = (false, String::new());
+    let content = eventually(async || {
+        found = doctor(&release).await;
+        found.0
+    });
+    assert!(content.await, "{}\n{}", found.1, release.log());
+    for words in [
+        "ok       leader",
+        "granted: list channelmemberships.rollcall.dev in all namespaces",
+        "as system:serviceaccount:rollcall:rollcall",
+    ] {
+        assert!(found.1.contains(words), "{words:?} is not in\n{}", found.1);
+    }
+    let (used, refused) = release.used("rollcall");
+    let granted = release.granted("operator").await;
+    // These two everybody has who is known to the cluster.
+    let more: Vec<String> = used.difference(&granted).map(|(_, resource, verb)| format!("{verb} {resource}")).collect();
+    assert_eq!(more, ["create selfsubjectreviews", "create selfsubjectaccessreviews"]);
+    assert_eq!(refused, [""; 0]);
+    assert!(operator.stop().await.unwrap(), "{}", release.log());
+
+    let mut wrong = values;
+    wrong["rbac"] = json!({"create": false});
+    release.upgrade(wrong).await;
+    let found = eventually(async || {
+        found = doctor(&release).await;
+        found.1.contains("failed   rights")
+    });
+    assert!(found.await);
+}
+
 async fn may(release: &Release, verb: &str, resource: &str, namespace: &str) -> bool {
     let identity = "--as=system:serviceaccount:rollcall:rollcall";
     let namespace = if namespace == "*" { "--all-namespaces".to_owned() } else { format!("--namespace={namespace}") };

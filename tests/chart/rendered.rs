@@ -19,6 +19,20 @@ async fn helm_and_ct_find_nothing_to_say_against_it() {
 }
 
 #[tokio::test]
+async fn the_values_by_which_traces_are_sent_are_good_ones() {
+    let page = fs::read_to_string("docs/operating.md").unwrap();
+    let (_, values) = page.split_once("```yaml\nextraEnv:").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.yaml");
+    fs::write(&file, format!("extraEnv:{}", values.split_once("```").unwrap().0)).unwrap();
+    let values = format!("--values={}", file.display());
+    let rendered = template(&[values.as_str(), "--set=networkPolicy.enabled=true"]).await.expect_success().stdout;
+    for part in ["value: http://otel-collector.observability.svc:4318", "port: 4318"] {
+        assert!(rendered.contains(part), "{part}: {rendered}");
+    }
+}
+
+#[tokio::test]
 async fn its_unit_tests_pass() {
     let answer = run("helm-unittest", &[CHART]).await.expect_success();
     assert!(!answer.stdout.contains("Tests:       0"), "{}", answer.stdout);

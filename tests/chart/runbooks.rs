@@ -35,7 +35,11 @@ fn support(members: &[&str]) -> Value {
 
 /// The commands of a page in their order, each with the lines that belong to it.
 fn commands(page: &str) -> Vec<String> {
-    let text = fs::read_to_string(format!("docs/runbooks/{page}.md")).unwrap();
+    commands_of(page, &fs::read_to_string(format!("docs/runbooks/{page}.md")).unwrap())
+}
+
+/// The same of a text; `page` says where it is from.
+fn commands_of(page: &str, text: &str) -> Vec<String> {
     let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut commands: Vec<String> = Vec::new();
     for line in blocks.flat_map(str::lines) {
@@ -54,7 +58,9 @@ async fn desk(release: &Release) -> PathBuf {
     let desk = release.file("desk");
     fs::create_dir_all(desk.join("bin")).unwrap();
     link(Path::new(env!("CARGO_MANIFEST_DIR")).join("charts"), desk.join("charts"));
-    link(rollcall(), desk.join("bin/rollcall"));
+    for name in ["rollcall", "kubectl-rollcall", "kubectl_complete-rollcall"] {
+        link(rollcall(), desk.join("bin").join(name));
+    }
     for program in ["helm", "kubectl"] {
         link(tools::program(program).await, desk.join("bin").join(program));
     }
@@ -81,7 +87,10 @@ async fn run(release: &Release, kubeconfig: &Path, commands: &[String]) {
         .current_dir(&desk)
         .env("PATH", path)
         .env("KUBECONFIG", kubeconfig)
-        .env("HOME", &desk);
+        .env("HOME", &desk)
+        .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", release.service.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
     let output = shell.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::select! {
         () = release.node() => unreachable!("a node runs for ever"),
@@ -126,10 +135,10 @@ async fn usual() -> Release {
 #[tokio::test]
 async fn adopting_many_channels() {
     let release = Release::install(seed(), &["care"], json!({})).await;
-    let desk = release.file("desk");
-    fs::create_dir_all(&desk).unwrap();
-    fs::write(desk.join("channels.txt"), "one\ntwo\nthree\n").unwrap();
     run(&release, &release.cluster.kubeconfig(), &commands("adopt-500-channels")).await;
+    let count = "--output=jsonpath={range .items[*]}{.status.present}/{.status.unlisted.count} {.spec.mode} {end}";
+    let adopted = release.kubectl(&["get", "chm", "--namespace=care", "--selector=wave=first", count]).await;
+    assert_eq!(adopted, "1/0 Enforce 1/0 Enforce 1/0 Enforce 1/0 Enforce ");
     for channel in ["one", "two", "three"] {
         assert_eq!(present(&release, channel), ["dave"]);
     }
@@ -152,6 +161,48 @@ async fn a_held_plan_is_read_and_approved() {
     until_reason(&release, "Held").await;
     run(&release, &release.cluster.kubeconfig(), &commands("held-plan")).await;
     assert_eq!(present(&release, "support"), ["dave"]);
+}
+
+/// The commands under a heading of the page of the command line, without what they answer there.
+fn command_lines(heading: &str) -> Vec<String> {
+    let page = fs::read_to_string("docs/command-line.md").unwrap();
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no part {heading}"));
+    let section = section.split("\n## ").next().unwrap();
+    let all = commands_of(heading, section).into_iter();
+    all.map(|command| command.lines().next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn people_on_call_look_and_act_as_the_page_of_the_command_line_says() {
+    let release = Release::install(seed(), &["care"], json!({})).await;
+    release.apply(&support(&["alice", "bob", "carol"])).await;
+    until_reason(&release, "AllPresent").await;
+    let folders =
+        ["mkdir -p ~/.local/bin ~/.local/share/bash-completion/completions ~/.zfunc ~/.config/fish/completions"];
+    let mut lines: Vec<String> = folders.map(str::to_owned).into();
+    lines.extend(command_lines("As a plugin of kubectl"));
+    lines.extend(command_lines("Look at what is declared and what is there: status, why, unlisted"));
+    lines.extend(command_lines("Completion and man pages"));
+    let mut act = command_lines("Act: reconcile, suspend, resume, approve");
+    let approve = act.pop().unwrap();
+    assert!(approve.starts_with("rollcall approve"), "{approve}");
+    lines.extend(act);
+    let kubeconfig = release.cluster.kubeconfig();
+    run(&release, &kubeconfig, &lines).await;
+    let written = fs::read_dir(release.file("desk").join(".local/share/man/man1")).unwrap().count();
+    assert!(written > 10, "{written} manual pages");
+
+    release.apply(&support(&["alice"])).await;
+    until_reason(&release, "Held").await;
+    run(&release, &kubeconfig, &[approve]).await;
+    until_reason(&release, "AllPresent").await;
+    assert_eq!(present(&release, "support"), ["alice", "dave"]);
+
+    // frank is nowhere by now.
+    run(&release, &kubeconfig, &command_lines("Somebody leaves the company: offboard")).await;
+    let receipt = fs::read_to_string(release.file("desk").join("frank.json")).unwrap();
+    let receipt: Value = serde_json::from_str(&receipt).unwrap();
+    assert_eq!(receipt["gone"], json!(true));
 }
 
 #[tokio::test]

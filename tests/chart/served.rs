@@ -45,6 +45,14 @@ async fn every_variant_passes_a_strict_dry_run_and_the_restricted_pod_security_s
 
     for values in variants() {
         let rendered = template(&values).await.expect_success().stdout;
+        // A pod is not taken where its account is not there, and a dry run makes none.
+        let accounts = rendered.lines().filter_map(|line| line.trim().strip_prefix("serviceAccountName: "));
+        let account = |name: &str| {
+            format!("---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: rollcall}}\n")
+        };
+        let accounts: String = accounts.map(account).collect();
+        let made = cluster.kubectl_with_input(&["apply", "--server-side", "--filename=-"], &accounts).await.unwrap();
+        assert!(made.success, "{values:?}: {}", made.stderr);
         let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
         let dry_run = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-"];
         let answer = cluster.kubectl_with_input(&dry_run, &rendered).await.unwrap();

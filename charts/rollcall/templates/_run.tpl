@@ -20,15 +20,55 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "rollcall.runFlags" -}}
+{{/* How the service is reached and as whom, as variables of a container. */}}
+{{- define "rollcall.serviceEnv" -}}
+{{- with .Values.aws.region }}
+- name: AWS_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.simulator.enabled }}
+- name: AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING
+  value: http://{{ include "rollcall.fullname" . }}-simulator.{{ .Release.Namespace }}.svc:4010
+# The simulator takes any.
+- name: AWS_ACCESS_KEY_ID
+  value: simulator
+- name: AWS_SECRET_ACCESS_KEY
+  value: simulator
+{{- else if .Values.aws.endpointUrl }}
+- name: AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING
+  value: {{ .Values.aws.endpointUrl | quote }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* In whose name the service is called, as flags. */}}
+{{- define "rollcall.bearerFlags" -}}
 {{- range include "rollcall.chimeBearers" . | fromJsonArray }}
 - --chime-bearer={{ . }}
 {{- end }}
-{{- range .Values.formerBearers }}
-- --former-bearer={{ . }}
-{{- end }}
 {{- if .Values.allowBearerOverride }}
 - --allow-bearer-override
+{{- end }}
+{{- end -}}
+
+{{/* With which flags does `rollcall doctor` look at what the operator needs? */}}
+{{- define "rollcall.doctorFlags" -}}
+- --cluster=on
+{{- include "rollcall.bearerFlags" . }}
+- --members-from={{ include "rollcall.onOff" .Values.membersFrom }}
+{{- include "rollcall.scopeFlags" . }}
+{{- if .Values.leaderElection.enabled }}
+- --lease-namespace={{ include "rollcall.leaseNamespace" . }}
+- --lease-name={{ include "rollcall.leaseName" . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rollcall.runFlags" -}}
+{{- include "rollcall.bearerFlags" . }}
+{{- range .Values.formerBearers }}
+- --former-bearer={{ . }}
 {{- end }}
 - --removals={{ include "rollcall.onOff" .Values.removals }}
 - --max-removals-per-hour={{ .Values.maxRemovalsPerHour | int64 }}
