@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use futures::StreamExt as _;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use self::folder::{Folder, Found};
 use super::Failure;
 use super::cluster::{self, namespace};
+use super::progress::Progress;
 use super::service::{self, ServiceArgs};
 use crate::api::{MAX_MEMBERS, MembershipType};
 use crate::chime::client::Client;
@@ -102,18 +102,14 @@ async fn export(args: &Args) -> Result<(), Failure> {
     if let Some(endpoint) = endpoint {
         eprintln!("the service is {endpoint}, and not AWS");
     }
-    let bar = ProgressBar::no_length().with_style(
-        ProgressStyle::with_template("{pos} of {len} channels {bar:40} {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let export = Export { args, client, bar };
+    let export = Export { args, client, progress: Progress::new("wrote", "channels") };
     let channels = export.channels().await?;
     let all = channels.len();
     let failed = match folder {
         Some(folder) => export.to_folder(&folder, channels).await?,
         None => export.to_stdout(channels).await?,
     };
-    export.bar.finish_and_clear();
+    drop(export);
     match failed {
         0 => Ok(()),
         _ => Err(Failure(format!("{failed} of {all} channels were not exported, as said above"))),
@@ -123,7 +119,7 @@ async fn export(args: &Args) -> Result<(), Failure> {
 struct Export<'a> {
     args: &'a Args,
     client: Client<Sdk>,
-    bar: ProgressBar,
+    progress: Progress,
 }
 
 /// A channel and the name of its first object.
@@ -188,7 +184,7 @@ impl Export<'_> {
         if kept > 0 {
             eprintln!("left {kept} files as they are; --overwrite writes them again");
         }
-        self.bar.set_length(missing.len() as u64);
+        self.progress.set(0, missing.len());
         let mut read = std::pin::pin!(self.read(&missing));
         while let Some((name, text)) = read.next().await {
             let written = text.and_then(|text| folder.write(name, &text));
@@ -199,12 +195,13 @@ impl Export<'_> {
 
     /// Writes all channels one after the other; gives how many failed.
     async fn to_stdout(&self, channels: Vec<Named>) -> Result<usize, Failure> {
-        self.bar.set_length(channels.len() as u64);
+        self.progress.set(0, channels.len());
         let mut read = std::pin::pin!(self.read(&channels));
         let mut failed = 0;
         while let Some((_, text)) = read.next().await {
-            let mut write =
-                |text: &str| self.bar.suspend(|| stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()));
+            let mut write = |text: &str| {
+                self.progress.aside(|| stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()))
+            };
             match text.as_deref().map(&mut write) {
                 // Who stops reading, such as `head`, has what they wanted.
                 Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(failed),
@@ -217,9 +214,9 @@ impl Export<'_> {
 
     /// One channel more is through: 1 if that failed, which is said.
     fn count(&self, done: Result<(), Failure>) -> usize {
-        self.bar.inc(1);
+        self.progress.more();
         let Err(Failure(why)) = done else { return 0 };
-        self.bar.suspend(|| eprintln!("error: {why}"));
+        self.progress.aside(|| eprintln!("error: {why}"));
         1
     }
 
@@ -272,7 +269,7 @@ impl Export<'_> {
     }
 
     fn remark(&self, about: &str, error: &CallError, rest: Duration) {
-        self.bar.suspend(|| eprintln!("{about}: {error}; once more in {:.1} s", rest.as_secs_f64()));
+        self.progress.aside(|| eprintln!("{about}: {error}; once more in {:.1} s", rest.as_secs_f64()));
     }
 }
 

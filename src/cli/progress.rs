@@ -44,6 +44,16 @@ impl Progress {
         self.bar.set_position(done as u64);
     }
 
+    /// One more is done.
+    pub(super) fn more(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Prints something, by `print`, while no bar is drawn.
+    pub(super) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
     /// What else there is to say of how far it is.
     pub(super) fn say(&self, message: &str) {
         self.bar.set_message(message.to_owned());

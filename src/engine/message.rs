@@ -88,13 +88,21 @@ pub(crate) fn because(because: &[HeldBecause], removals: Tolerance) -> String {
         Tolerance::Percent(percent) => format!("{percent}%"),
     };
     let because = because.iter().map(|because| match because {
-        HeldBecause::TooManyAdditions => "more additions than limits.additions".to_owned(),
-        HeldBecause::TooManyRemovals => format!("more removals in 24 hours than limits.removals ({limit})"),
-        HeldBecause::NobodyLeft => "nobody is declared any more".to_owned(),
-        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed".to_owned(),
-        HeldBecause::DeclarerGone => "the resource that declared them is gone".to_owned(),
+        HeldBecause::TooManyRemovals => format!("{} ({limit})", why_held(*because)),
+        because => why_held(*because).to_owned(),
     });
     because.collect::<Vec<_>>().join("; ")
+}
+
+/// One of the reasons why a plan waits, in words.
+pub(crate) fn why_held(because: HeldBecause) -> &'static str {
+    match because {
+        HeldBecause::TooManyAdditions => "more additions than limits.additions",
+        HeldBecause::TooManyRemovals => "more removals in 24 hours than limits.removals",
+        HeldBecause::NobodyLeft => "nobody is declared any more",
+        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
+        HeldBecause::DeclarerGone => "the resource that declared them is gone",
+    }
 }
 
 /// Another resource claims the same.

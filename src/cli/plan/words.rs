@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{Held, HeldBecause, Stays};
+use crate::api::{Held, Stays};
+use crate::engine;
+pub(super) use crate::engine::number;
 use crate::offline::plan::{Before, Change, Cost, Plan, ResourcePlan, Totals};
 
 /// Who has to look at a resource, from the most to the least urgent.
@@ -148,7 +150,7 @@ pub(super) const TO_APPROVE: &str = "If it is meant, approve it once the resourc
 
 /// What waits for approval, and why.
 pub(super) fn why_held(held: &Held) -> String {
-    let reasons: Vec<&str> = held.because.iter().copied().map(because).collect();
+    let reasons: Vec<&str> = held.because.iter().copied().map(engine::why_held).collect();
     let colon = if reasons.is_empty() { "" } else { ": " };
     format!("{}{colon}{}", waits(held), reasons.join("; "))
 }
@@ -184,17 +186,6 @@ fn duration(seconds: u64) -> String {
         (_, minutes @ 0..=90) => format!("{minutes} min"),
         (_, minutes) if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
         (_, minutes) => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
-/// Why a plan waits for approval.
-fn because(because: HeldBecause) -> &'static str {
-    match because {
-        HeldBecause::TooManyAdditions => "more additions than limits.additions",
-        HeldBecause::TooManyRemovals => "more removals in 24 hours than limits.removals",
-        HeldBecause::NobodyLeft => "nobody is declared any more",
-        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
-        HeldBecause::DeclarerGone => "the resource that declared them is gone",
     }
 }
 
@@ -278,19 +269,6 @@ fn shell_word(text: &str) -> String {
 /// `1 resource`, `2,000 resources`.
 pub(super) fn count(n: usize, what: &str) -> String {
     format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
-}
-
-/// `10,000`.
-pub(super) fn number(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
