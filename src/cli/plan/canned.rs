@@ -209,7 +209,7 @@ pub(super) const HOSTILE: [&str; 22] = [
     "[a](javascript:alert(1))",
     "](javascript:alert(1))",
     "![x](https://evil.example/x.png)",
-    "https://evil.example www.evil.example a@evil.example",
+    "https://evil.example www.evil.example a@evil.example www. evil",
     "@all @org/team #1 org/repo#1 GH-1",
     "`", // one that would end a code span
     "```\n# Heading\n~~~",

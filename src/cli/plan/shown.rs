@@ -75,6 +75,10 @@ impl Display for Prose<'_> {
 const PUNCTUATION: [char; 4] = [',', '.', ':', ';'];
 
 fn is_plain(word: &str) -> bool {
+    // `www.` begins a link on GitHub.
+    if word.eq_ignore_ascii_case("www") {
+        return false;
+    }
     word.is_empty()
         || word.chars().all(|c| c.is_ascii_alphabetic())
         || word.chars().all(|c| c.is_ascii_digit() || c == ',') && word.starts_with(|c: char| c.is_ascii_digit())

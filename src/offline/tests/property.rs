@@ -184,6 +184,10 @@ async fn check(
 
     // It is merged and, as GitOps does it, first applied and then pruned.
     let old = world.cluster.objects();
+    // What is applied and what is pruned a moment later are two plans for `Unlisted`, which looks twice at everybody: the first may be within the
+    // limit where both together, which the plan foresees, wait.
+    let prunes = old.keys().any(|resource| !after.contains_key(resource));
+    prop_assume!(!(prunes && after.values().any(|spec| spec.prune == Prune::Unlisted)));
     for (resource, spec) in &after {
         match old.get(resource) {
             Some(_) => world.cluster.edit(resource, |it| *it = spec.clone()),
