@@ -19,6 +19,13 @@ async fn removals_wait_while_they_are_off() {
     let greedy = stage.until_reason("greedy", "NotGranted").await;
     assert!(ready(&greedy).2.contains("--allow-unlisted"), "{greedy:?}");
     stage.resources.delete("greedy", &kube::api::DeleteParams::default()).await.unwrap();
+    // Seen together, its end and the drop below would be held: who asked for the drop could not be told.
+    stage.request_reconcile("team").await;
+    stage
+        .until("team", "the other is forgotten", |it| {
+            status(it).declared_elsewhere.is_none_or(|names| names.is_empty())
+        })
+        .await;
 
     stage.apply("team", owned("support", &ids(2))).await;
     let off = |it: &_| ready(it).1 == "Removing" && ready(it).2.contains("removals are off (--removals)");
