@@ -76,7 +76,7 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
         let asked = cluster.kubectl(&["auth", "can-i", verb, resource, "--as", IDENTITY]).await.unwrap();
         assert_eq!(asked.stdout.trim(), answer, "{verb} {resource}");
     }
-    assert!(!operator.log().contains("the watch"), "{}", operator.log());
+    assert!(!operator.log().contains("is forbidden: User"), "{}", operator.log());
     assert!(tokio::time::timeout(Duration::from_secs(20), operator.stop()).await.unwrap().unwrap());
 }
 
