@@ -94,12 +94,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     if std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty()) {
         logs::init(logs::Format::Auto, None).map_err(Failure::of)?;
     }
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    let result = runtime.block_on(apply(args));
-    // Somebody may have been asked who never answered.
-    runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
+    cluster::calling(apply(args)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn apply(args: &Args) -> Result<(), Failure> {

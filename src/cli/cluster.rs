@@ -32,12 +32,6 @@ pub(super) struct ClusterArgs {
     kubeconfig: Option<PathBuf>,
 }
 
-/// The Kubernetes client and the AWS SDK share this provider of cryptography; two in one process panic.
-pub(super) fn install_cryptography() {
-    // Only a second call fails, and then the first one's is in force.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
-
 /// A client of the cluster of `KUBECONFIG`, else of the one around us. Nothing is called yet.
 pub(super) async fn client() -> Result<Client, Failure> {
     chosen(&ClusterArgs::default()).await.map(|(client, _)| client)
@@ -77,11 +71,16 @@ async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, S
     Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(|error| one_line(&error))
 }
 
-/// Runs what calls a cluster.
+/// Runs what calls a cluster or the service.
 pub(super) fn calling<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    install_cryptography();
+    // The Kubernetes client and the AWS SDK share this provider of cryptography; two in one process panic. Only a second call
+    // fails, and then the first one's is in force.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    runtime.block_on(work)
+    let result = runtime.block_on(work);
+    // Somebody may have been asked who never answered.
+    runtime.shutdown_background();
+    result
 }
 
 /// An error with its causes.

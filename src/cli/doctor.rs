@@ -77,9 +77,7 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.service.one_bearer_an_app_instance()?;
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    let report = runtime.block_on(examine(args));
+    let report = cluster::calling(async { Ok(examine(args).await) })?;
     let text = match args.output {
         Format::Text => report.text(),
         Format::Json => report.json().map_err(Failure::of)?,

@@ -22,9 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    runtime.block_on(async {
+    cluster::calling(async {
         let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
         let terminal = stderr().is_terminal();
         let drained = controller::drain(&cluster, |done, all| {

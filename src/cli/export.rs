@@ -91,9 +91,7 @@ fn membership_type(text: &str) -> Result<MembershipType, String> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.service.one_bearer_an_app_instance()?;
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    runtime.block_on(export(args))
+    cluster::calling(export(args))
 }
 
 async fn export(args: &Args) -> Result<(), Failure> {

@@ -85,9 +85,7 @@ enum Output {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     args.service.one_bearer_an_app_instance()?;
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    let plan = runtime.block_on(make(args))?;
+    let plan = cluster::calling(make(args))?;
     print(&plan, args.output).map_err(|error| Failure::of(format!("failed to print the plan: {error}")))?;
     if plan.is_partial() {
         let (errors, all) = (plan.totals.errors, plan.totals.resources);

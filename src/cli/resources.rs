@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::cluster::{self, ClusterArgs, one_line};
-use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef};
+use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, metadata};
 use crate::controller::{CallFailure, Cluster, Guarded, Scope};
 use crate::engine::declaration::Source;
 
@@ -40,7 +40,7 @@ impl Entry {
 
     /// `namespace/name`.
     pub fn resource(&self) -> String {
-        format!("{}/{}", self.namespace(), self.name())
+        metadata::resource(&self.metadata)
     }
 
     /// The generation of its spec.
@@ -72,7 +72,7 @@ impl Entry {
 
     /// An annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+        metadata::annotation(&self.metadata, key)
     }
 }
 
@@ -283,10 +283,7 @@ impl Desk {
 
     /// Reads the ConfigMaps that resources refer to. One that cannot be read is known as that.
     pub async fn with_sources(&self, entries: Vec<Entry>) -> Result<Vec<Known>, Failure> {
-        let references = |entry: &Entry| -> Vec<ConfigMapKeyRef> {
-            let spec = entry.spec().filter(|_| !entry.is_deleting());
-            spec.into_iter().flat_map(|spec| &spec.members_from).map(|it| it.config_map_key_ref.clone()).collect()
-        };
+        let references = |entry: &Entry| metadata::references(&entry.metadata, entry.spec()).cloned().collect();
         let wanted: Vec<(Vec<ConfigMapKeyRef>, Entry)> =
             entries.into_iter().map(|entry| (references(&entry), entry)).collect();
         let all: Vec<(&str, &ConfigMapKeyRef)> = wanted

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 
 use self::removals::Removals;
 use super::Failure;
@@ -117,11 +118,9 @@ pub(super) enum Switch {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.service.one_bearer_an_app_instance()?;
-    cluster::install_cryptography();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    let traces = Traces::of_environment(runtime.handle()).map_err(Failure::of)?;
-    logs::init(args.log_format, traces.as_ref()).map_err(Failure::of)?;
-    runtime.block_on(async {
+    cluster::calling(async {
+        let traces = Traces::of_environment(&Handle::current()).map_err(Failure::of)?;
+        logs::init(args.log_format, traces.as_ref()).map_err(Failure::of)?;
         let end = operate(args).await;
         if let Some(traces) = traces {
             traces.flush().await;
