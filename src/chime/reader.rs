@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::client::Client;
+use super::directory::Directory;
 use super::pace::{Level, Urgency};
 use super::port::{CallError, CallErrorClass, ChannelInfo, ChannelsOf, Operation, Page, Service, Target};
-
-/// A call that failed so often in a row, over some two minutes, is given up.
-const MOST_FAILURES: u32 = 7;
+use crate::api::MembershipType;
+use crate::membership::arn::MemberArn;
+use crate::membership::witness::Membership;
 
 /// A list is begun anew at most so often because a page's token was refused or came twice.
 const MOST_RESTARTS: u32 = 3;
@@ -32,14 +33,16 @@ pub struct Person {
 /// Reads through a client, at its pace.
 pub struct Reader<'a, S> {
     client: &'a Client<S>,
+    most_failures: u32,
     remark: &'a dyn Fn(&CallError, Duration),
     urgency: Urgency,
 }
 
 impl<'a, S: Service> Reader<'a, S> {
-    /// A reader that says by `remark` which call failed and after which time it is made again.
-    pub fn new(client: &'a Client<S>, remark: &'a dyn Fn(&CallError, Duration)) -> Self {
-        Self { client, remark, urgency: Urgency::new(Level::Edit) }
+    /// A reader that gives a call up when it has failed `most_failures` times in a row, and before that says by `remark` which call
+    /// failed and after which time it is made again.
+    pub fn new(client: &'a Client<S>, most_failures: u32, remark: &'a dyn Fn(&CallError, Duration)) -> Self {
+        Self { client, most_failures, remark, urgency: Urgency::new(Level::Edit) }
     }
 
     /// The channel itself.
@@ -51,46 +54,74 @@ impl<'a, S: Service> Reader<'a, S> {
         self.answer(ask).await
     }
 
+    /// One membership, of whatever type it is; `None` when there is none.
+    pub async fn membership(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
+        let ask = async || {
+            let permit = self.client.permit(target, Operation::DescribeChannelMembership, &self.urgency).await;
+            self.client.describe(permit, target, member).await
+        };
+        self.answer(ask).await
+    }
+
     /// The channel's members of the target's type, sorted and each once. Those of an `elastic` channel are read by its sub-channels,
     /// because it is not documented whether a plain listing spans them.
     pub async fn members(&self, target: &Target, elastic: bool) -> Result<Vec<Person>, CallError> {
         let mut targets = vec![target.clone()];
         if elastic && target.sub_channel.is_none() {
-            let ids = self.list(async |token| {
-                let permit = self.client.permit(target, Operation::ListSubChannels, &self.urgency).await;
-                self.client.sub_channels_page(permit, target, token).await
+            let operation = Operation::ListSubChannels;
+            let ids = self.list(operation, async |token| {
+                let permit = self.client.permit(target, operation, &self.urgency).await;
+                self.client.sub_channels_page(permit, target, token).await.map(arns)
             });
-            let within = |it: Person| Target { sub_channel: Some(it.arn.into()), ..target.clone() };
+            let within = |id: String| Target { sub_channel: Some(id.into()), ..target.clone() };
             targets = ids.await?.into_iter().map(within).collect();
         }
-        let mut members = Vec::new();
+        let (operation, mut members) = (Operation::ListChannelMemberships, Vec::new());
         for target in &targets {
-            let listed = self.list(async |token| {
-                let permit = self.client.permit(target, Operation::ListChannelMemberships, &self.urgency).await;
-                self.client.list_page(permit, target, token).await
+            let listed = self.list(operation, async |token| {
+                let permit = self.client.permit(target, operation, &self.urgency).await;
+                self.client.list_page(permit, target, token).await.map(people)
             });
             members.extend(listed.await?);
         }
-        Ok(sorted(members))
+        // Lists overlap where somebody moves from one sub-channel to another while they are read.
+        members.sort();
+        members.dedup_by(|one, other| one.arn == other.arn);
+        Ok(members)
+    }
+
+    /// The ARNs of those who moderate the channel.
+    pub async fn moderators(&self, target: &Target) -> Result<Vec<String>, CallError> {
+        let operation = Operation::ListChannelModerators;
+        let listed = self.list(operation, async |token| {
+            let permit = self.client.permit(target, operation, &self.urgency).await;
+            self.client.moderators_page(permit, target, token).await.map(arns)
+        });
+        listed.await
     }
 
     /// The ARNs of an app instance's channels, sorted and each once.
     pub async fn channels(&self, whose: &ChannelsOf) -> Result<Vec<String>, CallError> {
-        let listed = self.list(async |token| {
-            let permit = self.client.permit_of_bearer(&whose.bearer, Operation::ListChannels, &self.urgency).await;
-            self.client.channels_page(permit, whose, token).await
+        let operation = Operation::ListChannels;
+        let listed = self.list(operation, async |token| {
+            let permit = self.client.permit_of_bearer(&whose.bearer, operation, &self.urgency).await;
+            self.client.channels_page(permit, whose, token).await.map(arns)
         });
-        Ok(sorted(listed.await?).into_iter().map(|it| it.arn).collect())
+        let mut channels = listed.await?;
+        channels.sort();
+        channels.dedup();
+        Ok(channels)
     }
 
     /// All pages of a list, which is begun anew where a token was not good any more.
-    async fn list(
+    async fn list<T>(
         &self,
-        page: impl AsyncFn(Option<&str>) -> Result<Page, CallError>,
-    ) -> Result<Vec<Person>, CallError> {
+        operation: Operation,
+        page: impl AsyncFn(Option<&str>) -> Result<Listed<T>, CallError>,
+    ) -> Result<Vec<T>, CallError> {
         let mut restarts = 0;
         loop {
-            match self.all_pages(&page).await? {
+            match self.all_pages(operation, &page).await? {
                 Ok(all) => return Ok(all),
                 Err(stale) if restarts == MOST_RESTARTS => return Err(stale),
                 Err(_) => restarts += 1,
@@ -99,18 +130,20 @@ impl<'a, S: Service> Reader<'a, S> {
     }
 
     /// All pages of a list; the inner error is one of its tokens.
-    async fn all_pages(
+    async fn all_pages<T>(
         &self,
-        page: &impl AsyncFn(Option<&str>) -> Result<Page, CallError>,
-    ) -> Result<Result<Vec<Person>, CallError>, CallError> {
+        operation: Operation,
+        page: &impl AsyncFn(Option<&str>) -> Result<Listed<T>, CallError>,
+    ) -> Result<Result<Vec<T>, CallError>, CallError> {
+        // An answer that the service's model does not allow for.
+        let odd = |message: &str| CallError::unnamed(CallErrorClass::Refused, operation, "UnreadableAnswer", message);
         let (mut all, mut token) = (Vec::new(), None::<String>);
         for _ in 0..MOST_PAGES {
-            let Page { items, names, next } = match self.answer(async || page(token.as_deref()).await).await {
+            let (items, next) = match self.answer(async || page(token.as_deref()).await).await {
                 Err(error) if token.is_some() && error.class == CallErrorClass::Refused => return Ok(Err(error)),
                 answer => answer?,
             };
-            let names = names.into_iter().chain(std::iter::repeat(None));
-            all.extend(items.into_iter().zip(names).map(|(arn, name)| Person { arn, name }));
+            all.extend(items);
             match next {
                 None => return Ok(Ok(all)),
                 next if next == token => return Ok(Err(odd("the same page token came twice"))),
@@ -121,8 +154,38 @@ impl<'a, S: Service> Reader<'a, S> {
     }
 
     async fn answer<T>(&self, ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
-        answer(MOST_FAILURES, self.remark, ask).await
+        answer(self.most_failures, self.remark, ask).await
     }
+}
+
+impl<S: Directory> Reader<'_, S> {
+    /// The ARNs of the channels that `user` is in, each with the type of the membership where it is one we know. The bearer, an
+    /// AppInstanceAdmin, asks.
+    pub async fn channels_of(
+        &self,
+        bearer: &MemberArn,
+        user: &MemberArn,
+    ) -> Result<Vec<(String, Option<MembershipType>)>, CallError> {
+        let operation = Operation::ListChannelMembershipsForAppInstanceUser;
+        let listed = self.list(operation, async |token| {
+            let permit = self.client.permit_of_bearer(bearer, operation, &self.urgency).await;
+            let page = self.client.memberships_page(permit, bearer, user, token).await?;
+            Ok((page.channels, page.next))
+        });
+        listed.await
+    }
+}
+
+/// A page's items, and what to ask the next page with.
+type Listed<T> = (Vec<T>, Option<String>);
+
+fn arns(page: Page) -> Listed<String> {
+    (page.items, page.next)
+}
+
+fn people(page: Page) -> Listed<Person> {
+    let names = page.names.into_iter().chain(std::iter::repeat(None));
+    (page.items.into_iter().zip(names).map(|(arn, name)| Person { arn, name }).collect(), page.next)
 }
 
 /// A call's answer; one that may pass by itself is made again until it has failed so often. `remark` is told of each failure after
@@ -143,16 +206,4 @@ pub async fn answer<T>(
             answer => return answer,
         }
     }
-}
-
-/// Lists overlap where somebody moves from one sub-channel to another while they are read.
-fn sorted(mut people: Vec<Person>) -> Vec<Person> {
-    people.sort();
-    people.dedup_by(|one, other| one.arn == other.arn);
-    people
-}
-
-/// An answer that the service's model does not allow for.
-fn odd(message: &str) -> CallError {
-    CallError::unnamed(CallErrorClass::Refused, Operation::ListChannelMemberships, "UnreadableAnswer", message)
 }

@@ -1,10 +1,10 @@
 //! `rollcall drain`: how does one uninstall Rollcall?
 
-use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::Arc;
 
 use super::Failure;
 use super::cluster;
+use super::progress::Progress;
 use crate::controller::{self, Cluster, Scope};
 
 /// Take Rollcall's finalizer off all ChannelMemberships and release them: whatever deletes them afterwards removes nobody.
@@ -24,17 +24,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     cluster::calling(async {
         let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
-        let terminal = stderr().is_terminal();
-        let drained = controller::drain(&cluster, |done, all| {
-            if terminal {
-                // What cannot be shown is no reason to stop.
-                let _ = write!(stderr(), "\rreleased {done} of {all} ");
-            }
-        });
-        let drained = drained.await;
-        if terminal {
-            let _ = writeln!(stderr());
-        }
+        let progress = Progress::new("released", "ChannelMemberships");
+        let drained = controller::drain(&cluster, |done, all| progress.set(done, all)).await;
+        drop(progress);
         let count = drained.map_err(Failure::of)?;
         println!("released {count} ChannelMemberships; nobody was removed from a channel");
         Ok(())

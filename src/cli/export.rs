@@ -28,6 +28,9 @@ use crate::offline::export::{Live, Style, manifests};
 /// So many channels are read at once: more than one, because an answer takes longer than its turn where rates are high.
 const AT_ONCE: usize = 8;
 
+/// A call that may pass is made so often, over some two minutes: a short outage is not to end an export of hours.
+const TRIES: u32 = 7;
+
 /// Write channels as they are now as ChannelMembership manifests, which change nothing when they are applied.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -263,7 +266,7 @@ impl Export<'_> {
     }
 
     fn reader<'r>(&'r self, remark: &'r dyn Fn(&CallError, Duration)) -> Reader<'r, Sdk> {
-        Reader::new(&self.client, remark)
+        Reader::new(&self.client, TRIES, remark)
     }
 
     fn remark(&self, about: &str, error: &CallError, rest: Duration) {

@@ -1,25 +1,20 @@
 //! `--live`: what does the service itself say, to whoever runs the command?
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::Failure;
 use super::person::Live;
 use super::service::ServiceArgs;
 use crate::api::MembershipType;
 use crate::chime::client::Client;
-use crate::chime::pace::{Level, Permit, Share, Urgency};
-use crate::chime::port::{CallError, CallErrorClass, Operation, Target};
-use crate::chime::reader::{Person, Reader, answer};
+use crate::chime::pace::Share;
+use crate::chime::port::Target;
+use crate::chime::reader::{Person, Reader};
 use crate::chime::sdk::Sdk;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// A call that may pass is made so often: somebody waits.
 const TRIES: u32 = 4;
-
-/// No list has more pages: a channel holds 10,000 members in 200 pages, a user is in 20,000 channels in 400 (AWS General Reference,
-/// Chime SDK messaging quotas).
-const MAX_PAGES: usize = 1_000;
 
 // Whether and how the service is asked.
 #[derive(Debug, clap::Args)]
@@ -87,10 +82,8 @@ impl Asked {
             Ok(target) => target,
             Err(why) => return unknown(why),
         };
-        let describe = self.again(&target, Operation::DescribeChannelMembership, async |permit| {
-            self.client.describe(permit, &target, member).await
-        });
-        let membership = match describe.await {
+        let reader = self.reader();
+        let membership = match reader.membership(&target, member).await {
             Ok(None) => return Live::Out,
             Err(error) => return unknown(error.to_string()),
             Ok(Some(membership)) => membership,
@@ -98,15 +91,10 @@ impl Asked {
         let (mut creator, mut moderator) = (false, false);
         if roles {
             // What may not be asked is left open: that they are there is known.
-            if let Ok(info) = self
-                .again(&target, Operation::DescribeChannel, async |permit| {
-                    self.client.describe_channel(permit, &target).await
-                })
-                .await
-            {
-                creator = info.created_by.as_deref() == Some(member.as_str());
-            }
-            moderator = self.moderates(&target, member).await.unwrap_or_default();
+            let info = reader.channel(&target).await.unwrap_or_default();
+            creator = info.created_by.as_deref() == Some(member.as_str());
+            let moderators = reader.moderators(&target).await.unwrap_or_default();
+            moderator = moderators.iter().any(|moderator| moderator == member.as_str());
         }
         Live::In {
             membership_type: membership.membership_type,
@@ -117,29 +105,11 @@ impl Asked {
         }
     }
 
-    async fn moderates(&self, target: &Target, member: &MemberArn) -> Result<bool, CallError> {
-        let all = self.pages(async |token: Option<String>| {
-            let operation = Operation::ListChannelModerators;
-            let call = self.again(target, operation, async |permit| {
-                self.client.moderators_page(permit, target, token.as_deref()).await
-            });
-            call.await.map(|page| (page.items, page.next))
-        });
-        Ok(all.await?.iter().any(|moderator| moderator == member.as_str()))
-    }
-
     /// Every channel that a user is in, as far as ListChannelMembershipsForAppInstanceUser shows.
     pub async fn channels_of(&self, user: &MemberArn) -> Result<Vec<(ChannelArn, Option<MembershipType>)>, String> {
-        let (instance, operation) = (user.app_instance(), Operation::ListChannelMembershipsForAppInstanceUser);
+        let instance = user.app_instance();
         let bearer = self.bearer(instance).ok_or_else(|| no_bearer(instance))?;
-        let all = self.pages(async |token: Option<String>| {
-            let call = answer(TRIES, &without_a_word, async || {
-                let permit = self.client.permit_of_bearer(bearer, operation, &Urgency::new(Level::Edit)).await;
-                self.client.memberships_page(permit, bearer, user, token.as_deref()).await
-            });
-            call.await.map(|page| (page.channels, page.next))
-        });
-        let all = all.await.map_err(|error| error.to_string())?;
+        let all = self.reader().channels_of(bearer, user).await.map_err(|error| error.to_string())?;
         let read = |(arn, of): (String, _)| match ChannelArn::parse(&arn) {
             Ok(channel) => Ok((channel, of)),
             Err(error) => Err(error.to_string()),
@@ -150,48 +120,18 @@ impl Asked {
     /// Everybody in a channel of one type, with their names.
     pub async fn members(&self, channel: &ChannelArn, membership_type: MembershipType) -> Result<Vec<Person>, String> {
         let target = self.target(channel, membership_type)?;
-        let reader = Reader::new(&self.client, &without_a_word);
+        let reader = self.reader();
         // Who may not describe a channel may still list one.
         let elastic = reader.channel(&target).await.is_ok_and(|info| info.elastic);
         reader.members(&target, elastic).await.map_err(|error| error.to_string())
     }
 
-    /// All pages of a list.
-    async fn pages<T>(
-        &self,
-        page: impl AsyncFn(Option<String>) -> Result<(Vec<T>, Option<String>), CallError>,
-    ) -> Result<Vec<T>, CallError> {
-        let (mut all, mut token) = (Vec::new(), None);
-        for _ in 0..MAX_PAGES {
-            let (items, next) = page(token.take()).await?;
-            all.extend(items);
-            match next {
-                None => return Ok(all),
-                Some(next) => token = Some(next),
-            }
-        }
-        let (class, operation) = (CallErrorClass::Refused, Operation::ListChannelMemberships);
-        Err(CallError::unnamed(class, operation, "EndlessList", format!("more than {MAX_PAGES} pages")))
-    }
-
-    /// Makes a call at its turn, and again if it may pass.
-    async fn again<T>(
-        &self,
-        target: &Target,
-        operation: Operation,
-        call: impl AsyncFn(Permit) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        answer(TRIES, &without_a_word, async || {
-            let permit = self.client.permit(target, operation, &Urgency::new(Level::Edit)).await;
-            call(permit).await
-        })
-        .await
+    fn reader(&self) -> Reader<'_, Sdk> {
+        // Who asks about one person waits for an answer, and not for news of it.
+        Reader::new(&self.client, TRIES, &|_, _| {})
     }
 }
 
 fn no_bearer(app_instance: &str) -> String {
     format!("no bearer is known for {app_instance}: give --chime-bearer")
 }
-
-/// Who asks about one person waits for an answer, and not for news of it.
-fn without_a_word(_: &CallError, _: Duration) {}

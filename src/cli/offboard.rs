@@ -1,7 +1,6 @@
 //! `rollcall offboard`: is somebody out of every channel, and what keeps them?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal as _, Write as _, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,6 +12,7 @@ use super::cluster::{self, ClusterArgs};
 use super::live::{Asked, LiveArgs};
 use super::output::{Format, OutputArgs, counted, lines, print, print_json};
 use super::person::{Keep, Live, Place, Standing, near, places};
+use super::progress::Progress;
 use super::resources::{Desk, Known};
 use super::why::{channel_of, names, of_place, perhaps};
 use crate::membership::arn::{ChannelArn, MemberArn, short};
@@ -212,9 +212,9 @@ pub(super) async fn look(service: &Asked, members: &[MemberArn], known: &[Known]
             Err(why) => looked.failures.push(format!("the channels of {member} cannot be listed: {why}")),
         }
         here.extend(listed.keys().cloned());
-        let all = here.len();
+        let (progress, all) = (Progress::new("asked about", "channels"), here.len());
         for (done, channel) in here.into_iter().enumerate() {
-            progress(done, all);
+            progress.set(done, all);
             let mut live = service.look(&channel, member, true).await;
             if let (Some(of), Live::Out | Live::Unknown { .. }) = (listed.get(&channel), &live) {
                 // What one call shows is not undone by another that does not.
@@ -237,18 +237,8 @@ pub(super) async fn look(service: &Asked, members: &[MemberArn], known: &[Known]
                 }),
             }
         }
-        progress(all, all);
     }
     looked
-}
-
-/// What takes long is seen to go on.
-fn progress(done: usize, all: usize) {
-    if all > 10 && stderr().is_terminal() {
-        let end = if done == all { "\n" } else { "" };
-        // What cannot be shown is no reason to stop.
-        let _ = write!(stderr(), "\rasked about {done} of {all} channels {end}");
-    }
 }
 
 fn told(report: &Report, known: &[Known]) -> String {

@@ -74,6 +74,10 @@ impl Entry {
     pub fn annotation(&self, key: &str) -> Option<&str> {
         metadata::annotation(&self.metadata, key)
     }
+
+    fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
+        metadata::references(&self.metadata, self.spec())
+    }
 }
 
 /// A resource, and what the ConfigMaps hold that it refers to.
@@ -283,26 +287,16 @@ impl Desk {
 
     /// Reads the ConfigMaps that resources refer to. One that cannot be read is known as that.
     pub async fn with_sources(&self, entries: Vec<Entry>) -> Result<Vec<Known>, Failure> {
-        let references = |entry: &Entry| metadata::references(&entry.metadata, entry.spec()).cloned().collect();
-        let wanted: Vec<(Vec<ConfigMapKeyRef>, Entry)> =
-            entries.into_iter().map(|entry| (references(&entry), entry)).collect();
-        let all: Vec<(&str, &ConfigMapKeyRef)> = wanted
-            .iter()
-            .flat_map(|(references, entry)| references.iter().map(|reference| (entry.namespace(), reference)))
-            .collect();
-        let read = self.cluster().read_keys(&all).await;
-        let mut texts = read
-            .map_err(|failure| Failure::of(format!("failed to read ConfigMaps: {}", said(&failure))))?
-            .texts
-            .into_iter();
-        let known = wanted.into_iter().map(|(references, entry)| {
-            // One text for each reference, in their order.
-            let sources = references.into_iter().zip(&mut texts).map(|(reference, text)| Source {
-                reference,
-                version: None,
-                text,
-            });
-            Known { sources: sources.collect(), entry }
+        let mut wanted: Vec<(&str, &ConfigMapKeyRef)> = Vec::new();
+        for entry in &entries {
+            wanted.extend(entry.references().map(|reference| (entry.namespace(), reference)));
+        }
+        let read = self.cluster().read_keys(&wanted).await;
+        let read = read.map_err(|failure| Failure::of(format!("failed to read ConfigMaps: {}", said(&failure))))?;
+        let mut sources = read.sources.into_iter();
+        let known = entries.into_iter().map(|entry| {
+            let own = entry.references().count();
+            Known { sources: sources.by_ref().take(own).collect(), entry }
         });
         Ok(known.collect())
     }

@@ -20,20 +20,12 @@ const MAX_NAME_BYTES: usize = 253;
 pub(crate) type Place = (String, String);
 
 /// What was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reading {
-    /// The text of each key that was asked for, in the order asked.
-    pub texts: Vec<SourceText>,
+    /// What stands at each key that was asked for, in the order asked.
+    pub sources: Vec<Source>,
     /// The version that each ConfigMap was read in; `None` for one that is not there or cannot be read.
     pub versions: HashMap<Place, Option<u64>>,
-}
-
-impl Reading {
-    /// What stands at a reference of a namespace, of which this is the text.
-    pub fn source(&self, namespace: &str, reference: &ConfigMapKeyRef, text: SourceText) -> Source {
-        let version = self.versions.get(&(namespace.to_owned(), reference.name.clone())).copied().flatten();
-        Source { reference: reference.clone(), version, text }
-    }
 }
 
 #[derive(Deserialize)]
@@ -58,30 +50,34 @@ impl Cluster {
     /// Reads keys of ConfigMaps, each given with its namespace; each ConfigMap once, as it is now. Fails when the API server
     /// is away.
     pub(crate) async fn read_keys(&self, wanted: &[(&str, &ConfigMapKeyRef)]) -> Result<Reading, CallFailure> {
+        let unread =
+            SourceText::Unreadable("the operator reads no ConfigMaps: it runs with --members-from=off".to_owned());
+        let unread =
+            |reference: &ConfigMapKeyRef| Source { reference: reference.clone(), version: None, text: unread.clone() };
+        let mut sources: Vec<Source> = wanted.iter().map(|(_, reference)| unread(reference)).collect();
+        let mut versions = HashMap::new();
         if !self.reads_sources {
-            let off = "the operator reads no ConfigMaps: it runs with --members-from=off".to_owned();
-            let texts = vec![SourceText::Unreadable(off); wanted.len()];
-            return Ok(Reading { texts, ..Reading::default() });
+            return Ok(Reading { sources, versions });
         }
         let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
         for (index, (namespace, reference)) in wanted.iter().enumerate() {
             places.entry((namespace, &reference.name)).or_default().push(index);
         }
-        let mut texts = vec![SourceText::Absent(String::new()); wanted.len()];
-        let mut versions = HashMap::new();
         for ((namespace, name), indices) in places {
             let contents = self.read_config_map(namespace, name).await?;
+            // One that may not be read is as one that is not there: when a watch shows it, it is worth another try.
+            let there = contents.as_ref().ok().and_then(Option::as_ref);
+            let version = there.map(|contents| number(&contents.metadata.resource_version));
             for index in indices {
-                texts[index] = match &contents {
+                sources[index].version = version;
+                sources[index].text = match &contents {
                     Ok(contents) => text(contents.as_ref(), wanted[index].1),
                     Err(why) => SourceText::Unreadable(why.clone()),
                 };
             }
-            // One that may not be read is as one that is not there: when a watch shows it, it is worth another try.
-            let version = contents.ok().flatten().map(|contents| number(&contents.metadata.resource_version));
             versions.insert((namespace.to_owned(), name.to_owned()), version);
         }
-        Ok(Reading { texts, versions })
+        Ok(Reading { sources, versions })
     }
 
     /// The ConfigMap, or none, or why it cannot be read.
@@ -160,7 +156,7 @@ mod tests {
     }
 
     async fn one(cluster: &Cluster, reference: &ConfigMapKeyRef) -> SourceText {
-        cluster.read_keys(&[("n", reference)]).await.unwrap().texts.remove(0)
+        cluster.read_keys(&[("n", reference)]).await.unwrap().sources.remove(0).text
     }
 
     #[tokio::test]
@@ -170,7 +166,8 @@ mod tests {
         let (a, other, b) = (key("on-call", "a"), key("other", "a"), key("on-call", "b"));
         let reading = cluster.read_keys(&[("n", &b), ("n", &other), ("n", &a), ("n", &b)]).await.unwrap();
         let text = |text: &str| SourceText::Read(text.to_owned());
-        assert_eq!(reading.texts, [text("bob"), text("alice"), text("alice"), text("bob")]);
+        let texts: Vec<SourceText> = reading.sources.into_iter().map(|source| source.text).collect();
+        assert_eq!(texts, [text("bob"), text("alice"), text("alice"), text("bob")]);
         assert_eq!(
             lines(&asked),
             ["GET /api/v1/namespaces/n/configmaps/on-call", "GET /api/v1/namespaces/n/configmaps/other"]

@@ -18,7 +18,6 @@ use super::sources::Sources;
 use super::store::{ClusterStore, Identity};
 use super::vitals::{Outcome, Vitals};
 use super::watched::Watched;
-use crate::api::ConfigMapKeyRef;
 use crate::api::metadata::resource;
 use crate::chime::port::Service;
 use crate::engine::declaration::{Declaration, Source};
@@ -137,17 +136,12 @@ fn identity(object: &Watched) -> Identity {
 /// What the sources of members hold; nothing if one changed while they were read. Fails when the API server is away.
 async fn sources<S>(object: &Watched, context: &Context<S>) -> Result<Option<Vec<Source>>, CallFailure> {
     let Identity { namespace, uid, .. } = identity(object);
-    let references: Vec<&ConfigMapKeyRef> = object.references().collect();
-    let places = references.iter().map(|reference| (namespace.clone(), reference.name.clone())).collect();
+    let wanted: Vec<_> = object.references().map(|reference| (&*namespace, reference)).collect();
+    let places = wanted.iter().map(|(_, reference)| (namespace.clone(), reference.name.clone())).collect();
     context.sources.begin(&uid, &ObjectRef::from_obj(object), &places);
-    let wanted: Vec<_> = references.iter().map(|&reference| (&*namespace, reference)).collect();
-    let mut reading = context.cluster.read_keys(&wanted).await?;
-    if context.sources.end(&uid, &reading.versions) {
-        return Ok(None);
-    }
-    let texts = std::mem::take(&mut reading.texts);
-    let source = |(reference, text)| reading.source(&namespace, reference, text);
-    Ok(Some(references.into_iter().zip(texts).map(source).collect()))
+    let reading = context.cluster.read_keys(&wanted).await?;
+    let changed = context.sources.end(&uid, &reading.versions);
+    Ok((!changed).then_some(reading.sources))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use kube::api::ListParams;
 use super::cluster::{CallFailure, Cluster};
 use super::watched::Watched;
 use crate::api::ConfigMapKeyRef;
-use crate::engine::declaration::Source;
 use crate::offline::object::Object;
 use crate::offline::scene::Texts;
 
@@ -32,16 +31,12 @@ pub async fn standing(
     for object in &objects {
         keys.extend(object.references().map(|reference| (object.namespace(), reference)));
     }
-    let of_objects = keys.len();
     keys.extend(wanted.iter().map(|(namespace, reference)| (&**namespace, reference)));
-    let mut texts = cluster.read_keys(&keys).await.map_err(ReadError)?.texts;
-    let asked = texts.split_off(of_objects);
-    let mut texts = texts.into_iter();
+    let mut sources = cluster.read_keys(&keys).await.map_err(ReadError)?.sources.into_iter();
     for object in &mut objects {
-        let references: Vec<ConfigMapKeyRef> = object.references().cloned().collect();
-        let sources =
-            references.into_iter().zip(&mut texts).map(|(reference, text)| Source { reference, version: None, text });
-        object.sources = sources.collect();
+        let own = object.references().count();
+        object.sources = sources.by_ref().take(own).collect();
     }
+    let asked = sources.map(|source| source.text);
     Ok((objects, wanted.into_iter().zip(asked).collect()))
 }

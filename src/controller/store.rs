@@ -174,13 +174,10 @@ impl Store for ClusterStore {
         for object in &found {
             wanted.extend(object.references().map(|reference| (object.namespace(), reference)));
         }
-        let mut reading = self.cluster.read_keys(&wanted).await.map_err(unread)?;
-        let mut texts = std::mem::take(&mut reading.texts).into_iter();
+        let mut sources = self.cluster.read_keys(&wanted).await.map_err(unread)?.sources.into_iter();
         let snapshot = |object: Declared| {
-            let references: Vec<ConfigMapKeyRef> = object.references().cloned().collect();
-            let source = |(reference, text)| reading.source(object.namespace(), reference, text);
-            let sources = references.iter().zip(&mut texts).map(source).collect();
-            object.snapshot(sources)
+            let own = object.references().count();
+            object.snapshot(sources.by_ref().take(own).collect())
         };
         Ok(found.into_iter().map(snapshot).collect())
     }
