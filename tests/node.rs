@@ -102,9 +102,7 @@ fn installs_and_one_of_two_leads(node: &Node) {
 
 fn upgrade(node: &Node, values: &[&str]) {
     let image = format!("--set=image.repository={IMAGE}");
-    // What the doctor's pod does is looked at in tests/chart, with its account, arguments and variables.
-    let doctor = "--set=doctor.enabled=false";
-    let arguments = ["upgrade", "--install", "rollcall", CHART, &image, "--set=simulator.enabled=true", doctor];
+    let arguments = ["upgrade", "--install", "rollcall", CHART, &image, "--set=simulator.enabled=true"];
     node.helm(&[&arguments, &WAIT[..], values].concat());
 }
 

@@ -27,8 +27,8 @@ pub fn resolves_the_service_and_trusts_whom_the_image_trusts(node: &mut Node) {
     let before = changes(node);
     install(node, &json!([]), &json!([]));
     declare(node, "sales", "sales", &["alice", "erin", "frank"]);
-    // It was found and spoke TLS, and the authorities of Debian do not vouch for it.
-    let logs = || node.kubectl(&["logs", "deployment/tls-rollcall", "--namespace=tls", "--tail=-1"]);
+    // It was found and spoke TLS, and the authorities of Debian do not vouch for it: so says the pod that leads.
+    let logs = || node.kubectl(&["logs", "--selector=app.kubernetes.io/instance=tls", "--namespace=tls", "--tail=-1"]);
     node.until("the server is not trusted", logs, |logs| logs.contains("UnknownIssuer"));
     assert_eq!(changes(node), before);
 
