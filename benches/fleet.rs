@@ -66,8 +66,10 @@ async fn bench(words: &[String]) -> Result<bool, Failure> {
             bench.free(name, resources, names).await?.stop().await;
         }
     }
-    if wanted("idle-1000") {
-        bench.idle("idle-1000", 1000).await?;
+    for (name, resources) in [("idle-1", 1), ("idle-1000", 1000)] {
+        if wanted(name) {
+            bench.idle(name, resources).await?;
+        }
     }
     if wanted("naive-1000") {
         bench.naive("naive-1000", 1000).await?;

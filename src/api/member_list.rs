@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
@@ -9,11 +10,11 @@ use serde::ser::{Serialize, Serializer};
 
 use super::resource::{MAX_ARN_BYTES, MAX_MEMBERS};
 
-/// Member names in the order written, in one block of text.
+/// Member names in the order written, in one block of text, which copies share.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MemberList {
-    text: Box<str>,
-    ends: Box<[u32]>,
+    text: Arc<str>,
+    ends: Arc<[u32]>,
 }
 
 impl MemberList {

@@ -246,7 +246,8 @@ impl<S: Service> Engine<S> {
         let interest =
             before.filter(|before| before.claims == *ledger.claims.names() && before.roster == intent.roster);
         let interest = interest.unwrap_or_else(|| {
-            let (roster, claims) = (Arc::clone(&intent.roster), ledger.claims.names().clone());
+            let roster = Arc::clone(&intent.roster);
+            let claims = ledger.claims.names().clone().within([roster.names()]);
             Arc::new(Interest { roster, claims, everybody: intent.prune == Prune::Unlisted })
         });
         cell.keep_for(&interest);

@@ -59,6 +59,12 @@ struct State {
     second_look: bool,
 }
 
+impl State {
+    fn interests(&self) -> Vec<Arc<Interest>> {
+        self.wanted_by.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
 /// Whose presence matters to a resource.
 #[derive(Debug)]
 pub(super) struct Interest {
@@ -164,18 +170,24 @@ impl Cell {
         let mut state = lock(&self.state);
         // A listing under way will want to know whom it may have missed.
         let settled = if state.flight.is_none() { SETTLING } else { Duration::MAX };
+        let interests = state.interests();
+        let declared = || interests.iter().map(|interest| interest.roster.names());
         if let Some(view) = &mut state.view {
             let names: NameSet = names.into_iter().collect();
             view.there.extend(names.iter());
+            view.there = std::mem::take(&mut view.there).within(declared());
             view.added.retain(|(_, at)| now - *at < settled);
-            view.added.push((names, now));
+            view.added.push((names.within(declared()), now));
         }
     }
 
     /// These are about to be added; it may happen though no answer comes.
     pub(super) fn tried(&self, names: &[String]) {
-        let names = names.iter().map(String::as_str).collect();
-        lock(&self.state).tried.push((names, Instant::now()));
+        let names: NameSet = names.iter().map(String::as_str).collect();
+        let mut state = lock(&self.state);
+        let interests = state.interests();
+        let names = names.within(interests.iter().map(|interest| interest.roster.names()));
+        state.tried.push((names, Instant::now()));
     }
 
     /// Whether the last listing tells that somebody is not there: it shows them not, it began late enough after whatever was done
@@ -314,7 +326,7 @@ impl Cell {
     /// A listing ended: what it showed takes the place of what was known. `roll` is everybody on the channel.
     pub(super) fn landed(&self, listed: &Listed, listed_at: Timestamp, roll: &Roll) {
         let mut state = lock(&self.state);
-        let interests: Vec<Arc<Interest>> = state.wanted_by.iter().filter_map(Weak::upgrade).collect();
+        let interests = state.interests();
         let own = interests.iter().flat_map(|interest| [interest.roster.names(), &interest.claims]);
         let others = roll.iter().filter(|other| other.membership_type == self.target.membership_type);
         let wanted = Wanted {

@@ -49,6 +49,12 @@ impl NameSet {
         self.0.iter()
     }
 
+    /// The same names, in the memory of one of `others` that has the same: mostly everybody who is declared is there.
+    #[must_use]
+    pub fn within<'a>(self, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        others.into_iter().find(|other| **other == self).cloned().unwrap_or(self)
+    }
+
     /// Takes names out.
     pub fn remove(&mut self, names: &Self) {
         if names.iter().any(|name| self.contains(name)) {
@@ -83,6 +89,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn who_is_the_same_as_others_takes_no_memory_of_its_own() {
+        let set = |names: &[&str]| names.iter().copied().collect::<NameSet>();
+        let others = [set(&["a"]), set(&["a", "b"])];
+        let shared = set(&["b", "a"]).within(&others);
+        assert!(std::ptr::eq(shared.get(0).unwrap(), others[1].get(0).unwrap()));
+        assert_eq!(set(&["c"]).within(&others), set(&["c"]));
+    }
 
     proptest! {
         #[test]

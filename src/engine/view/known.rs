@@ -89,6 +89,7 @@ impl Known {
         for (names, _) in &removed {
             there.remove(names);
         }
+        let there = there.within(wanted.sets.iter().copied());
         let departed = before.iter().flat_map(|before| before.there.iter());
         let departed = departed.filter(|name| wanted.has(name) && !there.contains(name)).collect();
         let earlier =
