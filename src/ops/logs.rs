@@ -12,8 +12,8 @@ use super::traces::Traces;
 use crate::chime::trace;
 
 /// What is logged where `RUST_LOG` does not say. The controller's spans are entered for each pass under way whenever one of
-/// them moves; a pass has a span of its own.
-const DEFAULT_FILTER: &str = "info,kube_runtime::controller=warn";
+/// them moves; a pass has a span of its own. What the watcher warns of we say too, with what to do.
+const DEFAULT_FILTER: &str = "info,kube_runtime::controller=warn,kube_runtime::watcher=error";
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -124,6 +124,7 @@ async fn without_rights_on_config_maps_all_else_goes_on_and_the_right_is_named()
         operator.log().contains("the watch of ConfigMaps failed").then_some(())
     })
     .await;
+    assert!(!operator.log().contains("error with 403"), "and says it once: {}", operator.log());
     // The watch of resources is not disturbed.
     stage.apply("team", with_source(&["m0000", "m0001"], "on-call", false)).await;
     stage.until_service("an edit is carried out", |_| stage.count("support") == 2).await;
