@@ -1,7 +1,10 @@
 //! `--live`: what does the service itself say, to whoever runs the command?
 
+mod everywhere;
+
 use std::collections::HashMap;
 
+pub(super) use self::everywhere::{Looked, look, members};
 use super::Failure;
 use super::person::Live;
 use super::service::ServiceArgs;

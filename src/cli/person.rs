@@ -3,8 +3,9 @@
 mod finding;
 mod keep;
 mod near;
+mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde::Serialize;
 pub(super) use self::finding::{Finding, Origin, stays};
 pub(super) use self::keep::Keep;
 pub(super) use self::near::near;
+pub(super) use self::words::{named, of_place, perhaps};
 use super::resources::Known;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, MemberList, MembershipType, Mode, Prune, Reason};
 use crate::engine::declaration::SourceText;
@@ -302,6 +304,22 @@ fn others(
         findings.push(Finding::Unlisted { reason });
     }
     findings
+}
+
+/// Everybody whom the resources name in any way, by their short names.
+pub(super) fn names(known: &[Known]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for Known { entry, sources } in known {
+        let (Some(spec), Some(channel)) = (entry.spec(), entry.channel()) else { continue };
+        if let Ok(declared) = declared(&channel, spec, sources, None, Timestamp::MIN) {
+            names.extend(declared.roster.names().iter().map(|name| short(name).to_owned()));
+        }
+        let Some(status) = entry.status() else { continue };
+        let unlisted = status.unlisted.iter().flat_map(|unlisted| &unlisted.sample).map(|it| &it.member_arn);
+        let arns = status.errors.iter().map(|error| &error.member_arn).chain(unlisted);
+        names.extend(arns.filter_map(|arn| channel.name_of(arn)).map(|name| short(name).to_owned()));
+    }
+    names
 }
 
 #[cfg(test)]

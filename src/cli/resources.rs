@@ -12,6 +12,7 @@ use super::cluster::{self, ClusterArgs, one_line};
 use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, metadata};
 use crate::controller::{CallFailure, Cluster, Guarded, Scope};
 use crate::engine::declaration::Source;
+use crate::membership::arn::ChannelArn;
 
 /// Who writes when people use the command line. Not `kubectl-…`: Flux undoes what managers of such a name wrote.
 pub(super) const MANAGER: &str = "rollcall-cli";
@@ -73,6 +74,11 @@ impl Entry {
     /// An annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         metadata::annotation(&self.metadata, key)
+    }
+
+    /// The channel it is about, where that can be read.
+    pub fn channel(&self) -> Option<ChannelArn> {
+        ChannelArn::parse(&self.spec()?.channel_arn).ok()
     }
 
     fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {

@@ -11,7 +11,6 @@ use super::live::{Asked, LiveArgs};
 use super::output::{Format, OutputArgs, counted, lines, print, print_json, table, when};
 use super::person::{Live, stays};
 use super::resources::{Desk, Entry, Known};
-use super::why::channel_of;
 use crate::api::{ChannelMembershipSpec, Stays};
 use crate::engine::{declared, number};
 use crate::membership::arn::{ChannelArn, MemberArn, short};
@@ -78,7 +77,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     cluster::calling(async {
         let mut desk = Desk::open(&args.cluster).await?;
         let entry = desk.get(&args.name).await?;
-        let channel = channel_of(&entry)
+        let channel = entry
+            .channel()
             .ok_or_else(|| Failure::of(format!("{}: its channelArn cannot be read", entry.resource())))?;
         let spec = entry.spec().cloned().unwrap_or_default();
         let bearer = entry.status().and_then(|status| status.bearer.as_deref());

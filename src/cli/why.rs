@@ -1,7 +1,6 @@
 //! `rollcall why`: why is somebody in a channel, or not?
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -9,17 +8,12 @@ use serde::Serialize;
 
 use super::Failure;
 use super::cluster::{self, ClusterArgs};
-use super::live::{Asked, LiveArgs};
-use super::offboard;
-use super::output::{Format, OutputArgs, counted, lines, print, print_json, when};
-use super::person::{Live, Place, near, places, within};
+use super::live::{Asked, LiveArgs, look, members};
+use super::output::{Format, OutputArgs, counted, lines, print, print_json};
+use super::person::{Place, named, names, near, of_place, perhaps, places, within};
 use super::resources::{Desk, Entry, Known};
 use crate::api::MembershipType;
-use crate::engine::declared;
 use crate::membership::arn::{ChannelArn, MemberArn, short};
-
-/// So many resources of a channel are named where none declares the person.
-const MOST_NAMED: usize = 10;
 
 /// Say why somebody is in a channel or not: who declares them and where, whether they are there, and what stands in the way.
 ///
@@ -77,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         };
         let is_wanted = |channel: &ChannelArn| wanted.as_ref().is_none_or(|wanted| wanted.contains(channel));
         let entries: Vec<Entry> =
-            entries.into_iter().filter(|entry| channel_of(entry).is_some_and(|channel| is_wanted(&channel))).collect();
+            entries.into_iter().filter(|entry| entry.channel().is_some_and(|channel| is_wanted(&channel))).collect();
         let known = desk.with_sources(entries).await?;
         let service = args.live.service(known.iter().filter_map(|it| it.entry.status()?.bearer.as_deref())).await?;
         let user = who(&args.user, service.as_ref(), wanted.as_ref(), &known).await?;
@@ -95,8 +89,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             if wanted.is_some() {
                 ask(service, &mut places).await;
             } else {
-                let members = offboard::members(&user, &known, Some(service))?;
-                let looked = offboard::look(service, &members, &known, &mut places).await;
+                let members = members(&user, &known, Some(service))?;
+                let looked = look(service, &members, &known, &mut places).await;
                 looked.failures.iter().for_each(|failure| eprintln!("{failure}"));
             }
         }
@@ -121,25 +115,22 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-pub(super) fn channel_of(entry: &Entry) -> Option<ChannelArn> {
-    ChannelArn::parse(&entry.spec()?.channel_arn).ok()
-}
-
 fn is_about(known: &Known, channel: &ChannelArn) -> bool {
-    channel_of(&known.entry).as_ref() == Some(channel)
+    known.entry.channel().as_ref() == Some(channel)
 }
 
 /// The channels that somebody means by the name of a resource or by an id.
 fn channels_named(desk: &Desk, entries: &[Entry], written: &str) -> Result<BTreeSet<ChannelArn>, Failure> {
     let place = desk.place(written).ok();
-    let named = entries.iter().filter(|entry| place == Some((entry.namespace(), entry.name()))).filter_map(channel_of);
-    let by_id = entries.iter().filter_map(channel_of).filter(|channel| channel.id() == written);
+    let named =
+        entries.iter().filter(|entry| place == Some((entry.namespace(), entry.name()))).filter_map(Entry::channel);
+    let by_id = entries.iter().filter_map(Entry::channel).filter(|channel| channel.id() == written);
     let channels: BTreeSet<ChannelArn> = named.chain(by_id).collect();
     if !channels.is_empty() {
         return Ok(channels);
     }
     let resources: Vec<String> = entries.iter().map(Entry::resource).collect();
-    let ids: Vec<ChannelArn> = entries.iter().filter_map(channel_of).collect();
+    let ids: Vec<ChannelArn> = entries.iter().filter_map(Entry::channel).collect();
     let known =
         resources.iter().map(|name| name.rsplit('/').next().unwrap_or(name)).chain(ids.iter().map(ChannelArn::id));
     let near = near(written.rsplit('/').next().unwrap_or(written), known);
@@ -150,11 +141,6 @@ fn channels_named(desk: &Desk, entries: &[Entry], written: &str) -> Result<BTree
     )))
 }
 
-/// `; perhaps a or b?`
-pub(super) fn perhaps(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!("; perhaps {}?", near.join(" or ")) }
-}
-
 /// Whom somebody means. A display name is looked for in the channels in question, where the service may be asked.
 async fn who(
     written: &str,
@@ -162,7 +148,7 @@ async fn who(
     channels: Option<&BTreeSet<ChannelArn>>,
     known: &[Known],
 ) -> Result<String, Failure> {
-    let some_channel = channels.and_then(|it| it.first().cloned()).or_else(|| channel_of(&known.first()?.entry));
+    let some_channel = channels.and_then(|it| it.first().cloned()).or_else(|| known.first()?.entry.channel());
     let wrong = some_channel.as_ref().map(|channel| within(channel, written)).transpose().err();
     let declared = names(known);
     let is_known = wrong.is_none() && (written.starts_with("arn:") || declared.contains(short(written)));
@@ -203,22 +189,6 @@ async fn ask(service: &Asked, places: &mut [Place]) {
     }
 }
 
-/// Everybody whom the resources name in any way, by their short names.
-pub(super) fn names(known: &[Known]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for Known { entry, sources } in known {
-        let (Some(spec), Some(channel)) = (entry.spec(), channel_of(entry)) else { continue };
-        if let Ok(declared) = declared(&channel, spec, sources, None, Timestamp::MIN) {
-            names.extend(declared.roster.names().iter().map(|name| short(name).to_owned()));
-        }
-        let Some(status) = entry.status() else { continue };
-        let unlisted = status.unlisted.iter().flat_map(|unlisted| &unlisted.sample).map(|it| &it.member_arn);
-        let arns = status.errors.iter().map(|error| &error.member_arn).chain(unlisted);
-        names.extend(arns.filter_map(|arn| channel.name_of(arn)).map(|name| short(name).to_owned()));
-    }
-    names
-}
-
 fn told(answer: &Answer, known: &[Known], now: Timestamp) -> String {
     let mut text = Vec::new();
     if answer.places.is_empty() {
@@ -243,48 +213,8 @@ fn told(answer: &Answer, known: &[Known], now: Timestamp) -> String {
     lines(text)
 }
 
-/// What is said of a person in one channel, without who does not declare them.
-pub(super) fn of_place(place: &Place, known: &[Known], now: Timestamp) -> Vec<String> {
-    let id = place.channel.rsplit('/').next().unwrap_or_default();
-    let name = place.member.rsplit_once("/user/").map_or_else(
-        || place.member.rsplit_once("/bot/").map_or(place.member.clone(), |(_, id)| format!("bot/{id}")),
-        |(_, id)| id.to_owned(),
-    );
-    let mut text = vec![format!("{name} in channel {id} ({})", place.channel)];
-    for standing in &place.resources {
-        let as_of = standing.as_of.map_or_else(String::new, |at| format!(", by its status of {}", when(at, now)));
-        text.push(format!(
-            "  {} ({}, prune: {:?}){as_of}",
-            standing.resource, standing.membership_type, standing.prune
-        ));
-        text.extend(standing.declared.iter().map(|origin| format!("    declared in {origin}")));
-        text.extend(standing.findings.iter().map(|finding| format!("    {}", finding.words(&standing.resource, now))));
-    }
-    if place.silent > 0 && !place.resources.is_empty() {
-        let silent = counted(place.silent, "other resource says", "other resources say");
-        text.push(format!("  {silent} nothing of them: {}", others(place, known)));
-    }
-    text.extend(place.live.as_ref().map(|live| format!("  live: {}", said(live, now))));
-    text
-}
-
-fn others(place: &Place, known: &[Known]) -> String {
-    let about = known.iter().filter(|it| channel_of(&it.entry).is_some_and(|it| it.as_str() == place.channel));
-    let resources: Vec<String> = about
-        .map(|it| it.entry.resource())
-        .filter(|name| !place.resources.iter().any(|standing| standing.resource == *name))
-        .collect();
-    named(&resources)
-}
-
-fn named(resources: &[String]) -> String {
-    let more = resources.len().saturating_sub(MOST_NAMED);
-    let first = resources[..resources.len() - more].join(", ");
-    if more > 0 { format!("{first} and {more} more") } else { first }
-}
-
 fn nobody_declares(place: &Place, known: &[Known], near: &[String]) -> String {
-    let about = known.iter().filter(|it| channel_of(&it.entry).is_some_and(|it| it.as_str() == place.channel));
+    let about = known.iter().filter(|it| it.entry.channel().is_some_and(|it| it.as_str() == place.channel));
     let resources: Vec<String> = about.map(|it| it.entry.resource()).collect();
     if resources.is_empty() {
         return "no resource declares them, as none is about this channel".to_owned();
@@ -296,31 +226,4 @@ fn nobody_declares(place: &Place, known: &[Known], near: &[String]) -> String {
         named(&resources),
         perhaps(near)
     )
-}
-
-/// What the service says, in words.
-pub(super) fn said(live: &Live, now: Timestamp) -> String {
-    match live {
-        Live::Out => "not in the channel".to_owned(),
-        Live::Unknown { why } => format!("unknown: {why}"),
-        Live::In { membership_type, invited_by, since, creator, moderator } => {
-            // Writing to a String cannot fail.
-            let mut text = "in the channel".to_owned();
-            if let Some(membership_type) = membership_type {
-                let _ = write!(text, " as {membership_type}");
-            }
-            if let Some(since) = since {
-                let _ = write!(text, " since {}", when(*since, now));
-            }
-            if let Some(by) = invited_by {
-                let _ = write!(text, ", added by {by}");
-            }
-            for (is, what) in [(creator, "; made the channel"), (moderator, "; a moderator")] {
-                if *is {
-                    text += what;
-                }
-            }
-            text
-        }
-    }
 }

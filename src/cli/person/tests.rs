@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Stays;
 use crate::cli::resources::Entry;
-use crate::cli::why::of_place;
 use crate::engine::declaration::Source;
 
 const NOW: &str = "2026-11-23T12:00:00Z";
