@@ -47,13 +47,13 @@ pub(super) fn removing(found: &Findings) -> String {
             there(found)
         );
     }
-    let count = number(found.leaving);
-    let why = match &found.waiting {
-        Some(why) => why,
-        None if !found.ledger.removing.is_empty() => "one after the other, each after a last look",
-        None => "at the earliest 10 s after nobody declared them any more",
+    let (at_most, why) = match &found.waiting {
+        Some(why) => ("", &**why),
+        None if !found.ledger.removing.is_empty() => ("", "one after the other, each after a last look"),
+        // Who of them was added by us, and who holds an office, is asked only then.
+        None => ("up to ", "at the earliest 10 s after nobody declared them any more"),
     };
-    format!("{}, {count} to be removed: {why}", there(found))
+    format!("{}, {at_most}{} to be removed: {why}", there(found), number(found.leaving))
 }
 
 /// A plan waits for approval.

@@ -24,6 +24,18 @@ async fn a_moderator_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn before_it_is_known_who_moderates_nobody_is_said_to_leave_for_certain() {
+    for prune in PRUNING {
+        let (world, mut operator) = team(prune).await;
+        world.support().with(|channel| channel.moderators.insert(user("erin")));
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.live(MINUTE / 12).await;
+        let message = world.cluster.status(MAIN).conditions[0].message.clone();
+        assert!(message.contains("up to 1 to be removed: at the earliest 10 s"), "{prune:?}: {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_became_a_moderator_since_the_last_removal_stays() {
     for prune in PRUNING {
         let (world, mut operator) = team(prune).await;
