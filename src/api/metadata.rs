@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{ChannelMembershipSpec, ConfigMapKeyRef, FINALIZER};
+use super::{ChannelMembershipSpec, ConfigMapKeyRef, FINALIZER, RELEASE};
 
 /// `namespace/name`.
 pub fn resource(metadata: &ObjectMeta) -> String {
@@ -19,6 +19,11 @@ pub fn created(metadata: &ObjectMeta) -> Timestamp {
 /// The value of an annotation.
 pub fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// Whether somebody wants our finalizer let go of, and nobody removed.
+pub fn is_released(metadata: &ObjectMeta) -> bool {
+    annotation(metadata, RELEASE) == Some("true")
 }
 
 /// Whether our finalizer is on the object that this metadata is of.

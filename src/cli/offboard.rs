@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let mut desk = Desk::open(&args.cluster).await?;
         let entries = desk.everywhere(None).await?;
         let known = desk.with_sources(entries).await?;
-        let service = args.live.service(known.iter().filter_map(|it| it.entry.status()?.bearer.as_deref())).await?;
+        let service = args.live.service(known.iter().filter_map(|it| it.entry.bearer())).await?;
         let members = members(&args.user, &known, service.as_ref())?;
         let began = Timestamp::now();
         let mut places = places(&known, &args.user, began, |_| false).map_err(Failure::of)?;

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(super) use self::finding::{Finding, Origin, stays};
 pub(super) use self::keep::Keep;
 pub(super) use self::near::near;
-pub(super) use self::words::{named, of_place, perhaps};
+pub(super) use self::words::{about, named, of_place, perhaps};
 use super::resources::Known;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, MemberList, MembershipType, Mode, Prune, Reason};
 use crate::engine::declaration::SourceText;

@@ -76,6 +76,11 @@ impl Entry {
         metadata::annotation(&self.metadata, key)
     }
 
+    /// In whose name it is carried out, as its status says.
+    pub fn bearer(&self) -> Option<&str> {
+        self.status()?.bearer.as_deref()
+    }
+
     /// The channel it is about, where that can be read.
     pub fn channel(&self) -> Option<ChannelArn> {
         ChannelArn::parse(&self.spec()?.channel_arn).ok()

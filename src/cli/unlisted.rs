@@ -81,8 +81,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             .channel()
             .ok_or_else(|| Failure::of(format!("{}: its channelArn cannot be read", entry.resource())))?;
         let spec = entry.spec().cloned().unwrap_or_default();
-        let bearer = entry.status().and_then(|status| status.bearer.as_deref());
-        let answer = match args.live.service(bearer).await? {
+        let answer = match args.live.service(entry.bearer()).await? {
             None => by_status(&entry, &channel)?,
             Some(service) => {
                 let siblings = desk.everywhere(Some(channel.as_str())).await?;

@@ -10,7 +10,7 @@ use super::Failure;
 use super::cluster::{self, ClusterArgs};
 use super::live::{Asked, LiveArgs, look, members};
 use super::output::{Format, OutputArgs, counted, lines, print, print_json};
-use super::person::{Place, named, names, near, of_place, perhaps, places, within};
+use super::person::{Place, about, named, names, near, of_place, perhaps, places, within};
 use super::resources::{Desk, Entry, Known};
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn, short};
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let entries: Vec<Entry> =
             entries.into_iter().filter(|entry| entry.channel().is_some_and(|channel| is_wanted(&channel))).collect();
         let known = desk.with_sources(entries).await?;
-        let service = args.live.service(known.iter().filter_map(|it| it.entry.status()?.bearer.as_deref())).await?;
+        let service = args.live.service(known.iter().filter_map(|it| it.entry.bearer())).await?;
         let user = who(&args.user, service.as_ref(), wanted.as_ref(), &known).await?;
         let now = Timestamp::now();
         let mut places = places(&known, &user, now, |channel| wanted.as_ref().is_some_and(|it| it.contains(channel)))
@@ -214,8 +214,7 @@ fn told(answer: &Answer, known: &[Known], now: Timestamp) -> String {
 }
 
 fn nobody_declares(place: &Place, known: &[Known], near: &[String]) -> String {
-    let about = known.iter().filter(|it| it.entry.channel().is_some_and(|it| it.as_str() == place.channel));
-    let resources: Vec<String> = about.map(|it| it.entry.resource()).collect();
+    let resources = about(place, known);
     if resources.is_empty() {
         return "no resource declares them, as none is about this channel".to_owned();
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Api, Resource};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::cluster::Cluster;
 use super::watched::Guarded;
-use crate::api::metadata::has_finalizer;
+use crate::api::metadata::{has_finalizer, is_released};
 use crate::api::{ChannelMembership, ChannelMembershipSpec, DeletionPolicy, FINALIZER, RELEASE};
 
 /// So often one is tried that others keep writing.
@@ -89,10 +89,9 @@ async fn todo(cluster: &Cluster) -> Result<Vec<ObjectMeta>, DrainError> {
 }
 
 fn is_bound(object: &Whole) -> bool {
-    let released = object.annotations().get(RELEASE).is_some_and(|value| value == "true");
     let wanted = object.spec.value.as_ref().is_ok_and(|spec| spec.deletion_policy == DeletionPolicy::Prune);
     let goes = object.metadata.deletion_timestamp.is_some();
-    has_finalizer(&object.metadata) || wanted && !released && !goes
+    has_finalizer(&object.metadata) || wanted && !is_released(&object.metadata) && !goes
 }
 
 /// Writes this very object, in this very version.

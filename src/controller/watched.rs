@@ -10,7 +10,7 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::api::metadata::{annotation, has_finalizer, references};
+use crate::api::metadata::{annotation, has_finalizer, is_released, references};
 use crate::api::{
     APPROVE, ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER,
     RECONCILE_REQUESTED_AT, RELEASE,
@@ -55,7 +55,7 @@ impl Watched {
 
     /// Whether somebody wants it to let go of its finalizer and remove nobody.
     pub fn released(&self) -> bool {
-        annotation(&self.metadata, RELEASE) == Some("true")
+        is_released(&self.metadata)
     }
 
     /// Whether our finalizer is on it.

@@ -4,10 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::store::Version;
-use crate::api::metadata::{annotation, created, has_finalizer, resource};
-use crate::api::{
-    APPROVE, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, RECONCILE_REQUESTED_AT, RELEASE,
-};
+use crate::api::metadata::{annotation, created, has_finalizer, is_released, resource};
+use crate::api::{APPROVE, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, RECONCILE_REQUESTED_AT};
 
 /// The most that a ConfigMap holds (Kubernetes, ConfigMap: "cannot exceed 1 MiB").
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -67,7 +65,7 @@ impl<'a> Declaration<'a> {
             status: None,
             requested_at: annotation(metadata, RECONCILE_REQUESTED_AT),
             approved: annotation(metadata, APPROVE),
-            released: annotation(metadata, RELEASE) == Some("true"),
+            released: is_released(metadata),
             deleting_since: metadata.deletion_timestamp.as_ref().map(|time| time.0),
             has_finalizer: has_finalizer(metadata),
         }

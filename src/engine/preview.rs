@@ -346,8 +346,8 @@ impl<S: Service> Pass<'_, S, Nowhere> {
 
     /// In the view and the counts, those who are foreseen to be removed are.
     fn remove_from_view(&mut self, removed: &NameSet) {
-        for name in removed.iter() {
-            self.cell.gone(name);
+        if !removed.is_empty() {
+            self.cell.gone(removed.iter());
         }
         let now = self.engine.clock.now();
         let fresh = removed.iter().filter(|name| !self.ledger.removing.contains(name)).count();

@@ -324,7 +324,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     }
 
     fn saw_gone(&mut self, name: &str, by_us: bool) {
-        self.cell.gone(name);
+        self.cell.gone([name]);
         self.drop_claim(name);
         if by_us {
             let target = &self.intent.target;

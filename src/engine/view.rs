@@ -63,6 +63,11 @@ impl State {
     fn interests(&self) -> Vec<Arc<Interest>> {
         self.wanted_by.iter().filter_map(Weak::upgrade).collect()
     }
+
+    /// The same names, in the memory of a resource that declares just these.
+    fn shared(&self, names: NameSet) -> NameSet {
+        names.within(self.interests().iter().map(|interest| interest.roster.names()))
+    }
 }
 
 /// Whose presence matters to a resource.
@@ -170,23 +175,20 @@ impl Cell {
         let mut state = lock(&self.state);
         // A listing under way will want to know whom it may have missed.
         let settled = if state.flight.is_none() { SETTLING } else { Duration::MAX };
-        let interests = state.interests();
-        let declared = || interests.iter().map(|interest| interest.roster.names());
-        if let Some(view) = &mut state.view {
-            let names: NameSet = names.into_iter().collect();
+        if let Some(mut view) = state.view.take() {
+            let names = state.shared(names.into_iter().collect());
             view.there.extend(names.iter());
-            view.there = std::mem::take(&mut view.there).within(declared());
+            view.there = state.shared(view.there);
             view.added.retain(|(_, at)| now - *at < settled);
-            view.added.push((names.within(declared()), now));
+            view.added.push((names, now));
+            state.view = Some(view);
         }
     }
 
     /// These are about to be added; it may happen though no answer comes.
     pub(super) fn tried(&self, names: &[String]) {
-        let names: NameSet = names.iter().map(String::as_str).collect();
         let mut state = lock(&self.state);
-        let interests = state.interests();
-        let names = names.within(interests.iter().map(|interest| interest.roster.names()));
+        let names = state.shared(names.iter().map(String::as_str).collect());
         state.tried.push((names, Instant::now()));
     }
 
@@ -212,13 +214,13 @@ impl Cell {
         lock(&self.state).second_look = true;
     }
 
-    /// The service says that this one is there no more.
-    pub(super) fn gone(&self, name: &str) {
+    /// The service says that these are there no more.
+    pub(super) fn gone<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         let settled = if state.flight.is_none() { SETTLING } else { Duration::MAX };
         if let Some(view) = &mut state.view {
-            let names: NameSet = [name].into_iter().collect();
+            let names: NameSet = names.into_iter().collect();
             view.there.remove(&names);
             view.removed.retain(|(_, at)| now - *at < settled);
             view.removed.push((names, now));

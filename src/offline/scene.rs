@@ -75,13 +75,14 @@ impl Scene {
         let old: BTreeMap<String, Object> =
             old.into_iter().map(|object| (object.resource().to_owned(), object)).collect();
         let maps = maps(files);
+        let maps_before = if let Origin::State(state) = origin { self::maps(state) } else { Maps::new() };
         let find = |namespace: &str, reference: &ConfigMapKeyRef| {
             let written = || text(&maps, namespace, reference);
             match origin {
                 Origin::Cluster(_, texts) => {
                     written().or_else(|| texts.get(&(namespace.to_owned(), reference.clone())).cloned())
                 }
-                Origin::State(state) => written().or_else(|| text(&self::maps(state), namespace, reference)),
+                Origin::State(_) => written().or_else(|| text(&maps_before, namespace, reference)),
                 Origin::Manifests(_) | Origin::Unknown => written(),
             }
         };

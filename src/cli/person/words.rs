@@ -37,12 +37,15 @@ pub(in crate::cli) fn of_place(place: &Place, known: &[Known], now: Timestamp) -
 }
 
 fn others(place: &Place, known: &[Known]) -> String {
-    let about = known.iter().filter(|it| it.entry.channel().is_some_and(|it| it.as_str() == place.channel));
-    let resources: Vec<String> = about
-        .map(|it| it.entry.resource())
-        .filter(|name| !place.resources.iter().any(|standing| standing.resource == *name))
-        .collect();
+    let mut resources = about(place, known);
+    resources.retain(|name| !place.resources.iter().any(|standing| standing.resource == *name));
     named(&resources)
+}
+
+/// The resources that are about the channel.
+pub(in crate::cli) fn about(place: &Place, known: &[Known]) -> Vec<String> {
+    let about = known.iter().filter(|it| it.entry.channel().is_some_and(|it| it.as_str() == place.channel));
+    about.map(|it| it.entry.resource()).collect()
 }
 
 /// Resources, as far as there is room for.
