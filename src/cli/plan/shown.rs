@@ -75,8 +75,8 @@ impl Display for Prose<'_> {
 const PUNCTUATION: [char; 4] = [',', '.', ':', ';'];
 
 fn is_plain(word: &str) -> bool {
-    // `www.` begins a link on GitHub.
-    if word.eq_ignore_ascii_case("www") {
+    // `www.` begins a link on GitHub, and elsewhere perhaps in the middle of a word, too.
+    if word.to_ascii_lowercase().ends_with("www") {
         return false;
     }
     word.is_empty()
@@ -129,6 +129,7 @@ mod tests {
             "bob declared with type DEFAULT here and HIDDEN in `care/old`, which is older: 1,000 of `@team`. See `www.example.com`; `#12` `5c1e0f`"
         );
         assert_eq!(Prose("**a** [b](c) <d>").to_string(), "`**a**` `[b](c)` `<d>`");
+        assert_eq!(Prose("www. aWWW.").to_string(), "`www`. `aWWW`.");
     }
 
     #[test]
