@@ -39,8 +39,9 @@ const MAX_LOOKS: usize = 100;
 /// What is known of the resources as they stood before.
 #[derive(Clone, Copy, Debug)]
 pub enum Before<'a> {
-    /// Those of the channel, as an operator saw them last. What a resource itself declared before is in its status.
-    Known(&'a [Snapshot]),
+    /// Who declared members of the channel when they were seen last: see [`Engine::stood`]. What a resource itself declared before is in its
+    /// status.
+    Known(&'a Roll),
     /// Nothing: anybody whom nobody declares may have been declared before.
     Unknown,
 }
@@ -186,8 +187,7 @@ impl<S: Service> Pass<'_, S, Nowhere> {
     async fn foresee(&mut self, before: Before<'_>, forecast: &mut Forecast) -> Result<(), Halt> {
         let mut bearers: Vec<MemberArn> = Vec::new();
         match before {
-            Before::Known(snapshots) => {
-                let roll = self.engine.stood(&self.intent.target.channel, snapshots);
+            Before::Known(roll) => {
                 bearers.extend(roll.bearers().cloned());
                 self.memory.roll = roll.without(self.declaration.uid);
             }

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::engine::declaration::Snapshot;
 use crate::engine::memory::Memory;
 use crate::engine::preview::{Before, Forecast};
-use crate::membership::arn::short;
+use crate::membership::arn::{ChannelArn, short};
 use crate::membership::names::NameSet;
 
 /// So many channels are looked at at once: more than a pacer lets call, so that it has something to choose from.
@@ -44,11 +44,8 @@ pub async fn plan<S: Service>(
     }
     let all = channels.len();
     let looks = channels.iter().map(|(channel, members)| {
-        let before = match scene.before {
-            plan::Before::Unknown => Before::Unknown,
-            _ => Before::Known(before.get(channel).map(Vec::as_slice).unwrap_or_default()),
-        };
-        look(engine, members, before)
+        let before = before.get(channel).map(Vec::as_slice).unwrap_or_default();
+        look(engine, channel, members, (scene.before != plan::Before::Unknown).then_some(before))
     });
     let mut looks = stream::iter(looks).buffer_unordered(CHANNELS_AT_ONCE);
     let (mut bill, mut resources, mut done) = (Bill::default(), Vec::new(), 0);
@@ -64,12 +61,17 @@ pub async fn plan<S: Service>(
     Plan::new(scene.before, remarks(scene), resources, bill.total(rates))
 }
 
-/// Looks at one channel, for all of its resources.
+/// Looks at one channel, for all of its resources; `before` are those that stood there, if that is known.
 async fn look<'a, S: Service>(
     engine: &Engine<S>,
+    channel: &str,
     members: &[&'a Member],
-    before: Before<'_>,
+    before: Option<&[Snapshot]>,
 ) -> Vec<(&'a Member, Forecast)> {
+    // Nobody stood on a channel that cannot be read.
+    let stood = |before| ChannelArn::parse(channel).map(|channel| engine.stood(&channel, before)).unwrap_or_default();
+    let stood = before.map(stood);
+    let before = stood.as_ref().map_or(Before::Unknown, Before::Known);
     let mut memories: Vec<Memory> = members.iter().map(|_| Memory::default()).collect();
     for (member, memory) in members.iter().zip(&mut memories) {
         engine.seat(&member.object.declaration(), memory, Arc::new(|| ()));

@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::engine::declaration::{Snapshot, Source};
 use crate::engine::memory::Memory;
 use crate::engine::preview::{Before, Forecast};
+use crate::membership::arn::ChannelArn;
 use crate::membership::names::NameSet;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -52,10 +53,14 @@ async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, Fo
         .flatten()
         .map(|(_, object)| object.snapshot(self::sources(&world.cluster, object)))
         .collect();
-    let before = before.map_or(Before::Unknown, |_| Before::Known(&snapshots));
     let previews = objects.values().zip(&sources).zip(&mut memories).map(|((object, sources), memory)| {
+        let channel = ChannelArn::parse(&object.spec.channel_arn);
+        let stood = before.map(|_| channel.map(|channel| engine.stood(&channel, &snapshots)).unwrap_or_default());
         let engine = &engine;
-        async move { (object.resource.clone(), engine.preview(&object.declaration(sources), memory, before).await) }
+        async move {
+            let before = stood.as_ref().map_or(Before::Unknown, Before::Known);
+            (object.resource.clone(), engine.preview(&object.declaration(sources), memory, before).await)
+        }
     });
     let forecasts = join_all(previews).await;
     assert_eq!(world.moves(), moves);
