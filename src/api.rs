@@ -24,19 +24,19 @@ pub use resource::{
 };
 pub use source::{ConfigMapKeyRef, SourceRef};
 pub use status::{
-    ChannelMembershipStatus, Dropped, Held, HeldBecause, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Removed,
-    RemovedInHour, SourceStatus, Stays, Unlisted, UnlistedMember,
+    ApprovalReason, ChannelMembershipStatus, FormerlyDeclared, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem,
+    PendingApproval, Removed, RemovedInHour, SourceStatus, Stays, Undeclared, UndeclaredMember,
 };
 pub use tolerance::{Tolerance, ToleranceError};
 
 /// Set this annotation to a new value, such as the time, and the resource is reconciled at once with a fresh listing.
 pub const RECONCILE_REQUESTED_AT: &str = "rollcall.dev/reconcile-requested-at";
 
-/// Set this annotation to the hash of `status.held`, and that plan goes through: once, and no other.
+/// Set this annotation to the hash of `status.pendingApproval`, and that plan goes through: once, and no other.
 pub const APPROVE: &str = "rollcall.dev/approve";
 
 /// Set this annotation to `true`, and a resource that is being deleted lets go and removes nobody.
 pub const RELEASE: &str = "rollcall.dev/release";
 
-/// The finalizer of resources with `deletionPolicy: Prune`.
+/// The finalizer of resources with `deletionPolicy: Delete`.
 pub const FINALIZER: &str = "rollcall.dev/prune";

@@ -6,7 +6,6 @@ mod cluster;
 mod completion;
 mod crd;
 mod doctor;
-mod drain;
 mod export;
 mod files;
 mod healthcheck;
@@ -19,13 +18,14 @@ mod person;
 mod plan;
 mod progress;
 mod reconcile;
+mod release;
 mod resources;
 mod run;
 mod service;
 mod simulate;
 mod status;
 mod suspend;
-mod unlisted;
+mod undeclared;
 mod validate;
 mod why;
 
@@ -53,14 +53,14 @@ enum Command {
     Export(export::Args),
     Status(status::Args),
     Why(why::Args),
-    Unlisted(unlisted::Args),
+    Undeclared(undeclared::Args),
     Offboard(offboard::Args),
     Reconcile(reconcile::Args),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
     Approve(approve::Args),
     Run(run::Args),
-    Drain(drain::Args),
+    Release(release::Args),
     Doctor(doctor::Args),
     Crd(crd::Args),
     Healthcheck(healthcheck::Args),
@@ -94,14 +94,14 @@ where
         Command::Export(args) => export::run(&args).map(done),
         Command::Status(args) => status::run(&args).map(done),
         Command::Why(args) => why::run(&args),
-        Command::Unlisted(args) => unlisted::run(&args).map(done),
+        Command::Undeclared(args) => undeclared::run(&args).map(done),
         Command::Offboard(args) => offboard::run(&args),
         Command::Reconcile(args) => reconcile::run(&args).map(done),
         Command::Suspend(args) => suspend::suspend(&args).map(done),
         Command::Resume(args) => suspend::resume(&args).map(done),
         Command::Approve(args) => approve::run(&args).map(done),
         Command::Run(args) => run::run(&args).map(done),
-        Command::Drain(args) => drain::run(&args).map(done),
+        Command::Release(args) => release::run(&args).map(done),
         Command::Doctor(args) => doctor::run(&args).map(done),
         Command::Crd(args) => crd::run(&args).map(done),
         Command::Healthcheck(args) => healthcheck::run(&args).map(done),

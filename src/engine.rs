@@ -42,6 +42,6 @@ mod wait;
 pub(crate) mod tests;
 
 pub(crate) use intent::{DEFAULT_REMOVALS, declared};
-pub(crate) use message::{because, number, why_held};
+pub(crate) use message::{approval_reason, approval_reasons, number};
 pub use pass::{Engine, Next};
 pub use tally::Tally;

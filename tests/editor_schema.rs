@@ -102,7 +102,7 @@ async fn an_editor_marks_what_the_api_server_would_refuse_where_it_stands() {
         (with("type", json!("hidden")), "spec.type"),
         (with("prune", json!("owned")), "spec.prune"),
         (with("mode", json!("Watch")), "spec.mode"),
-        (with("deletionPolicy", json!("Delete")), "spec.deletionPolicy"),
+        (with("deletionPolicy", json!("Remove")), "spec.deletionPolicy"),
         (with("onLeave", json!("Add")), "spec.onLeave"),
         (with("expiresAt", json!("tomorrow")), "spec.expiresAt"),
         (with("expiresAt", json!("2026-12-31")), "spec.expiresAt"),

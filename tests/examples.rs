@@ -204,7 +204,7 @@ async fn the_example_that_takes_over_a_channel_changes_nothing_at_first() {
     let before = applied.members("lobby", MembershipType::Default);
     let status = applied.ends("lobby-take-over", "Observed").await;
     assert_eq!((status.desired, status.present, is_ready(&status)), (Some(3), Some(1), false));
-    let too_many = status.unlisted.unwrap();
+    let too_many = status.undeclared.unwrap();
     assert_eq!(too_many.count, 1, "heidi: {too_many:?}");
     assert_eq!(applied.members("lobby", MembershipType::Default), before);
 }

@@ -41,7 +41,7 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
     let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: on-call}, data: {members: carol}}\n---\n\
                     {apiVersion: rollcall.dev/v1alpha1, kind: ChannelMembership, metadata: {name: support}, spec: {channelArn: \
                     'arn:aws:chime:us-east-1:123456789012:app-instance/demo/channel/support', members: [bob, ghost], \
-                    membersFrom: [{configMapKeyRef: {name: on-call, key: members}}], prune: Owned, deletionPolicy: Prune}}";
+                    membersFrom: [{configMapKeyRef: {name: on-call, key: members}}], prune: Owned, deletionPolicy: Delete}}";
     let applied = cluster.kubectl_with_input(&["apply", "--server-side", "-f", "-"], manifest).await.unwrap();
     assert!(applied.success, "{}", applied.stderr);
     let told =

@@ -35,8 +35,6 @@ mod calls;
 mod conformance;
 #[path = "stories/doctor.rs"]
 mod doctor;
-#[path = "stories/drain.rs"]
-mod drain;
 #[path = "stories/drift.rs"]
 mod drift;
 #[path = "stories/export.rs"]
@@ -67,6 +65,8 @@ mod plugin_offboard;
 mod quiet;
 #[path = "stories/refused.rs"]
 mod refused;
+#[path = "stories/release.rs"]
+mod release;
 #[path = "stories/removal.rs"]
 mod removal;
 #[path = "stories/removal_approval.rs"]

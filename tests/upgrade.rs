@@ -118,7 +118,7 @@ async fn resources_of_an_older_chart_survive_the_upgrade_and_the_way_back_and_no
 
     // One that runs goes on to watch by the older definition, so what it makes of a change may lack a field. One that begins, as
     // an upgrade of the chart has it, looks at everything anew.
-    let owned = json!({"prune": "Owned", "deletionPolicy": "Prune", "limits": {"removals": "100%"}});
+    let owned = json!({"prune": "Owned", "deletionPolicy": "Delete", "limits": {"removals": "100%"}});
     stage.patch("support", json!({"spec": owned})).await;
     assert!(running.stop().await.unwrap());
     let running = stage.operator(&[]);
@@ -193,7 +193,7 @@ async fn an_older_operator_that_meets_a_field_of_a_newer_definition_removes_nobo
     helm(&cluster, &["rollback", "rollcall", "1"], "alsoFrom", false).await;
     assert_eq!(raw(&cluster, &stage, "support").await["spec"]["alsoFrom"], Value::Null);
     let running = stage.operator(&[]);
-    stage.until_reason("support", "Held").await;
+    stage.until_reason("support", "ApprovalRequired").await;
     assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (5, 0));
     assert!(running.stop().await.unwrap());
 }

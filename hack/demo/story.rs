@@ -219,18 +219,21 @@ async fn drop_one(stage: &mut Stage<'_>) -> Result<(), Failure> {
 
 async fn drop_all(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.since = None;
-    stage.screen.chapter("6  A template goes wrong and declares nobody: that is held, and nobody is removed")?;
+    stage
+        .screen
+        .chapter("6  A template goes wrong and declares no members: that needs approval, and nobody is removed")?;
     let (before, added) = (stage.present.clone(), stage.added_by_operator.len());
     stage.kubectl(&["patch", "chm", "support", "--type=merge", "-p", r#"{"spec": {"members": []}}"#]).await?;
-    let is_held = |stage: &Stage<'_>| stage.told.as_ref().is_some_and(|told| told.reason.as_deref() == Some("Held"));
-    stage.until("the operator says that the plan is held", is_held).await?;
+    let awaits_approval =
+        |stage: &Stage<'_>| stage.told.as_ref().is_some_and(|told| told.reason.as_deref() == Some("ApprovalRequired"));
+    stage.until("the operator says that the plan needs approval", awaits_approval).await?;
     stage.kubectl(&["get", "chm"]).await?;
     stage.kubectl(&["get", "chm", "support", "-o", MESSAGE]).await?;
     stage.screen.output("\nIt was a mistake: the manifest is applied as it was, and there is nothing to repair.")?;
     stage.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", MANIFEST]).await?;
     stage.since = Some(Instant::now());
     let (dropped, _) = DROPPED;
-    let returned = |stage: &Stage<'_>| stage.present.contains(dropped) && !is_held(stage);
+    let returned = |stage: &Stage<'_>| stage.present.contains(dropped) && !awaits_approval(stage);
     stage.until(&format!("{dropped}, who is on the list again, is back"), returned).await?;
     if stage.present.is_superset(&before) && stage.added_by_operator[added..] == [dropped] {
         return Ok(());

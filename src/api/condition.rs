@@ -27,7 +27,7 @@ pub enum Reason {
     /// A call or a member is tried again soon.
     Retrying,
     /// Waits for its share of the service's quota.
-    Paced,
+    RateLimited,
     /// More members were refused than `limits.failed`.
     MembersRefused,
     /// The channel is gone or closed to the bearer.
@@ -39,7 +39,7 @@ pub enum Reason {
     /// The operator does not allow this resource what it asks for.
     NotGranted,
     /// A plan waits for approval.
-    Held,
+    ApprovalRequired,
     /// Another resource of the channel claims the same.
     OwnershipConflict,
     /// A source of members is missing or cannot be read.
@@ -75,13 +75,13 @@ impl Reason {
         Self::Adding,
         Self::Removing,
         Self::Retrying,
-        Self::Paced,
+        Self::RateLimited,
         Self::MembersRefused,
         Self::ChannelNotAccessible,
         Self::BearerRejected,
         Self::AccessDenied,
         Self::NotGranted,
-        Self::Held,
+        Self::ApprovalRequired,
         Self::OwnershipConflict,
         Self::SourceNotReady,
         Self::InvalidMember,
@@ -102,13 +102,13 @@ impl Reason {
             Self::Adding => "Adding",
             Self::Removing => "Removing",
             Self::Retrying => "Retrying",
-            Self::Paced => "Paced",
+            Self::RateLimited => "RateLimited",
             Self::MembersRefused => "MembersRefused",
             Self::ChannelNotAccessible => "ChannelNotAccessible",
             Self::BearerRejected => "BearerRejected",
             Self::AccessDenied => "AccessDenied",
             Self::NotGranted => "NotGranted",
-            Self::Held => "Held",
+            Self::ApprovalRequired => "ApprovalRequired",
             Self::OwnershipConflict => "OwnershipConflict",
             Self::SourceNotReady => "SourceNotReady",
             Self::InvalidMember => "InvalidMember",
@@ -124,13 +124,13 @@ impl State {
             Reason::Suspended => Self::Suspended,
             Reason::Observed if complete => Self::ObservedComplete,
             Reason::Observed => Self::ObservedIncomplete,
-            Reason::Adding | Reason::Removing | Reason::Retrying | Reason::Paced => Self::Reconciling,
+            Reason::Adding | Reason::Removing | Reason::Retrying | Reason::RateLimited => Self::Reconciling,
             Reason::MembersRefused
             | Reason::ChannelNotAccessible
             | Reason::BearerRejected
             | Reason::AccessDenied
             | Reason::NotGranted
-            | Reason::Held
+            | Reason::ApprovalRequired
             | Reason::OwnershipConflict
             | Reason::SourceNotReady
             | Reason::InvalidMember => Self::Stalled,

@@ -47,7 +47,7 @@ pub fn json_schema() -> Result<String, JsonSchemaError> {
 fn metadata() -> Value {
     let texts = |properties: Value| json!({"type": "object", "properties": properties, "additionalProperties": {"type": "string"}});
     let annotations = json!({
-        APPROVE: {"type": "string", "description": "The hash of status.held: lets exactly that plan through, once."},
+        APPROVE: {"type": "string", "description": "The hash of status.pendingApproval: lets exactly that plan through, once."},
         RECONCILE_REQUESTED_AT: {"type": "string", "description": "A new value, such as the time: look again now."},
         RELEASE: {"enum": ["true", "false"], "description": "While it is deleted: let go, and remove nobody."},
     });

@@ -31,7 +31,7 @@ pub fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// The sources to read for a resource: none where the spec cannot be read, or where it declares nobody any more because it is being
+/// The sources to read for a resource: none where the spec cannot be read, or where it declares no members any more because it is being
 /// deleted.
 pub fn references<'a>(
     metadata: &ObjectMeta,

@@ -40,8 +40,8 @@ pub const MAX_SOURCES: usize = 32;
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Prune", type_ = "string", json_path = ".spec.prune", priority = 1),
-    printcolumn(name = "Unlisted", type_ = "integer", json_path = ".status.unlisted.count", priority = 1),
-    printcolumn(name = "Held", type_ = "string", json_path = ".status.held.hash", priority = 1),
+    printcolumn(name = "Undeclared", type_ = "integer", json_path = ".status.undeclared.count", priority = 1),
+    printcolumn(name = "Approval", type_ = "string", json_path = ".status.pendingApproval.hash", priority = 1),
     printcolumn(name = "ARN", type_ = "string", json_path = ".spec.channelArn", priority = 1),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type", priority = 1),
     printcolumn(name = "Bearer", type_ = "string", json_path = ".status.bearer", priority = 1)
@@ -57,9 +57,9 @@ pub const MAX_SOURCES: usize = 32;
     validation = Rule::new("has(self.subChannelId) == has(oldSelf.subChannelId) && (!has(self.subChannelId) || self.subChannelId == oldSelf.subChannelId)")
         .message("spec.subChannelId cannot be changed, added or taken out: declare the moderators of the other sub-channel in a new resource"),
     validation = Rule::new("has(self.members) || (has(self.membersFrom) && self.membersFrom.size() > 0)")
-        .message("spec.members or spec.membersFrom is required: list the channel's members, name ConfigMaps that list them, or write members: [] to declare nobody"),
+        .message("spec.members or spec.membersFrom is required: list the channel's members, name ConfigMaps that list them, or write members: [] to declare no members"),
     validation = Rule::new("!has(self.deletionPolicy) || self.deletionPolicy == 'Retain' || (has(self.prune) && self.prune != 'Never')")
-        .message("deletionPolicy: Prune removes whom prune says, and prune: Never removes nobody: write prune: Owned as well, or deletionPolicy: Retain")
+        .message("deletionPolicy: Delete removes whom prune says, and prune: Never removes nobody: write prune: Owned as well, or deletionPolicy: Retain")
         .field_path(".deletionPolicy"),
     validation = Rule::new("!has(self.subChannelId) || !has(self.prune) || self.prune == 'Never'")
         .message("moderators of a sub-channel are never removed: take out spec.prune, or spec.subChannelId")
@@ -89,7 +89,7 @@ pub struct ChannelMembershipSpec {
     #[schemars(default)]
     pub membership_type: MembershipType,
 
-    /// The members: a user's id (alice), bot/<id>, or a full ARN of the channel's app instance. [] declares nobody.
+    /// The members: a user's id (alice), bot/<id>, or a full ARN of the channel's app instance. [] declares no members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<MemberList>,
 
@@ -113,7 +113,7 @@ pub struct ChannelMembershipSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_leave: OnLeave,
 
-    /// From then on this resource declares nobody. A date and time with its offset, such as 2026-12-31T18:00:00Z.
+    /// From then on this resource declares no members. A date and time with its offset, such as 2026-12-31T18:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("maxLength" = 35))]
     #[x_kube(
@@ -180,7 +180,7 @@ pub enum Prune {
     /// Those it declared before, whoever added them.
     Declared,
     /// Everybody else of its type.
-    Unlisted,
+    Authoritative,
 }
 
 /// What happens to the members when a resource is deleted.
@@ -190,7 +190,7 @@ pub enum DeletionPolicy {
     #[default]
     Retain,
     /// They are removed, as prune says.
-    Prune,
+    Delete,
 }
 
 /// What to do about a declared member who was there and was taken out by someone else, or left.

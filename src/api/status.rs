@@ -48,9 +48,9 @@ pub struct ChannelMembershipStatus {
     /// How many more entries errors would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_omitted: Option<u32>,
-    /// Members of this type who are in the channel and whom no resource of the channel declares.
+    /// Undeclared members: members of this type in the channel that no resource of the channel declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlisted: Option<Unlisted>,
+    pub undeclared: Option<Undeclared>,
     /// Whom this resource declares or declared and has not seen gone since: what prune may remove. Only where prune needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
@@ -61,10 +61,10 @@ pub struct ChannelMembershipStatus {
     /// When lastDeclared was last confirmed: it claims nobody who joined later without Rollcall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_declared_at: Option<Time>,
-    /// Those of lastDeclared whom this resource does not declare any more, by when they were last confirmed.
+    /// The members of lastDeclared that this resource does not declare any more, by the time they were last confirmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub dropped: Vec<Dropped>,
+    pub formerly_declared: Vec<FormerlyDeclared>,
     /// Those of lastDeclared whom this resource does not declare any more and another resource of the channel does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
@@ -75,7 +75,7 @@ pub struct ChannelMembershipStatus {
     pub sources: Vec<SourceStatus>,
     /// What waits for approval by the annotation rollcall.dev/approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub pending_approval: Option<PendingApproval>,
     /// Who is being removed: counted in removed, not yet seen gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
@@ -116,9 +116,9 @@ pub struct MemberProblem {
     pub next_attempt: Option<Time>,
 }
 
-/// Former members of the list who were last confirmed at one time.
+/// Formerly declared members that were last confirmed at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Dropped {
+pub struct FormerlyDeclared {
     /// When they were last confirmed.
     pub at: Time,
     /// Who they are.
@@ -126,29 +126,29 @@ pub struct Dropped {
     pub members: MemberList,
 }
 
-/// Who is in the channel undeclared.
+/// The undeclared members of the channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Unlisted {
+pub struct Undeclared {
     /// How many.
     pub count: u32,
     /// Some of them, sorted by ARN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub sample: Vec<UnlistedMember>,
+    pub sample: Vec<UndeclaredMember>,
 }
 
-/// One who is in the channel undeclared.
+/// An undeclared member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UnlistedMember {
+pub struct UndeclaredMember {
     /// Whom it is about.
     pub member_arn: String,
     /// Why they stay.
     pub reason: Stays,
 }
 
-/// Why somebody stays in the channel whom no resource declares.
+/// Why an undeclared member stays in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Stays {
     /// This resource never declared them, or another than Rollcall added them, and prune asks for no more.
@@ -164,7 +164,7 @@ pub enum Stays {
     /// Joined so lately that a declaration may be on its way.
     JoinedLately,
     /// The removal waits for approval.
-    Held,
+    AwaitingApproval,
     /// The removal is under way, or waits for its time or for another resource to be readable.
     Waiting,
     /// The service refused the removal.
@@ -187,7 +187,7 @@ pub struct SourceStatus {
 /// A plan that waits for approval.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Held {
+pub struct PendingApproval {
     /// How many additions wait.
     pub additions: u32,
     /// How many removals wait.
@@ -197,7 +197,7 @@ pub struct Held {
     /// Why it waits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub because: Vec<HeldBecause>,
+    pub reasons: Vec<ApprovalReason>,
     /// What approval lets through: + for an addition, - for a removal. The first 2,000; more are approved after them.
     #[schemars(schema_with = "names")]
     pub members: MemberList,
@@ -208,13 +208,13 @@ pub struct Held {
 
 /// Why a plan waits for approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum HeldBecause {
+pub enum ApprovalReason {
     /// More additions than limits.additions.
     TooManyAdditions,
     /// More removals than limits.removals.
     TooManyRemovals,
-    /// The resource declares nobody any more.
-    NobodyLeft,
+    /// The resource declares no members any more.
+    NoMembersDeclared,
     /// It declares fewer members though neither its spec nor a source was changed.
     ShrankUnchanged,
     /// Another resource that declared them is gone.

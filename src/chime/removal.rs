@@ -10,7 +10,7 @@ use crate::membership::hold::{self, Removals};
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
 
-/// Of somebody whom a resource with this target added, and whom nobody declares any more.
+/// Of somebody whom a resource with this target added, and that is undeclared now.
 pub(crate) fn of(target: &Target, name: &str) -> Removal {
     let (them, nobody) = ([name].into_iter().collect::<NameSet>(), NameSet::default());
     let proposal = Proposal::new(&Case {
@@ -26,7 +26,7 @@ pub(crate) fn of(target: &Target, name: &str) -> Removal {
         counted: 0,
         removing: &nobody,
         others: 0,
-        nobody_left: false,
+        no_members_declared: false,
         shrank: false,
         orphans: &nobody,
         deleting: false,

@@ -62,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, env = "ROLLCALL_STATE", value_name = "FILE")]
     state: Option<PathBuf>,
 
-    /// Delete resources that are in the state and not among the files, with their members where deletionPolicy: Prune says so.
+    /// Delete resources that are in the state and not among the files, with their members where deletionPolicy: Delete says so.
     #[arg(long, env = "ROLLCALL_PRUNE", requires = "state", value_parser = BoolishValueParser::new())]
     prune: bool,
 
@@ -74,7 +74,7 @@ pub(super) struct Args {
     #[arg(long, env = "ROLLCALL_DRY_RUN", value_parser = BoolishValueParser::new())]
     dry_run: bool,
 
-    /// Let a plan through that is held, by its hash; repeatable.
+    /// Approve a plan that waits for approval, by its hash; repeatable.
     #[arg(long, env = "ROLLCALL_APPROVE", value_name = "HASH", value_delimiter = ',')]
     approve: Vec<String>,
 
@@ -117,8 +117,8 @@ async fn apply(args: &Args) -> Result<(), Failure> {
         () = stop.cancelled() => return Err(stopped_before()),
     };
     print_text(&plan)?;
-    if plan.resources.iter().any(|resource| resource.held.is_some()) {
-        eprintln!("note: what is held goes through here with --approve and its hash");
+    if plan.resources.iter().any(|resource| resource.pending_approval.is_some()) {
+        eprintln!("note: a plan that waits for approval goes through here with --approve and its hash");
     }
     if args.dry_run {
         return Ok(());
@@ -175,7 +175,7 @@ fn settings(args: &Args, endpoint: Option<String>, consent: &Arc<Consent>) -> Re
         read_only: false,
         removals: RemovalSwitch::new(move || consent.is_given()),
         max_removals_per_hour: 0,
-        allow_unlisted: args.permits.allow_unlisted,
+        allow_authoritative: args.permits.allow_authoritative,
         former_bearers: args.permits.former_bearer.clone(),
         grants: granting(args.permits.grants()?.as_ref()),
         custom_endpoint: endpoint,

@@ -11,8 +11,8 @@ use super::Failure;
 use super::cluster;
 use super::output::{Format, OutputArgs, counted, lines, print, print_json};
 use super::resources::{Desk, Entry, TargetArgs, said};
-use crate::api::{APPROVE, Held, HeldBecause, MemberList};
-use crate::engine::{DEFAULT_REMOVALS, because, number};
+use crate::api::{APPROVE, ApprovalReason, MemberList, PendingApproval};
+use crate::engine::{DEFAULT_REMOVALS, approval_reasons, number};
 
 /// So many names are shown; --output json has all of them.
 const MOST_SHOWN: usize = 50;
@@ -61,7 +61,7 @@ struct Plan {
     removals: u32,
     /// How many the resource declares.
     desired: Option<u32>,
-    because: Vec<HeldBecause>,
+    reasons: Vec<ApprovalReason>,
     /// The same in words, with the limit.
     why: String,
     /// Whom an approval lets through: - leaves, + comes.
@@ -72,21 +72,21 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(entry: &Entry, held: &Held) -> Self {
+    fn of(entry: &Entry, pending: &PendingApproval) -> Self {
         let limits = entry.spec().and_then(|spec| spec.limits).unwrap_or_default();
         let status = entry.status();
         Self {
             resource: entry.resource(),
             channel: entry.spec().map(|spec| spec.channel_arn.clone()).unwrap_or_default(),
-            hash: held.hash.clone(),
-            additions: held.additions,
-            removals: held.removals,
+            hash: pending.hash.clone(),
+            additions: pending.additions,
+            removals: pending.removals,
             desired: status.and_then(|status| status.desired),
-            because: held.because.clone(),
-            why: because(&held.because, limits.removals.unwrap_or(DEFAULT_REMOVALS)),
-            members: held.members.clone(),
-            omitted: (held.additions as usize + held.removals as usize).saturating_sub(held.members.len()),
-            approved: held.approved,
+            reasons: pending.reasons.clone(),
+            why: approval_reasons(&pending.reasons, limits.removals.unwrap_or(DEFAULT_REMOVALS)),
+            members: pending.members.clone(),
+            omitted: (pending.additions as usize + pending.removals as usize).saturating_sub(pending.members.len()),
+            approved: pending.approved,
         }
     }
 
@@ -140,17 +140,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     cluster::calling(async {
         let desk = Desk::open(&args.targets.selection.cluster).await?;
         let entries = desk.targets(&args.targets).await?;
-        let waits = |entry: &Entry| entry.status().and_then(|status| status.held.clone());
+        let waits = |entry: &Entry| entry.status().and_then(|status| status.pending_approval.clone());
         let named = !args.targets.selection.names.is_empty();
         let mut told = Vec::new();
         for entry in entries {
-            let Some(held) = waits(&entry) else {
+            let Some(pending) = waits(&entry) else {
                 if named {
                     eprintln!("{}: nothing waits for approval", entry.resource());
                 }
                 continue;
             };
-            let plan = Plan::of(&entry, &held);
+            let plan = Plan::of(&entry, &pending);
             if args.output.output == Format::Text {
                 print(&plan.text());
             }
@@ -235,10 +235,10 @@ async fn approve(desk: &Desk, entry: &Entry, hash: &str) -> Result<Outcome, Fail
     let resource = entry.resource();
     for _ in 0..TRIES {
         let now = desk.get(&resource).await?;
-        let held = now.status().and_then(|status| status.held.as_ref());
-        match held {
-            Some(held) if held.hash == hash && held.approved => return Ok(Outcome::AlreadyApproved),
-            Some(held) if held.hash == hash && now.metadata.uid == entry.metadata.uid => {}
+        let pending = now.status().and_then(|status| status.pending_approval.as_ref());
+        match pending {
+            Some(pending) if pending.hash == hash && pending.approved => return Ok(Outcome::AlreadyApproved),
+            Some(pending) if pending.hash == hash && now.metadata.uid == entry.metadata.uid => {}
             _ => return Ok(Outcome::Changed),
         }
         if now.status().and_then(|status| status.last_handled_approval.as_deref()) == Some(hash) {
@@ -296,20 +296,20 @@ mod tests {
     #[test]
     fn a_plan_is_shown_with_who_why_and_how_many_are_left_out() {
         let members: Vec<String> = (0..60).map(|n| format!("-u{n:02}")).collect();
-        let held = json!({"additions": 0, "removals": 70, "hash": "5c1e0f", "because": ["TooManyRemovals", "NobodyLeft"],
+        let pending = json!({"additions": 0, "removals": 70, "hash": "5c1e0f", "reasons": ["TooManyRemovals", "NoMembersDeclared"],
             "members": members, "approved": false});
         let entry: Entry = serde_json::from_str(&json!({
             "metadata": {"name": "support", "namespace": "care"},
             "spec": {"channelArn": "arn:aws:chime:us-east-1:1:app-instance/i/channel/support", "limits": {"removals": 3}},
-            "status": {"desired": 1200, "held": held},
+            "status": {"desired": 1200, "pendingApproval": pending},
         }).to_string())
         .unwrap();
-        let text = Plan::of(&entry, entry.status().unwrap().held.as_ref().unwrap()).text();
+        let text = Plan::of(&entry, entry.status().unwrap().pending_approval.as_ref().unwrap()).text();
         let shown: Vec<&str> = text.lines().filter(|line| !line.contains("  -u") || line.ends_with("-u49")).collect();
         insta::assert_snapshot!(shown.join("\n"), @"
 care/support: 70 leave and 0 come; 1,200 declared
   channel arn:aws:chime:us-east-1:1:app-instance/i/channel/support
-  waits because: more removals in 24 hours than limits.removals (3); nobody is declared any more
+  waits because: more removals in 24 hours than limits.removals (3); no members are declared any more
   -u49
   and 10 more: --output json shows all
   10 more wait that this approval does not cover: they are approved after these

@@ -145,7 +145,7 @@ fn verdict(args: &Args, report: &Report, known: &[Known]) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the service showed that they are not in the channel, and nobody declares them for it.
+/// Whether the service showed that they are not in the channel, and no resource declares them for it.
 fn is_out(place: &Place) -> bool {
     place.live == Some(Live::Out) && !place.resources.iter().any(Standing::declares)
 }
@@ -170,7 +170,7 @@ fn told(report: &Report, known: &[Known]) -> String {
             report.extent
         ),
         Some(looked) => {
-            let by = if report.gone { "seen in no channel, and declared by nobody" } else { "not gone" };
+            let by = if report.gone { "seen in no channel, and declared by no resource" } else { "not gone" };
             format!(
                 "{user}: {by}; in {}, declared for {}; asked for all their channels and about {} that {} of {} name{}",
                 counted(inside, "channel", "channels"),

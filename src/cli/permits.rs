@@ -21,9 +21,9 @@ pub(super) struct Permits {
     #[arg(long, env = "ROLLCALL_GRANTS", value_name = "FILE")]
     grants: Option<PathBuf>,
 
-    /// Honour prune: Unlisted, which removes members that no resource declares. For an operator that sees every resource.
-    #[arg(long, env = "ROLLCALL_ALLOW_UNLISTED", value_parser = BoolishValueParser::new())]
-    pub allow_unlisted: bool,
+    /// Honour prune: Authoritative, which removes members that no resource declares. For an operator that sees every resource.
+    #[arg(long, env = "ROLLCALL_ALLOW_AUTHORITATIVE", value_parser = BoolishValueParser::new())]
+    pub allow_authoritative: bool,
 
     /// A bearer of earlier days: whom it added, Rollcall added; repeatable.
     #[arg(long, env = "ROLLCALL_FORMER_BEARER", value_name = "ARN", value_delimiter = ',', value_parser = service::bearer)]

@@ -236,10 +236,10 @@ fn presence(
             passes,
         };
     }
-    if let Some(held) = status.held.as_ref().filter(|held| !held.approved)
-        && held.members.iter().any(|signed| signed.strip_prefix('+') == Some(short))
+    if let Some(pending) = status.pending_approval.as_ref().filter(|pending| !pending.approved)
+        && pending.members.iter().any(|signed| signed.strip_prefix('+') == Some(short))
     {
-        return Finding::HeldAddition { hash: held.hash.clone() };
+        return Finding::AdditionPendingApproval { hash: pending.hash.clone() };
     }
     let blocked = [
         Reason::ChannelNotAccessible,
@@ -256,8 +256,12 @@ fn presence(
     }
     let passing = |code: &str| !matches!(Answer::of(Some(code)), Answer::Refused);
     let named = status.errors.iter().filter(|error| passing(&error.error_code)).count();
-    let held = status.held.as_ref().filter(|held| !held.approved).map_or(0, |held| held.additions as usize);
-    let unnamed = (status.pending.unwrap_or_default() as usize).saturating_sub(named + held);
+    let pending = status
+        .pending_approval
+        .as_ref()
+        .filter(|pending| !pending.approved)
+        .map_or(0, |pending| pending.additions as usize);
+    let unnamed = (status.pending.unwrap_or_default() as usize).saturating_sub(named + pending);
     if let Some(omitted) = status.errors_omitted.filter(|omitted| *omitted > 0) {
         return Finding::PastTheList { omitted };
     }
@@ -284,13 +288,13 @@ fn others(
         return findings;
     }
     let has = |list: &Option<MemberList>| list.iter().any(|list| list.iter().any(|it| it == short));
-    if let Some(held) = &status.held
-        && held.members.iter().any(|signed| signed.strip_prefix('-') == Some(short))
+    if let Some(pending) = &status.pending_approval
+        && pending.members.iter().any(|signed| signed.strip_prefix('-') == Some(short))
     {
-        findings.push(if held.approved {
+        findings.push(if pending.approved {
             Finding::RemovalApproved
         } else {
-            Finding::HeldRemoval { hash: held.hash.clone() }
+            Finding::RemovalPendingApproval { hash: pending.hash.clone() }
         });
     } else if has(&status.removing) {
         findings.push(Finding::Removing);
@@ -299,9 +303,9 @@ fn others(
     } else if has(&status.last_declared) {
         findings.push(Finding::Claimed { prune: spec.prune });
     }
-    let sample = status.unlisted.iter().flat_map(|unlisted| &unlisted.sample);
+    let sample = status.undeclared.iter().flat_map(|undeclared| &undeclared.sample);
     if let Some(reason) = sample.filter(|it| it.member_arn == member.as_str()).map(|it| it.reason).next() {
-        findings.push(Finding::Unlisted { reason });
+        findings.push(Finding::Undeclared { reason });
     }
     findings
 }
@@ -315,8 +319,8 @@ pub(super) fn names(known: &[Known]) -> BTreeSet<String> {
             names.extend(declared.roster.names().iter().map(|name| short(name).to_owned()));
         }
         let Some(status) = entry.status() else { continue };
-        let unlisted = status.unlisted.iter().flat_map(|unlisted| &unlisted.sample).map(|it| &it.member_arn);
-        let arns = status.errors.iter().map(|error| &error.member_arn).chain(unlisted);
+        let undeclared = status.undeclared.iter().flat_map(|undeclared| &undeclared.sample).map(|it| &it.member_arn);
+        let arns = status.errors.iter().map(|error| &error.member_arn).chain(undeclared);
         names.extend(arns.filter_map(|arn| channel.name_of(arn)).map(|name| short(name).to_owned()));
     }
     names

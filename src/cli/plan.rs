@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(short, long, env = "ROLLCALL_OUTPUT", value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Exit with 2 if there is something to do, held, or in conflict; with 0 if there is not.
+    /// Exit with 2 if there is something to do, to approve, or in conflict; with 0 if there is not.
     #[arg(long, env = "ROLLCALL_DETAILED_EXITCODE", value_parser = BoolishValueParser::new())]
     detailed_exitcode: bool,
 }
@@ -110,7 +110,7 @@ async fn make(args: &Args) -> Result<Plan, Failure> {
         read_only: false,
         removals: RemovalSwitch::new(|| true),
         max_removals_per_hour: 0,
-        allow_unlisted: args.permits.allow_unlisted,
+        allow_authoritative: args.permits.allow_authoritative,
         former_bearers: args.permits.former_bearer.clone(),
         grants: granting(args.permits.grants()?.as_ref()),
         custom_endpoint: endpoint.clone(),

@@ -142,7 +142,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         read_only: args.read_only,
         removals: args.removals.switch(),
         max_removals_per_hour: args.max_removals_per_hour,
-        allow_unlisted: permits.allow_unlisted,
+        allow_authoritative: permits.allow_authoritative,
         former_bearers: permits.former_bearer.clone(),
         grants: granting(grants.as_ref()),
         custom_endpoint: endpoint.clone(),
@@ -163,7 +163,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         read_only = args.read_only,
         removals = %args.removals,
         max_removals_per_hour = args.max_removals_per_hour,
-        allow_unlisted = permits.allow_unlisted,
+        allow_authoritative = permits.allow_authoritative,
         members_from = args.members_from == Switch::On,
         endpoint = endpoint.as_deref().unwrap_or("AWS"),
         "rollcall is running"
@@ -176,7 +176,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         tokio::spawn(async move { file.watch(|| vitals.look_again()).await });
     } else {
         tracing::info!(
-            "no --grants: every namespace that is watched reaches every channel that a bearer can reach, with any prune but Unlisted"
+            "no --grants: every namespace that is watched reaches every channel that a bearer can reach, with any prune but Authoritative"
         );
     }
     if let Some(candidate) = &candidate {

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The table, the messages of those that are not Ready, and what it comes to.
 fn page(rows: &[Row], wide: bool, now: Timestamp, coloured: bool) -> String {
-    let header = ["RESOURCE", "CHANNEL", "READY", "REASON", "PRESENT", "PENDING", "FAILED", "HELD", "LISTED"];
+    let header = ["RESOURCE", "CHANNEL", "READY", "REASON", "PRESENT", "PENDING", "FAILED", "APPROVAL", "LISTED"];
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.cells(wide, now)).collect();
     let mut text: Vec<String> =
         table(&header, &cells, 2, &[4, 5, 6, 7]).iter().map(|line| painted(line, coloured)).collect();

@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         let mut places = places(&known, &user, now, |channel| wanted.as_ref().is_some_and(|it| it.contains(channel)))
             .map_err(Failure::of)?;
         for channel in wanted.iter().flatten().filter(|channel| !known.iter().any(|it| is_about(it, channel))) {
-            // Nobody declares it.
+            // No resource declares it.
             let Some(name) = within(channel, &user).map_err(Failure::of)? else { continue };
             let member = channel.member_named(&name).as_str().to_owned();
             let (channel, resources) = (channel.as_str().to_owned(), Vec::new());
@@ -220,7 +220,7 @@ fn nobody_declares(place: &Place, known: &[Known], near: &[String]) -> String {
     }
     let declare = if resources.len() == 1 { "resource declares" } else { "resources declare" };
     format!(
-        "nobody declares them; {} {declare} members of the channel: {}{}",
+        "no resource declares them; {} {declare} members of the channel: {}{}",
         resources.len(),
         named(&resources),
         perhaps(near)

@@ -188,7 +188,7 @@ struct Census {
     /// Desired, present, pending, failed.
     members: [u64; 4],
     failed: BTreeMap<&'static str, u64>,
-    held: u32,
+    plans_pending_approval: u32,
     ready: Vec<(String, String, bool)>,
 }
 
@@ -209,7 +209,8 @@ impl Census {
             *self.failed.entry(known_code(&problem.error_code)).or_default() += 1;
         }
         *self.failed.entry("other").or_default() += u64::from(status.errors_omitted.unwrap_or_default());
-        self.held += u32::from(status.held.as_ref().is_some_and(|held| !held.approved));
+        self.plans_pending_approval +=
+            u32::from(status.pending_approval.as_ref().is_some_and(|pending| !pending.approved));
     }
 
     fn write(&self, page: &mut Page<'_>, per_resource: bool) -> fmt::Result {
@@ -230,7 +231,7 @@ impl Census {
         for (code, count) in &self.failed {
             failed.set(&[("code", *code)], float(*count))?;
         }
-        page.gauge("plans_held", "Plans that wait for approval", f64::from(self.held))?;
+        page.gauge("plans_pending_approval", "Plans that wait for approval", f64::from(self.plans_pending_approval))?;
         if per_resource {
             let mut ready = page.gauges("resource_ready", "Whether a resource is Ready: 1 or 0")?;
             for (namespace, name, is_ready) in &self.ready {

@@ -107,7 +107,7 @@ impl Declared {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The sources to read for it: none where the spec cannot be read, or where it declares nobody any more because it is being
+    /// The sources to read for it: none where the spec cannot be read, or where it declares no members any more because it is being
     /// deleted.
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
         references(&self.metadata, self.spec.value.as_ref().ok())

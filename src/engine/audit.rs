@@ -17,7 +17,12 @@ pub(super) enum Action {
 impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Notes it down. `request_id` is the service's, by which AWS support and CloudTrail know the call.
     pub(super) fn audit(&self, action: Action, member: &MemberArn, request_id: Option<&str>) {
-        let approval = self.ledger.held.as_ref().filter(|held| held.approved).map(|held| held.hash.as_str());
+        let approval = self
+            .ledger
+            .pending_approval
+            .as_ref()
+            .filter(|pending| pending.approved)
+            .map(|pending| pending.hash.as_str());
         let (action, words) = match action {
             Action::Added => ("add", "added a member"),
             Action::Removed => ("remove", "removed a member"),

@@ -11,7 +11,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// them: who is killed between an add and its status still knows whom it may remove.
     pub(super) async fn claim(&mut self, plan: &Plan) -> Result<(), Halt> {
         // One that was released before it is deleted will remove nobody, so nothing is to be waited for.
-        let wants_finalizer = self.intent.deletion_policy == DeletionPolicy::Prune && !self.declaration.released;
+        let wants_finalizer = self.intent.deletion_policy == DeletionPolicy::Delete && !self.declaration.released;
         if wants_finalizer != self.declaration.has_finalizer {
             let written = self.report.set_finalizer(wants_finalizer).await;
             self.written(written).await?;
@@ -21,9 +21,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             self.ledger.claims.extend(self.intent.roster.names());
         }
         let grew = self.ledger.claims.names().len() > before && !plan.add.is_empty();
-        let approved = self.ledger.held.as_ref().filter(|held| held.approved);
-        let was_approved =
-            self.declaration.status.and_then(|status| status.held.as_ref()).is_some_and(|held| held.approved);
+        let approved = self.ledger.pending_approval.as_ref().filter(|pending| pending.approved);
+        let was_approved = self
+            .declaration
+            .status
+            .and_then(|status| status.pending_approval.as_ref())
+            .is_some_and(|pending| pending.approved);
         let newly_approved = approved.is_some() && !was_approved;
         if grew || newly_approved {
             let found = self.findings();
@@ -38,9 +41,10 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// A plan was approved.
     pub(super) async fn tell_of_approval(&mut self) {
-        let Some(held) = &self.ledger.held else { return };
-        let note = format!("approved ({}): {} additions, {} removals", held.hash, held.additions, held.removals);
-        self.report.tell_event(Event { warning: false, reason: Reason::Held, note }).await;
+        let Some(pending) = &self.ledger.pending_approval else { return };
+        let note =
+            format!("approved ({}): {} additions, {} removals", pending.hash, pending.additions, pending.removals);
+        self.report.tell_event(Event { warning: false, reason: Reason::ApprovalRequired, note }).await;
     }
 
     /// Without what could not be written the pass does not go on.

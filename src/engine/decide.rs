@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pass::Pass;
 use super::store::Store;
-use crate::api::{Held, HeldBecause, Prune, Stays};
+use crate::api::{ApprovalReason, PendingApproval, Prune, Stays};
 use crate::chime::port::Service;
 use crate::membership::guard::{Case, Proposal};
 use crate::membership::hold::{self, Removals};
@@ -40,11 +40,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         // While it is not known of some resource whom it declares, nobody is known to be undeclared.
         let undeclared = if self.roll.unknown().is_some() { NameSet::default() } else { wanted.clone() };
         let now = self.engine.clock.now();
-        self.memory.undeclared.observe(&undeclared, now);
+        self.memory.grace_periods.observe(&undeclared, now);
         for name in undeclared.iter() {
             let dropped_at = self.engine.siblings.dropped_at(channel, membership_type, name);
             if let Some(at) = dropped_at.and_then(|at| now.checked_sub(at.elapsed()).ok()) {
-                self.memory.undeclared.since(name, at);
+                self.memory.grace_periods.since(name, at);
             }
         }
         self.leaving = wanted.iter().filter(|name| !self.stays_for_good(name)).collect();
@@ -58,7 +58,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Whom this resource wants removed, if this roll is right.
     pub(super) fn propose(&self, roll: &Roll) -> Proposal {
         let prune = if self.usurped(roll).is_some() { Prune::Never } else { self.intent.prune };
-        let live = if prune == Prune::Unlisted && !self.foresees { self.cell.twice() } else { self.cell.there() };
+        let live = if prune == Prune::Authoritative && !self.foresees { self.cell.twice() } else { self.cell.there() };
         let case = Case {
             channel: &self.intent.target.channel,
             membership_type: self.intent.target.membership_type,
@@ -70,9 +70,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         Proposal::new(&case)
     }
 
-    /// Whether somebody was declared by nobody for long enough, and is not known to stay.
+    /// Whether somebody was declared by no resource for long enough, and is not known to stay.
     pub(super) fn is_ready(&self, name: &str) -> bool {
-        let settled = self.foresees || self.memory.undeclared.is_settled(name, self.engine.clock.now());
+        let settled = self.foresees || self.memory.grace_periods.is_settled(name, self.engine.clock.now());
         settled && self.memory.why_stays(name).is_none()
     }
 
@@ -81,14 +81,14 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let there = self.cell.there();
         let removing = self.ledger.removing.iter().filter(|name| there.contains(name)).count();
         let claimed = || self.ledger.claims.names().iter().filter(|name| there.contains(name)).count();
-        let live = if self.intent.prune == Prune::Unlisted { self.cell.count() } else { claimed() };
+        let live = if self.intent.prune == Prune::Authoritative { self.cell.count() } else { claimed() };
         let orphans = self.elsewhere(roll).orphans;
         decide(&Removals {
             limit: self.intent.removals,
             counted: self.ledger.counted(self.engine.clock.now()),
             removing: &self.ledger.removing,
             others: live.saturating_sub(removing),
-            nobody_left: self.intent.roster.is_empty() && !self.intent.expired,
+            no_members_declared: self.intent.roster.is_empty() && !self.intent.expired,
             shrank: self.memory.shrank,
             orphans: &orphans,
             deleting: self.declaration.deleting_since.is_some(),
@@ -100,35 +100,38 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let Some(status) = self.declaration.status.filter(|_| !self.intent.expired) else { return false };
         let same =
             status.observed_generation == Some(self.declaration.generation) && status.sources == self.intent.sources;
-        let was = status.held.as_ref().is_some_and(|held| held.because.contains(&HeldBecause::ShrankUnchanged));
+        let was = status
+            .pending_approval
+            .as_ref()
+            .is_some_and(|pending| pending.reasons.contains(&ApprovalReason::ShrankUnchanged));
         same && (was || status.desired.is_some_and(|desired| desired as usize > self.intent.roster.len()))
     }
 
     /// What waits for approval, as far as that is known now.
-    pub(super) fn waits(&self) -> Option<Held> {
-        let (mut because, mut remove) = (Vec::new(), &NameSet::default());
+    pub(super) fn waits(&self) -> Option<PendingApproval> {
+        let (mut reasons, mut remove) = (Vec::new(), &NameSet::default());
         if self.roll.unknown().is_none() {
             let settled = self.leaving.iter().any(|name| self.is_ready(name));
-            let removals = self.with_removals(&self.roll, |removals| hold::because(&self.leaving, removals));
+            let removals = self.with_removals(&self.roll, |removals| hold::approval_reasons(&self.leaving, removals));
             // Who shrank is judged at once: a later pass could not tell any more.
-            if !removals.is_empty() && (settled || removals.contains(&HeldBecause::ShrankUnchanged)) {
-                (because, remove) = (removals, &self.leaving);
+            if !removals.is_empty() && (settled || removals.contains(&ApprovalReason::ShrankUnchanged)) {
+                (reasons, remove) = (removals, &self.leaving);
             }
         }
         if !self.withheld.is_empty() {
-            because.push(HeldBecause::TooManyAdditions);
+            reasons.push(ApprovalReason::TooManyAdditions);
         }
-        if because.is_empty() {
+        if reasons.is_empty() {
             return None;
         }
-        because.sort_unstable();
+        reasons.sort_unstable();
         let signed = hold::signed(remove, &self.withheld);
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Some(Held {
+        Some(PendingApproval {
             additions: narrow(self.withheld.len()),
             removals: narrow(remove.len()),
             hash: hold::hash(&signed),
-            because,
+            reasons,
             members: signed.iter().collect(),
             approved: false,
         })
@@ -141,46 +144,46 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             self.ledger.handled_approval = None;
         }
         let given = self.is_approval_due();
-        if let Some(held) = self.ledger.held.as_mut().filter(|_| given) {
-            held.approved = true;
+        if let Some(pending) = self.ledger.pending_approval.as_mut().filter(|_| given) {
+            pending.approved = true;
         }
         given
     }
 
     /// At the end of a pass: an approved plan that is done makes room for what waits now.
-    pub(super) fn settle_held(&mut self) {
-        if let Some(held) = self.ledger.held.as_ref().filter(|held| held.approved) {
+    pub(super) fn advance_approval(&mut self) {
+        if let Some(pending) = self.ledger.pending_approval.as_ref().filter(|pending| pending.approved) {
             if !self.is_done() {
                 return;
             }
-            self.ledger.handled_approval = Some(held.hash.clone());
-            self.ledger.held = None;
+            self.ledger.handled_approval = Some(pending.hash.clone());
+            self.ledger.pending_approval = None;
             self.memory.shrank = false;
             self.wait_for("what was approved is done".to_owned(), Duration::ZERO);
         }
-        let shown = self.ledger.held.take();
+        let shown = self.ledger.pending_approval.take();
         let waits = self.waits();
         if waits.is_none()
             && self.usurped(&self.roll).is_none()
-            && let Some(held) = &shown
-            && self.names(held, '-').iter().any(|name| {
+            && let Some(pending) = &shown
+            && self.names(pending, '-').iter().any(|name| {
                 // Whom it does not claim is nothing to it any more, once it asks for less than everybody.
-                let meant = self.intent.prune == Prune::Unlisted || self.ledger.claims.names().contains(name);
+                let meant = self.intent.prune == Prune::Authoritative || self.ledger.claims.names().contains(name);
                 meant && self.may_leave(name) && !self.is_ready(name)
             })
         {
             // What an earlier process found stands until it can be judged again.
-            self.ledger.held = shown;
+            self.ledger.pending_approval = shown;
             return;
         }
-        if let Some(held) = &waits
-            && shown.is_none_or(|shown| shown.hash != held.hash)
-            && self.declaration.approved == Some(&held.hash)
+        if let Some(pending) = &waits
+            && shown.is_none_or(|shown| shown.hash != pending.hash)
+            && self.declaration.approved == Some(&pending.hash)
         {
             // It stood there before there was anything to approve, so nobody has read what it is about.
-            self.ledger.handled_approval = Some(held.hash.clone());
+            self.ledger.handled_approval = Some(pending.hash.clone());
         }
-        self.ledger.held = waits;
+        self.ledger.pending_approval = waits;
     }
 
     /// Whether nothing of the approved plan is left to do.
@@ -196,7 +199,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             && self.approved('+').unwrap_or_default().iter().all(come)
     }
 
-    /// Whether somebody is there whom nobody declares, and not known to stay.
+    /// Whether the channel has undeclared members that are not known to stay.
     fn may_leave(&self, name: &str) -> bool {
         self.cell.has(name)
             && !self.roll.declares(self.intent.target.membership_type, name)
@@ -205,23 +208,23 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
 
     /// Whom the plan that is being carried out with approval removes (`-`) or adds (`+`); `None` where it has none of them.
     pub(super) fn approved(&self, sign: char) -> Option<NameSet> {
-        let held = self.ledger.held.as_ref().filter(|held| held.approved)?;
-        Some(self.names(held, sign)).filter(|names| !names.is_empty())
+        let pending = self.ledger.pending_approval.as_ref().filter(|pending| pending.approved)?;
+        Some(self.names(pending, sign)).filter(|names| !names.is_empty())
     }
 
     /// Whom a plan names with a sign.
-    fn names(&self, held: &Held, sign: char) -> NameSet {
+    fn names(&self, pending: &PendingApproval, sign: char) -> NameSet {
         let channel = &self.intent.target.channel;
-        let names = held.members.iter().filter_map(|name| channel.name(name.strip_prefix(sign)?).ok());
+        let names = pending.members.iter().filter_map(|name| channel.name(name.strip_prefix(sign)?).ok());
         let names: Vec<_> = names.collect();
         names.iter().map(|name| &**name).collect()
     }
 
     /// Whether the approval that stands there would let the plan through in another pass.
     pub(super) fn is_approval_due(&self) -> bool {
-        let held = self.ledger.held.as_ref().filter(|held| !held.approved);
+        let pending = self.ledger.pending_approval.as_ref().filter(|pending| !pending.approved);
         let unused = self.ledger.handled_approval.is_none();
-        let stands = |held: &&Held| unused && self.declaration.approved == Some(&held.hash);
-        held.filter(stands).is_some_and(|held| self.waits().is_some_and(|now| now.hash == held.hash))
+        let stands = |pending: &&PendingApproval| unused && self.declaration.approved == Some(&pending.hash);
+        pending.filter(stands).is_some_and(|pending| self.waits().is_some_and(|now| now.hash == pending.hash))
     }
 }

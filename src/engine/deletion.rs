@@ -97,10 +97,10 @@ fn asks_for_nobody(spec: &ChannelMembershipSpec) -> bool {
         || spec.prune == Prune::Never
 }
 
-/// A resource that is being deleted declares nobody, and removes whom it declared and no one else.
+/// A resource that is being deleted declares no members, and removes whom it declared and no one else.
 fn last_intent(intent: &Intent) -> Arc<Intent> {
     let roster = Arc::new(Roster::nobody(&intent.target.channel));
-    let prune = if intent.prune == Prune::Unlisted { Prune::Declared } else { intent.prune };
+    let prune = if intent.prune == Prune::Authoritative { Prune::Declared } else { intent.prune };
     Arc::new(Intent { roster, prune, expires_at: None, source_problem: None, unknown: None, ..intent.clone() })
 }
 

@@ -9,14 +9,16 @@ use jiff::Timestamp;
 use super::intent::Intent;
 use super::pass::Pass;
 use super::store::Store;
-use crate::api::{MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Prune, Stays, Unlisted, UnlistedMember};
+use crate::api::{
+    MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Prune, Stays, Undeclared, UndeclaredMember,
+};
 use crate::chime::port::{CallError, Service};
 use crate::membership::ledger::{Ledger, to_the_second};
 use crate::membership::names::NameSet;
 use crate::membership::problem::Problems;
 
-/// How many of those whom nobody declares a status names.
-const UNLISTED_SAMPLE: usize = 20;
+/// How many undeclared members a status names.
+const UNDECLARED_SAMPLE: usize = 20;
 
 /// Where the declared members stand: `desired = present + pending + failed`.
 #[derive(Clone, Debug)]
@@ -34,8 +36,8 @@ pub(super) struct Findings {
     pub refused: Vec<(String, usize)>,
     /// The same for those who are tried again soon.
     pub transient: Vec<(String, usize)>,
-    /// Who is there and declared by nobody.
-    pub unlisted: Option<Unlisted>,
+    /// Who is there and declared by no resource.
+    pub undeclared: Option<Undeclared>,
     /// How many additions wait for approval.
     pub withheld: usize,
     /// The refusal of a call without which nobody can be removed.
@@ -43,13 +45,13 @@ pub(super) struct Findings {
     /// How many are still to be removed, and why they wait.
     pub leaving: usize,
     pub waiting: Option<String>,
-    /// Whether those whom nobody declares are to be seen a second time.
+    /// Whether undeclared members are to be seen a second time.
     pub looking: bool,
     /// Claims and removals, to be written down.
     pub ledger: Ledger,
     /// Members whom an older resource declares with the other type, and that resource.
     pub rivals: Vec<(Box<str>, Box<str>)>,
-    /// The older resource that removes whomever nobody declares, where this one wants to as well.
+    /// The older resource that removes undeclared members, where this one wants to as well.
     pub usurped: Option<Box<str>>,
     /// When the channel was last listed.
     pub listed: Option<Timestamp>,
@@ -65,9 +67,9 @@ impl Findings {
     }
 
     /// How many wait for approval.
-    pub fn held(&self) -> usize {
-        let held = self.ledger.held.as_ref().filter(|held| !held.approved);
-        held.map_or(0, |held| held.additions as usize + held.removals as usize)
+    pub fn pending_approval(&self) -> usize {
+        let pending = self.ledger.pending_approval.as_ref().filter(|pending| !pending.approved);
+        pending.map_or(0, |pending| pending.additions as usize + pending.removals as usize)
     }
 
     /// Counts whoever is `there`, and takes everybody else's problem from memory.
@@ -87,7 +89,7 @@ impl Findings {
             omitted: problems.len().saturating_sub(MAX_ERRORS),
             refused: codes(problems, false),
             transient: codes(problems, true),
-            unlisted: listed.map(|_| unlisted(pass)),
+            undeclared: listed.map(|_| undeclared(pass)),
             withheld: pass.withheld.len(),
             removal_refused: pass.removal_refused.clone(),
             leaving: pass.leaving.len(),
@@ -102,34 +104,34 @@ impl Findings {
     }
 }
 
-/// Who is there and declared by nobody, and why they stay.
-fn unlisted<S: Service, T: Store>(pass: &Pass<'_, S, T>) -> Unlisted {
+/// Who is there and declared by no resource, and why they stay.
+fn undeclared<S: Service, T: Store>(pass: &Pass<'_, S, T>) -> Undeclared {
     let (count, names) = pass.cell.undeclared(&pass.roll);
     let prune = pass.intent.prune;
-    let held = pass.ledger.held.as_ref().filter(|held| held.removals > 0 && !held.approved);
+    let pending = pass.ledger.pending_approval.as_ref().filter(|pending| pending.removals > 0 && !pending.approved);
     let reason = |name: &str| {
         let member = pass.intent.roster.arn(name);
         if pass.engine.settings.bearers.contains(&member) || pass.intent.target.bearer == member {
             Stays::Bearer
         } else if let Some(reason) = pass.memory.why_stays(name) {
             reason
-        } else if pass.leaving.contains(name) && held.is_some() {
-            Stays::Held
+        } else if pass.leaving.contains(name) && pending.is_some() {
+            Stays::AwaitingApproval
         } else if pass.leaving.contains(name) || pass.ledger.claims.names().contains(name) {
             Stays::Waiting
         } else if member.is_bot() {
             Stays::Bot
-        } else if prune == Prune::Unlisted {
+        } else if prune == Prune::Authoritative {
             Stays::Waiting
         } else {
             Stays::NotOwned
         }
     };
-    let sample = names.iter().take(UNLISTED_SAMPLE).map(|name| UnlistedMember {
+    let sample = names.iter().take(UNDECLARED_SAMPLE).map(|name| UndeclaredMember {
         member_arn: pass.intent.roster.arn(name).as_str().to_owned(),
         reason: reason(name),
     });
-    Unlisted { count: u32::try_from(count).unwrap_or(u32::MAX), sample: sample.collect() }
+    Undeclared { count: u32::try_from(count).unwrap_or(u32::MAX), sample: sample.collect() }
 }
 
 fn errors(intent: &Intent, problems: &Problems) -> Vec<MemberProblem> {

@@ -41,7 +41,7 @@ pub struct Intent {
     pub additions: Option<usize>,
     /// How often to look for drift.
     pub interval: Duration,
-    /// When the resource will declare nobody.
+    /// When the resource will declare no members.
     pub expires_at: Option<Timestamp>,
     /// Whether that time has come.
     pub expired: bool,
@@ -92,9 +92,9 @@ impl Intent {
         let declared =
             declared(&channel, spec, sources, unknown_field, now).map_err(|error| object(invalid(error), id()))?;
         let bearer = bearer(&channel, spec.chime_bearer.as_deref(), settings).map_err(|why| object(why, id()))?;
-        if spec.prune == Prune::Unlisted && !settings.allow_unlisted {
-            let next = "write prune: Declared, or start the operator with --allow-unlisted";
-            return Err(object((Reason::NotGranted, format!("spec.prune Unlisted is not granted: {next}")), id()));
+        if spec.prune == Prune::Authoritative && !settings.allow_authoritative {
+            let next = "write prune: Declared, or start the operator with --allow-authoritative";
+            return Err(object((Reason::NotGranted, format!("spec.prune Authoritative is not granted: {next}")), id()));
         }
         let wanted = spec.resync_interval.map_or(settings.resync_interval, crate::api::Interval::duration);
         let limits = spec.limits.unwrap_or_default();
@@ -128,7 +128,7 @@ impl Intent {
     }
 }
 
-/// Whom a spec and its sources declare. A source that is missing or wrong declares nobody, and says so.
+/// Whom a spec and its sources declare. A source that is missing or wrong declares no members, and says so.
 pub(crate) fn declared(
     channel: &ChannelArn,
     spec: &ChannelMembershipSpec,

@@ -20,12 +20,12 @@ use super::view::{Cell, Interest};
 use crate::api::{OnLeave, Stays};
 use crate::membership::arn::ChannelArn;
 use crate::membership::departures::{CONTESTED, Departures, LEFT};
+use crate::membership::grace::GracePeriods;
 use crate::membership::ledger::Counted;
 use crate::membership::names::NameSet;
 use crate::membership::problem::{Problems, REFUSED_REST};
 use crate::membership::roll::Roll;
 use crate::membership::roster::Roster;
-use crate::membership::undeclared::Undeclared;
 
 /// Nobody who left rests for longer, whatever an earlier process wrote down.
 const LONGEST_REST: Duration = Duration::from_hours(24);
@@ -53,15 +53,15 @@ pub struct Memory {
     pub(super) refusals: u32,
     /// Whether a status write was sent whose answer never came: what stands in the cluster is not known.
     pub(super) status_unsure: bool,
-    /// Since when nobody declares those who are to be removed.
-    pub(super) undeclared: Undeclared,
+    /// Since when the members to be removed are undeclared.
+    pub(super) grace_periods: GracePeriods,
     /// How often members left.
     pub(super) departures: Departures,
     /// How many departures from the channel were heard of.
     pub(super) departed_heard: Option<u64>,
     /// Everybody on the channel, as of the last pass.
     pub(super) roll: Roll,
-    /// Who stays though nobody declares them, why, and until when that is taken for granted.
+    /// Who stays though no resource declares them, why, and until when that is taken for granted.
     pub(super) stays: BTreeMap<Box<str>, (Stays, Instant)>,
     /// The removals that this process counted.
     pub(super) counted: Counted,
@@ -138,13 +138,13 @@ impl Memory {
         let before = self.intent.take();
         // Somebody may have been declared in a version that was never seen.
         if before.as_ref().is_some_and(|(known, _)| known.missed_before(&seen)) {
-            self.undeclared.forget();
+            self.grace_periods.forget();
         }
         let intent = match before {
             Some((known, intent)) if known.key == key => intent,
             _ => {
                 let intent = read(declaration, settings, now);
-                // Who left while nobody declared them here has not left this list.
+                // A member that left while undeclared here has not left this list.
                 self.departed_heard = None;
                 self.shrank = false;
                 if self.restored && self.done != Some(key) {
@@ -155,7 +155,7 @@ impl Memory {
                 }
                 if let Ok(intent) = &intent {
                     self.problems.retain(|name| intent.roster.names().contains(name));
-                    self.undeclared.declared(|name| intent.roster.names().contains(name));
+                    self.grace_periods.declared(|name| intent.roster.names().contains(name));
                     if declaration.deleting_since.is_none() {
                         self.last_roster = Some(Arc::clone(&intent.roster));
                     }

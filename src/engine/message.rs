@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::findings::Findings;
-use crate::api::{HeldBecause, MembershipType, Reason, Tolerance};
+use crate::api::{ApprovalReason, MembershipType, Reason, Tolerance};
 use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH, Target};
 use crate::membership::answer::advice;
 
@@ -24,7 +24,7 @@ pub(super) fn outcome(reason: Reason, found: &Findings, resource: &str) -> Strin
         }
         Reason::Adding => format!("{there}, {} to be added", number(found.pending)),
         Reason::Removing => removing(found),
-        Reason::Held => held(found, resource),
+        Reason::ApprovalRequired => approval_required(found, resource),
         Reason::SourceNotReady => {
             let problem = found.intent.source_problem.as_deref().unwrap_or_default();
             format!("{problem}; {there} of those who are known; nobody is removed from the channel meanwhile")
@@ -42,66 +42,63 @@ pub(super) fn outcome(reason: Reason, found: &Findings, resource: &str) -> Strin
 /// Members are being removed, or wait for it.
 pub(super) fn removing(found: &Findings) -> String {
     if found.leaving == 0 {
-        return format!(
-            "{}; those whom nobody declares are looked at a second time before anybody is removed",
-            there(found)
-        );
+        return format!("{}; undeclared members are looked at a second time before any is removed", there(found));
     }
     let (at_most, why) = match &found.waiting {
         Some(why) => ("", &**why),
         None if !found.ledger.removing.is_empty() => ("", "one after the other, each after a last look"),
         // Who of them was added by us, and who holds an office, is asked only then.
-        None => ("up to ", "at the earliest 10 s after nobody declared them any more"),
+        None => ("up to ", "at the earliest 10 s after no resource declared them any more"),
     };
     format!("{}, {at_most}{} to be removed: {why}", there(found), number(found.leaving))
 }
 
 /// A plan waits for approval.
-fn held(found: &Findings, resource: &str) -> String {
-    let Some(held) = &found.ledger.held else { return there(found) };
-    let because = because(&held.because, found.intent.removals);
-    let what = [(held.removals, "removals"), (held.additions, "additions")];
+fn approval_required(found: &Findings, resource: &str) -> String {
+    let Some(pending) = &found.ledger.pending_approval else { return there(found) };
+    let reasons = approval_reasons(&pending.reasons, found.intent.removals);
+    let what = [(pending.removals, "removals"), (pending.additions, "additions")];
     let what =
         what.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", number(*count as usize)));
     let what = what.collect::<Vec<_>>().join(" and ");
     let (namespace, name) = resource.split_once('/').unwrap_or(("", resource));
-    let covered = held.members.len();
-    let used = found.ledger.handled_approval.as_deref() == Some(&held.hash);
+    let covered = pending.members.len();
+    let used = found.ledger.handled_approval.as_deref() == Some(&pending.hash);
     let again = if used { " (it stands there already, and was used or set too early: take it away first)" } else { "" };
-    let part = if covered < held.additions as usize + held.removals as usize {
+    let part = if covered < pending.additions as usize + pending.removals as usize {
         format!(" (the first {})", number(covered))
     } else {
         String::new()
     };
     format!(
-        "{}; {what} wait for approval: {because}. Read status.held, then{part}: kubectl annotate \
+        "{}; {what} wait for approval: {reasons}. Read status.pendingApproval, then{part}: kubectl annotate \
          --overwrite -n {namespace} chm {name} rollcall.dev/approve={}{again}",
         there(found),
-        held.hash
+        pending.hash
     )
 }
 
 /// Why a plan waits, in words; `removals` is the limit in force.
-pub(crate) fn because(because: &[HeldBecause], removals: Tolerance) -> String {
+pub(crate) fn approval_reasons(reasons: &[ApprovalReason], removals: Tolerance) -> String {
     let limit = match removals {
         Tolerance::Count(count) => count.to_string(),
         Tolerance::Percent(percent) => format!("{percent}%"),
     };
-    let because = because.iter().map(|because| match because {
-        HeldBecause::TooManyRemovals => format!("{} ({limit})", why_held(*because)),
-        because => why_held(*because).to_owned(),
+    let reasons = reasons.iter().map(|reason| match reason {
+        ApprovalReason::TooManyRemovals => format!("{} ({limit})", approval_reason(*reason)),
+        reason => approval_reason(*reason).to_owned(),
     });
-    because.collect::<Vec<_>>().join("; ")
+    reasons.collect::<Vec<_>>().join("; ")
 }
 
 /// One of the reasons why a plan waits, in words.
-pub(crate) fn why_held(because: HeldBecause) -> &'static str {
-    match because {
-        HeldBecause::TooManyAdditions => "more additions than limits.additions",
-        HeldBecause::TooManyRemovals => "more removals in 24 hours than limits.removals",
-        HeldBecause::NobodyLeft => "nobody is declared any more",
-        HeldBecause::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
-        HeldBecause::DeclarerGone => "the resource that declared them is gone",
+pub(crate) fn approval_reason(reason: ApprovalReason) -> &'static str {
+    match reason {
+        ApprovalReason::TooManyAdditions => "more additions than limits.additions",
+        ApprovalReason::TooManyRemovals => "more removals in 24 hours than limits.removals",
+        ApprovalReason::NoMembersDeclared => "no members are declared any more",
+        ApprovalReason::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
+        ApprovalReason::DeclarerGone => "the resource that declared them is gone",
     }
 }
 
@@ -110,7 +107,7 @@ fn conflict(found: &Findings) -> String {
     let mine = found.intent.target.membership_type;
     if let Some(owner) = &found.usurped {
         return format!(
-            "{}; {owner} is older and has prune: Unlisted for {mine} members of the channel too: nobody is removed for this one; take \
+            "{}; {owner} is older and has prune: Authoritative for {mine} members of the channel too: nobody is removed for this one; take \
              prune out of one of the two",
             there(found)
         );
@@ -140,7 +137,7 @@ pub(super) fn adding(found: &Findings, batch_rate: Option<f64>) -> String {
 }
 
 /// The pass waits for its share of the quota.
-pub(super) fn paced(found: &Findings) -> String {
+pub(super) fn rate_limited(found: &Findings) -> String {
     format!("{}; waits for its share of the service's quota (see --quota-share)", there(found))
 }
 
@@ -234,7 +231,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::api::Held;
+    use crate::api::PendingApproval;
     use crate::engine::intent::Intent;
     use crate::engine::tests::fake::{Fake, Resource, engine, users};
     use crate::membership::ledger::Ledger;
@@ -254,7 +251,7 @@ mod tests {
             omitted: 0,
             refused: refused.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
             transient: Vec::new(),
-            unlisted: None,
+            undeclared: None,
             withheld: 0,
             removal_refused: None,
             leaving: 0,
@@ -271,14 +268,14 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_approval_says_why_and_how_to_approve_it() {
         let mut found = found(88, 88, &[]);
-        found.ledger.held = Some(Held {
+        found.ledger.pending_approval = Some(PendingApproval {
             removals: 12,
             hash: "5c1e0f".to_owned(),
-            because: vec![HeldBecause::TooManyRemovals],
+            reasons: vec![ApprovalReason::TooManyRemovals],
             members: (0..12).map(|n| format!("-user/u{n}")).collect(),
-            ..Held::default()
+            ..PendingApproval::default()
         });
-        insta::assert_snapshot!(outcome(Reason::Held, &found, "care/support"), @"88 of 88 present; 12 removals wait for approval: more removals in 24 hours than limits.removals (25%). Read status.held, then: kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e0f");
+        insta::assert_snapshot!(outcome(Reason::ApprovalRequired, &found, "care/support"), @"88 of 88 present; 12 removals wait for approval: more removals in 24 hours than limits.removals (25%). Read status.pendingApproval, then: kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e0f");
     }
 
     #[tokio::test]

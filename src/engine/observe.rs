@@ -97,7 +97,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         now.checked_sub(age).unwrap_or(now)
     }
 
-    /// From when on a listing is wanted of its own: to see those a second time whom nobody declares, and to see whether those
+    /// From when on a listing is wanted of its own: to see undeclared members a second time, and to see whether those
     /// are gone who are claimed and were not seen.
     pub(super) fn wants_look_at(&self) -> Option<Instant> {
         let mut wanted: Vec<Instant> = self.unseen_until().into_iter().collect();
@@ -107,9 +107,9 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         wanted.into_iter().min()
     }
 
-    /// From when on a listing is wanted to see those a second time whom nobody declares.
+    /// From when on a listing is wanted to see undeclared members a second time.
     pub(super) fn second_look_at(&self) -> Option<Instant> {
-        if self.intent.prune != Prune::Unlisted || self.usurped(&self.roll).is_some() {
+        if self.intent.prune != Prune::Authoritative || self.usurped(&self.roll).is_some() {
             return None;
         }
         let (_, undeclared) = self.cell.undeclared(&self.roll);

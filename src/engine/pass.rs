@@ -160,7 +160,7 @@ impl<S: Service> Engine<S> {
         let now = self.clock.now();
         if memory.is_edit(declaration) {
             Level::Edit
-        } else if memory.problems.next_retry().is_some_and(|due| due <= now) || !memory.undeclared.is_empty() {
+        } else if memory.problems.next_retry().is_some_and(|due| due <= now) || !memory.grace_periods.is_empty() {
             Level::Retry
         } else {
             Level::Resync
@@ -236,7 +236,7 @@ impl<S: Service> Engine<S> {
         let mut ledger = Ledger::read(status, declaration.uid, &intent.target.channel, &memory.counted, now);
         if !intent.keeps_claims() {
             (ledger.claims, ledger.elsewhere, ledger.removing) = Default::default();
-            ledger.held.take_if(|held| held.removals > 0);
+            ledger.pending_approval.take_if(|pending| pending.removals > 0);
         }
         let before = memory.interest.take();
         let knew = before.as_ref().is_some_and(|before| {
@@ -248,7 +248,7 @@ impl<S: Service> Engine<S> {
         let interest = interest.unwrap_or_else(|| {
             let roster = Arc::clone(&intent.roster);
             let claims = ledger.claims.names().clone().within([roster.names()]);
-            Arc::new(Interest { roster, claims, everybody: intent.prune == Prune::Unlisted })
+            Arc::new(Interest { roster, claims, everybody: intent.prune == Prune::Authoritative })
         });
         cell.keep_for(&interest);
         let watched = memory.cell.as_ref().is_some_and(|known| Arc::ptr_eq(known, &cell));

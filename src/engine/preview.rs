@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::stock::declarer_of;
 use super::store::{Store, Wake};
 use super::view::Interest;
-use crate::api::{ChannelMembershipStatus, Held, MemberProblem, Mode, Prune, Reason, Stays};
+use crate::api::{ChannelMembershipStatus, MemberProblem, Mode, PendingApproval, Prune, Reason, Stays};
 use crate::chime::backoff::Backoff;
 use crate::chime::pace::Level;
 use crate::chime::port::{CallError, Service, Target};
@@ -42,7 +42,7 @@ pub enum Before<'a> {
     /// Who declared members of the channel when they were seen last: see [`Engine::stood`]. What a resource itself declared before is in its
     /// status.
     Known(&'a Roll),
-    /// Nothing: anybody whom nobody declares may have been declared before.
+    /// Nothing: any undeclared member may have been declared before.
     Unknown,
 }
 
@@ -60,10 +60,10 @@ pub struct Forecast {
     /// Whether `remove` is only known at most.
     pub at_most: bool,
     /// What waits for approval.
-    pub held: Option<Held>,
+    pub pending_approval: Option<PendingApproval>,
     /// Who is to be removed and waits for something else, and for what, in words.
     pub waiting: Option<(NameSet, String)>,
-    /// Who is declared by nobody any more and stays, and why.
+    /// Who is declared by no resource any more and stays, and why.
     pub stays: Vec<(Box<str>, Stays)>,
     /// Who is declared, not there and not added, and why.
     pub problems: Vec<MemberProblem>,
@@ -78,14 +78,14 @@ pub struct Forecast {
 impl Forecast {
     /// Whether something waits that what other resources do may bring about.
     pub fn may_change(&self) -> bool {
-        !self.at_most && self.error.is_none() && (self.held.is_some() || self.waiting.is_some())
+        !self.at_most && self.error.is_none() && (self.pending_approval.is_some() || self.waiting.is_some())
     }
 
     /// Takes in what follows on it: a preview made after it, of the same resource. Whether that does anything more.
     pub fn go_on(&mut self, next: Self) -> bool {
         self.add.extend(next.add.iter());
         self.remove.extend(next.remove.iter());
-        (self.held, self.waiting, self.stays) = (next.held, next.waiting, next.stays);
+        (self.pending_approval, self.waiting, self.stays) = (next.pending_approval, next.waiting, next.stays);
         (self.objection, self.error, self.next_step) = (next.objection, next.error, next.next_step);
         !next.add.is_empty() || !next.remove.is_empty()
     }
@@ -98,8 +98,8 @@ pub struct Standing {
     pub desired: usize,
     /// How many of them are there.
     pub present: usize,
-    /// How many are there whom nobody declares.
-    pub unlisted: usize,
+    /// How many undeclared members the channel has.
+    pub undeclared: usize,
     /// How many pages a listing has.
     pub pages: usize,
 }
@@ -196,7 +196,7 @@ impl<S: Service> Pass<'_, S, Nowhere> {
         let walked = self.cell.is_elastic();
         self.survey().await?;
         self.look_into_sub_channels(walked).await?;
-        if matches!(before, Before::Unknown) || self.intent.prune == Prune::Unlisted {
+        if matches!(before, Before::Unknown) || self.intent.prune == Prune::Authoritative {
             self.see_everybody().await?;
         }
         self.tell_how_it_stands(forecast);
@@ -215,7 +215,7 @@ impl<S: Service> Pass<'_, S, Nowhere> {
             passing = self.passing().await?;
         }
         if forecast.at_most && self.roll.unknown().is_none() {
-            // What was declared before decides what is held, too.
+            // What was declared before decides what waits for approval, too.
             passing = self.leaving.clone();
         }
         forecast.remove = self.removals(&passing, &bearers, forecast.at_most).await?;
@@ -305,10 +305,10 @@ impl<S: Service> Pass<'_, S, Nowhere> {
     fn tell_who_waits(&mut self, forecast: &mut Forecast) {
         self.see_who_leaves();
         if forecast.error.is_none() && self.approved('-').is_none() {
-            forecast.held = self.waits();
+            forecast.pending_approval = self.waits();
         }
-        let held = forecast.held.as_ref().is_some_and(|held| held.removals > 0);
-        if !held && !self.leaving.is_empty() {
+        let pending = forecast.pending_approval.as_ref().is_some_and(|pending| pending.removals > 0);
+        if !pending && !self.leaving.is_empty() {
             let why = self.waiting.take().map(|(what, _)| what);
             let why = why.unwrap_or_else(|| "what was approved is carried out first".to_owned());
             forecast.waiting = Some((std::mem::take(&mut self.leaving), why));
@@ -361,7 +361,7 @@ impl<S: Service> Pass<'_, S, Nowhere> {
         forecast.standing = Some(Standing {
             desired: found.desired,
             present: found.present,
-            unlisted: found.unlisted.as_ref().map_or(0, |unlisted| unlisted.count as usize),
+            undeclared: found.undeclared.as_ref().map_or(0, |undeclared| undeclared.count as usize),
             pages: self.cell.pages(),
         });
         let objection = [

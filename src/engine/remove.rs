@@ -1,4 +1,4 @@
-//! How are members removed whom nobody declares any more, one by one, each after a last look?
+//! Removes undeclared members one by one, each after a last look.
 //!
 //! In this order, and each step can only make them fewer: by what this process has seen, undeclared for 10 s → no holder of an
 //! office → within the limit, or approved → by what the cluster has now → written down → one look at each membership → deleted.
@@ -17,11 +17,11 @@ use crate::api::{Mode, Prune, Stays};
 use crate::chime::backoff::Backoff;
 use crate::chime::client::DEADLINE;
 use crate::chime::port::{CallError, Membership, Operation, Service};
+use crate::membership::grace::SETTLED;
 use crate::membership::guard::{Admitted, NEWCOMER, Protected, Removal, Verdict};
 use crate::membership::hold;
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
-use crate::membership::undeclared::SETTLED;
 
 /// So many are removed on one status write.
 const CHUNK: usize = 100;
@@ -59,7 +59,7 @@ pub(super) enum Attempt {
 }
 
 impl<S: Service, T: Store> Pass<'_, S, T> {
-    /// Removes whom nobody declares any more, as far as that may be now. Who is left is in `leaving`, why in `waiting`, and what waits
+    /// Removes undeclared members, as far as that may be now. Who is left is in `leaving`, why in `waiting`, and what waits
     /// for approval in the ledger.
     pub(super) async fn remove(&mut self) -> Result<(), Halt> {
         if self.intent.prune != Prune::Never && self.intent.mode != Mode::Observe {
@@ -77,7 +77,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
         }
         self.see_who_leaves();
-        self.settle_held();
+        self.advance_approval();
         let refused = |name: &str| self.memory.why_stays(name) == Some(Stays::Refused);
         if self.waiting.is_none() && self.leaving.iter().any(refused) {
             self.wait_for("the service refused it, and is asked again within the hour".to_owned(), REFUSED_FOR);
@@ -355,8 +355,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let now = self.engine.clock.now();
         let mut until = self.waiting.as_ref().map_or(Duration::MAX, |(_, rest)| *rest);
         if !self.leaving.is_empty() {
-            until = until.min(self.until(self.memory.undeclared.next(now)));
-            if self.ledger.held.is_some() {
+            until = until.min(self.until(self.memory.grace_periods.next(now)));
+            if self.ledger.pending_approval.is_some() {
                 until = until.min(self.until(self.ledger.counts_until(now)));
             }
         }

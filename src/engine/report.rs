@@ -134,8 +134,8 @@ impl<'a, T: Store> Report<'a, T> {
             Reason::OwnershipConflict
         } else if let Some(error) = found.removal_refused.as_ref().filter(|error| !error.class.is_passing()) {
             message::reason_of(error)
-        } else if found.held() > 0 {
-            Reason::Held
+        } else if found.pending_approval() > 0 {
+            Reason::ApprovalRequired
         } else if found.unplanned() > 0 {
             Reason::Adding
         } else if !found.transient.is_empty() {
@@ -214,7 +214,7 @@ impl<'a, T: Store> Report<'a, T> {
                 failed: None,
                 errors: Vec::new(),
                 errors_omitted: None,
-                unlisted: None,
+                undeclared: None,
                 ..status
             };
         }
@@ -274,7 +274,7 @@ impl<'a, T: Store> Report<'a, T> {
             failed: Some(narrow(found.failed)),
             errors: found.errors.clone(),
             errors_omitted: (found.omitted > 0).then(|| narrow(found.omitted)),
-            unlisted: found.unlisted.clone().or_else(|| self.before.unlisted.clone()),
+            undeclared: found.undeclared.clone().or_else(|| self.before.undeclared.clone()),
             sources: found.intent.sources.clone(),
             last_listed: found.listed.map(to_the_second).or_else(|| self.before.last_listed.clone()),
             resync_interval: Some(Interval::new(found.interval)),
@@ -345,7 +345,7 @@ impl<'a, T: Store> Report<'a, T> {
         // Who joins by themselves is news only to whoever wants to know.
         let watched = self.declaration.spec.is_ok_and(|spec| spec.prune != Prune::Never || spec.mode == Mode::Observe);
         if !watched {
-            alone.unlisted.clone_from(&self.before.unlisted);
+            alone.undeclared.clone_from(&self.before.undeclared);
         }
         if alone == self.before && !self.unsure {
             return Ok(());

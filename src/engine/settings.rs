@@ -25,7 +25,7 @@ pub struct Settings {
     /// How many people may be removed in an hour, all resources together; 0 for no limit.
     pub max_removals_per_hour: u32,
     /// Whether a resource may remove people whom it never declared.
-    pub allow_unlisted: bool,
+    pub allow_authoritative: bool,
     /// Bearers of earlier days: whom they added, we added.
     pub former_bearers: Vec<MemberArn>,
     /// Which namespace may reach what.
@@ -54,7 +54,7 @@ impl Settings {
             read_only: false,
             removals: RemovalSwitch::new(|| true),
             max_removals_per_hour: 0,
-            allow_unlisted: false,
+            allow_authoritative: false,
             former_bearers: Vec::new(),
             grants: Granting::everything(),
             custom_endpoint: None,

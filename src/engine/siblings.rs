@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::store::Wake;
 use crate::api::MembershipType;
 use crate::membership::arn::ChannelArn;
+use crate::membership::grace::SETTLED;
 use crate::membership::roll::{Declarer, Roll};
-use crate::membership::undeclared::SETTLED;
 
 /// The resources of all channels.
 #[derive(Default)]
@@ -145,7 +145,7 @@ fn wake<'a>(entries: impl IntoIterator<Item = &'a Entry>) {
 /// Whether others may have something to do because a resource changed so.
 fn is_news(old: &Declarer, new: &Declarer) -> bool {
     let known = old.unknown.is_none() == new.unknown.is_none();
-    old.roster.names() != new.roster.names() || old.unlisted != new.unlisted || !known
+    old.roster.names() != new.roster.names() || old.authoritative != new.authoritative || !known
 }
 
 impl Drop for Seat {

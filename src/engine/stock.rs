@@ -24,7 +24,7 @@ use crate::membership::roster::Roster;
 
 impl<S: Service> Engine<S> {
     /// The resource takes its place among those of its channel, so that others see whom it declares. One that is being deleted
-    /// declares nobody.
+    /// declares no members.
     pub(super) fn take_seat(&self, declaration: &Declaration<'_>, memory: &mut Memory, wake: Wake) {
         if declaration.deleting_since.is_some() {
             memory.seat = None;
@@ -48,7 +48,7 @@ impl<S: Service> Engine<S> {
     }
 }
 
-/// A resource of the channel, as a read shows it that no cache answers. `None` for one that is being deleted: it declares nobody.
+/// A resource of the channel, as a read shows it that no cache answers. `None` for one that is being deleted: it declares no members.
 pub(super) fn declarer_of(
     snapshot: &Snapshot,
     channel: &ChannelArn,
@@ -84,7 +84,7 @@ fn declarer(
         created,
         membership_type: spec.membership_type,
         roster,
-        unlisted: spec.prune == Prune::Unlisted && settings.allow_unlisted,
+        authoritative: spec.prune == Prune::Authoritative && settings.allow_authoritative,
         bearer: bearer(channel, spec.chime_bearer.as_deref(), settings).ok(),
         unknown: unknown.map(Into::into),
     }
@@ -209,12 +209,12 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             .collect()
     }
 
-    /// The older resource that removes whomever nobody declares, where this one wants to as well, by this roll.
+    /// The older resource that removes undeclared members, where this one wants to as well, by this roll.
     pub(super) fn usurped(&self, roll: &Roll) -> Option<Box<str>> {
-        if self.intent.prune != Prune::Unlisted {
+        if self.intent.prune != Prune::Authoritative {
             return None;
         }
-        let owner = roll.unlisted_owner(self.intent.target.membership_type)?;
+        let owner = roll.authoritative_owner(self.intent.target.membership_type)?;
         (&*owner.uid != self.declaration.uid).then(|| owner.resource.clone())
     }
 
@@ -286,7 +286,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let candidates = match self.intent.prune {
             Prune::Never => return Elsewhere::default(),
             Prune::Owned | Prune::Declared => self.ledger.claims.names().clone(),
-            Prune::Unlisted => self.cell.there(),
+            Prune::Authoritative => self.cell.there(),
         };
         // Whom it declares itself, or did until it was deleted, nobody else leaves behind.
         let candidates = candidates.iter().filter(|name| !self.own.names().contains(name));

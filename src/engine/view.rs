@@ -243,7 +243,7 @@ impl Cell {
         lock(&self.state).view.as_ref().is_some_and(|view| view.rest == 0)
     }
 
-    /// How many are there, and who of them nobody declares, as far as known by name.
+    /// How many members are undeclared, and which, as far as known by name.
     pub(super) fn undeclared(&self, roll: &Roll) -> (usize, NameSet) {
         let (there, rest) = {
             let state = lock(&self.state);

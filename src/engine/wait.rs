@@ -46,8 +46,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     (Reason::Removing, message::removing(&found))
                 }
                 Waiting::Turn if found.present > 0 => (Reason::Adding, message::adding(&found, rate)),
-                Waiting::Turn => (Reason::Paced, message::paced(&found)),
-                Waiting::Listing => (Reason::Paced, message::listing(&found)),
+                Waiting::Turn => (Reason::RateLimited, message::rate_limited(&found)),
+                Waiting::Listing => (Reason::RateLimited, message::listing(&found)),
             };
             self.report.progress(&found, reason, &message).await;
         }

@@ -40,7 +40,7 @@ pub(super) fn check(manifests: &mut Manifests, problems: &mut Vec<Problem>) {
             problems.push(told("spec.chimeBearer", error.to_string()));
         }
         if let Some(end) = spec.expires_at.as_ref().filter(|at| at.0 <= Timestamp::now()) {
-            let message = format!("{} is over: this declares nobody any more", end.0);
+            let message = format!("{} is over: this declares no members any more", end.0);
             warnings.push(told("spec.expiresAt", message));
         }
         for (at, from) in spec.members_from.iter().enumerate() {

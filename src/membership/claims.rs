@@ -12,13 +12,13 @@ pub struct Claims {
     confirmed_at: Option<Timestamp>,
     /// Those who are not declared any more, by when they were last confirmed. Never made younger: the status that holds a claim may
     /// be a copy from a backup.
-    dropped: Vec<(Timestamp, NameSet)>,
+    formerly_declared: Vec<(Timestamp, NameSet)>,
 }
 
 impl Claims {
     /// Claims as they were written down.
-    pub fn new(names: NameSet, confirmed_at: Option<Timestamp>, dropped: Vec<(Timestamp, NameSet)>) -> Self {
-        Self { names, confirmed_at, dropped }
+    pub fn new(names: NameSet, confirmed_at: Option<Timestamp>, formerly_declared: Vec<(Timestamp, NameSet)>) -> Self {
+        Self { names, confirmed_at, formerly_declared }
     }
 
     /// Everybody who is claimed.
@@ -32,27 +32,27 @@ impl Claims {
     }
 
     /// Those who are not declared any more, by when they were last confirmed.
-    pub fn dropped(&self) -> &[(Timestamp, NameSet)] {
-        &self.dropped
+    pub fn formerly_declared(&self) -> &[(Timestamp, NameSet)] {
+        &self.formerly_declared
     }
 
     /// Whoever joined later than this, and without us, is not the one who was claimed by this name.
     pub fn until(&self, name: &str) -> Option<Timestamp> {
-        let dropped = self.dropped.iter().find(|(_, names)| names.contains(name));
-        dropped.map_or(self.confirmed_at, |(at, _)| Some(*at)).filter(|_| self.names.contains(name))
+        let formerly_declared = self.formerly_declared.iter().find(|(_, names)| names.contains(name));
+        formerly_declared.map_or(self.confirmed_at, |(at, _)| Some(*at)).filter(|_| self.names.contains(name))
     }
 
     /// The resource declares these, and a listing that began at `listed` shows who of them is there.
     pub fn confirm(&mut self, declared: &NameSet, listed: Timestamp) {
-        for (_, names) in &mut self.dropped {
+        for (_, names) in &mut self.formerly_declared {
             names.remove(declared);
         }
-        let known = |name: &str| self.dropped.iter().any(|(_, names)| names.contains(name));
+        let known = |name: &str| self.formerly_declared.iter().any(|(_, names)| names.contains(name));
         let newly: NameSet = self.names.iter().filter(|name| !declared.contains(name) && !known(name)).collect();
         if let Some(at) = self.confirmed_at.filter(|_| !newly.is_empty()) {
-            self.dropped.push((at, newly));
+            self.formerly_declared.push((at, newly));
         }
-        self.dropped.retain(|(_, names)| !names.is_empty());
+        self.formerly_declared.retain(|(_, names)| !names.is_empty());
         self.confirmed_at = Some(listed);
     }
 
@@ -64,10 +64,10 @@ impl Claims {
     /// These are not claimed any more.
     pub fn remove(&mut self, names: &NameSet) {
         self.names.remove(names);
-        for (_, dropped) in &mut self.dropped {
-            dropped.remove(names);
+        for (_, formerly_declared) in &mut self.formerly_declared {
+            formerly_declared.remove(names);
         }
-        self.dropped.retain(|(_, names)| !names.is_empty());
+        self.formerly_declared.retain(|(_, names)| !names.is_empty());
     }
 }
 

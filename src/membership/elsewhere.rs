@@ -9,7 +9,7 @@ use crate::api::MembershipType;
 pub struct Elsewhere {
     /// All of them, to be remembered.
     pub names: NameSet,
-    /// Those of them whom nobody declares now, and not because a resource was edited: as far as is known the one that did is gone.
+    /// The ones that are undeclared now, and not because a resource was edited: as far as is known the one that did is gone.
     pub orphans: NameSet,
 }
 
@@ -65,7 +65,7 @@ mod tests {
                 created: Timestamp::UNIX_EPOCH,
                 membership_type: DEFAULT,
                 roster: Arc::new(Roster::read(&channel, names.iter().copied()).unwrap()),
-                unlisted: false,
+                authoritative: false,
                 bearer: None,
                 unknown: None,
             })

@@ -30,11 +30,11 @@ struct Grant {
     /// ARNs of users or bots in whose name the service may be called; absent for any.
     #[serde(default)]
     bearers: Option<Vec<String>>,
-    #[serde(default = "all_but_unlisted")]
+    #[serde(default = "all_but_authoritative")]
     prune: Vec<Prune>,
 }
 
-fn all_but_unlisted() -> Vec<Prune> {
+fn all_but_authoritative() -> Vec<Prune> {
     vec![Prune::Never, Prune::Owned, Prune::Declared]
 }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(decide(&grants, "b", "team-red", "bot", Prune::Owned), Ok(()));
         assert!(matches!(decide(&grants, "b", "support", "bot", Prune::Never), Err(Denial::Channel(..))));
         assert!(matches!(decide(&grants, "b", "team", "bot", Prune::Never), Err(Denial::Channel(..))));
-        assert!(matches!(decide(&grants, "a", "support", "bot", Prune::Unlisted), Err(Denial::Prune(..))));
+        assert!(matches!(decide(&grants, "a", "support", "bot", Prune::Authoritative), Err(Denial::Prune(..))));
         let other = ChannelArn::parse(&format!("{INSTANCE}0/channel/support")).unwrap();
         let bearer = MemberArn::parse(&format!("{INSTANCE}0/user/bot")).unwrap();
         let wish = Wish { namespace: "a", channel: &other, bearer: &bearer, prune: Prune::Never };

@@ -1,7 +1,7 @@
 //! Whom may a resource remove? The one door to a delete.
 //!
 //! Three values, each made only from the one before it, and each holding at most whom that one held:
-//! [`Proposal`] (asked for, and declared by nobody) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just seen to be
+//! [`Proposal`] (asked for, and declared by no resource) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just seen to be
 //! the membership that is meant). A call that deletes takes a [`Removal`], by value, and nothing else makes one.
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +16,7 @@ use super::roll::Roll;
 use super::witness::Membership;
 use crate::api::{MembershipType, Prune, Stays};
 
-/// Whoever joined less long ago is not removed by `prune: Unlisted`: a declaration may be on its way.
+/// Whoever joined less long ago is not removed by `prune: Authoritative`: a declaration may be on its way.
 pub const NEWCOMER: Duration = Duration::from_mins(10);
 
 /// What a resource asks for, and what is known.
@@ -30,13 +30,13 @@ pub struct Case<'a> {
     pub prune: Prune,
     /// Whom it declared before, and declares now.
     pub claims: &'a Claims,
-    /// Who is there. For `Unlisted`: who was there in two listings.
+    /// Who is there. For `Authoritative`: who was there in two listings.
     pub live: &'a NameSet,
     /// Who declares whom.
     pub roll: &'a Roll,
 }
 
-/// Whom a resource wants removed and nobody declares.
+/// Undeclared members that a resource wants removed.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     channel: ChannelArn,
@@ -78,7 +78,7 @@ impl Proposal {
 fn wanted_gone(case: &Case<'_>) -> NameSet {
     let meant = |name: &&str| {
         let claimed = case.claims.names().contains(name);
-        claimed || case.prune == Prune::Unlisted && !name.starts_with("bot/")
+        claimed || case.prune == Prune::Authoritative && !name.starts_with("bot/")
     };
     let first: NameSet = case.live.iter().filter(meant).collect();
     let mut undeclared = case.roll.undeclared(case.membership_type, &first).peekable();
@@ -204,7 +204,7 @@ impl Admitted {
             // Who joined after the claim was last confirmed, and without us, is not the one whom the resource declared.
             Prune::Declared => ours || self.proposal.claimed_until.get(name).copied().is_some_and(joined_by),
             // A clock that is five minutes wrong has every call refused for its signature, so it is five minutes at the least.
-            Prune::Unlisted => {
+            Prune::Authoritative => {
                 let newest = now.checked_sub(NEWCOMER).unwrap_or(Timestamp::MIN);
                 if !joined_by(newest) {
                     return Verdict::Stays(Stays::JoinedLately);

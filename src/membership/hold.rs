@@ -4,10 +4,10 @@ use super::arn::short;
 use super::digest;
 use super::guard::{Admitted, Proposal, Protected};
 use super::names::NameSet;
-use crate::api::{HeldBecause, Tolerance};
+use crate::api::{ApprovalReason, Tolerance};
 
 /// The most names that one approval covers; a larger plan is approved in parts.
-pub const MAX_HELD: usize = 2_000;
+pub const MAX_APPROVAL_MEMBERS: usize = 2_000;
 
 /// What decides whether removals wait.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +18,11 @@ pub struct Removals<'a> {
     pub counted: usize,
     /// Who is being removed, and counted, already.
     pub removing: &'a NameSet,
-    /// How many were there of whom the limit is a part: the live claims, or for `Unlisted` all of the type. Those who are being
+    /// How many were there of whom the limit is a part: the live claims, or for `Authoritative` all of the type. Those who are being
     /// removed are not among them.
     pub others: usize,
-    /// The resource declares nobody any more, and not because it expired.
-    pub nobody_left: bool,
+    /// The resource declares no members any more, and not because it expired.
+    pub no_members_declared: bool,
     /// It declares fewer though neither its spec nor a source changed, and it did not expire.
     pub shrank: bool,
     /// Whom a resource declared that is gone.
@@ -32,25 +32,25 @@ pub struct Removals<'a> {
 }
 
 /// Why these removals wait; empty if they need not.
-pub fn because(proposed: &NameSet, removals: &Removals<'_>) -> Vec<HeldBecause> {
-    let mut because = Vec::new();
+pub fn approval_reasons(proposed: &NameSet, removals: &Removals<'_>) -> Vec<ApprovalReason> {
+    let mut reasons = Vec::new();
     let fresh = proposed.iter().filter(|name| !removals.removing.contains(name)).count();
     if fresh > 0
         && !removals.deleting
         && removals.counted + fresh > removals.limit.of(removals.others + removals.counted)
     {
-        because.push(HeldBecause::TooManyRemovals);
+        reasons.push(ApprovalReason::TooManyRemovals);
     }
-    if fresh > 0 && removals.nobody_left && !removals.deleting {
-        because.push(HeldBecause::NobodyLeft);
+    if fresh > 0 && removals.no_members_declared && !removals.deleting {
+        reasons.push(ApprovalReason::NoMembersDeclared);
     }
     if fresh > 0 && removals.shrank && !removals.deleting {
-        because.push(HeldBecause::ShrankUnchanged);
+        reasons.push(ApprovalReason::ShrankUnchanged);
     }
     if proposed.iter().any(|name| removals.orphans.contains(name)) {
-        because.push(HeldBecause::DeclarerGone);
+        reasons.push(ApprovalReason::DeclarerGone);
     }
-    because
+    reasons
 }
 
 /// Those of a proposal who are `ready` and whom nothing holds: of all, where there is no reason to wait; of those whom `approved`
@@ -61,7 +61,7 @@ pub fn passing(
     approved: Option<&NameSet>,
     ready: impl Fn(&str) -> bool,
 ) -> NameSet {
-    let wait = !because(proposed, removals).is_empty();
+    let wait = !approval_reasons(proposed, removals).is_empty();
     let passes = |name: &str| match approved {
         Some(approved) => approved.contains(name),
         // What was begun is brought to its end.
@@ -82,11 +82,11 @@ pub fn admit(
     Admitted::new(proposal.only(|name| passing.contains(name)), protected)
 }
 
-/// What approval lets through: the first [`MAX_HELD`] of those to remove, then of those to add, each with its sign.
+/// What approval lets through: the first [`MAX_APPROVAL_MEMBERS`] of those to remove, then of those to add, each with its sign.
 pub fn signed<'a>(remove: &'a NameSet, add: &'a NameSet) -> Vec<String> {
     let remove = remove.iter().map(|name| format!("-{}", short(name)));
     let add = add.iter().map(|name| format!("+{}", short(name)));
-    remove.chain(add).take(MAX_HELD).collect()
+    remove.chain(add).take(MAX_APPROVAL_MEMBERS).collect()
 }
 
 /// The digest that approval names: over these signed names, in whatever order, and nothing else.

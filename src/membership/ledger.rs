@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::arn::{ChannelArn, short};
 use super::claims::Claims;
 use super::names::NameSet;
-use crate::api::{ChannelMembershipStatus, Dropped, Held, MemberList, Removed, RemovedInHour};
+use crate::api::{ChannelMembershipStatus, FormerlyDeclared, MemberList, PendingApproval, Removed, RemovedInHour};
 
 /// So long a removal counts against `limits.removals`.
 const COUNTED_FOR: Duration = Duration::from_hours(24);
@@ -37,7 +37,7 @@ pub struct Ledger {
     pub removing: NameSet,
     hours: Hours,
     /// What waits for approval, or is carried out with it.
-    pub held: Option<Held>,
+    pub pending_approval: Option<PendingApproval>,
     /// The approval that was carried out last, or stood there before there was anything to approve.
     pub handled_approval: Option<String>,
 }
@@ -65,9 +65,10 @@ impl Ledger {
         if status.last_declared_uid.as_deref() != Some(uid) {
             return ledger;
         }
-        let dropped = status.dropped.iter().map(|dropped| (dropped.at.0, names(Some(&dropped.members)))).collect();
+        let formerly_declared =
+            status.formerly_declared.iter().map(|former| (former.at.0, names(Some(&former.members)))).collect();
         let confirmed_at = status.last_declared_at.as_ref().map(|time| time.0);
-        ledger.claims = Claims::new(names(status.last_declared.as_ref()), confirmed_at, dropped);
+        ledger.claims = Claims::new(names(status.last_declared.as_ref()), confirmed_at, formerly_declared);
         ledger.elsewhere = names(status.declared_elsewhere.as_ref());
         ledger.removing = names(status.removing.as_ref());
         // Those whom nothing counts any more, or who were counted hours ago, must be counted again before they go.
@@ -76,19 +77,19 @@ impl Ledger {
         if ledger.removing.len() > ledger.counted(now) || !lately {
             ledger.removing = NameSet::default();
         }
-        ledger.held.clone_from(&status.held);
+        ledger.pending_approval.clone_from(&status.pending_approval);
         ledger.handled_approval.clone_from(&status.last_handled_approval);
         ledger
     }
 
     /// Whether nothing is remembered.
     pub fn is_blank(&self) -> bool {
-        let Self { claims, elsewhere, removing, hours, held, handled_approval } = self;
+        let Self { claims, elsewhere, removing, hours, pending_approval, handled_approval } = self;
         claims.names().is_empty()
             && elsewhere.is_empty()
             && removing.is_empty()
             && hours.is_empty()
-            && held.is_none()
+            && pending_approval.is_none()
             && handled_approval.is_none()
     }
 
@@ -99,9 +100,9 @@ impl Ledger {
         status.last_declared_uid = uid.map(str::to_owned);
         let confirmed_at = self.claims.confirmed_at().filter(|_| !self.claims.names().is_empty());
         status.last_declared_at = confirmed_at.map(to_the_second);
-        let dropped = self.claims.dropped().iter();
-        status.dropped = dropped
-            .map(|(at, names)| Dropped { at: to_the_second(*at), members: names.iter().map(short).collect() })
+        let formerly_declared = self.claims.formerly_declared().iter();
+        status.formerly_declared = formerly_declared
+            .map(|(at, names)| FormerlyDeclared { at: to_the_second(*at), members: names.iter().map(short).collect() })
             .collect();
         status.declared_elsewhere = list(&self.elsewhere);
         status.removing = list(&self.removing);
@@ -112,7 +113,7 @@ impl Ledger {
         let since = hours.first().map(|hour| hour.from.clone());
         let count = hours.iter().map(|hour| hour.count).sum();
         status.removed = since.map(|since| Removed { count, since: Some(since), hours });
-        status.held.clone_from(&self.held);
+        status.pending_approval.clone_from(&self.pending_approval);
         status.last_handled_approval.clone_from(&self.handled_approval);
     }
 
@@ -192,7 +193,11 @@ mod tests {
             claims,
             elsewhere: names(&["user/bob"]),
             removing: names(&["user/alice"]),
-            held: Some(Held { removals: 2, hash: "5c1e".to_owned(), ..Held::default() }),
+            pending_approval: Some(PendingApproval {
+                removals: 2,
+                hash: "5c1e".to_owned(),
+                ..PendingApproval::default()
+            }),
             handled_approval: Some("beef".to_owned()),
             ..Ledger::default()
         };
@@ -218,7 +223,7 @@ mod tests {
         let mut status = ChannelMembershipStatus::default();
         ledger().write(&mut status, Some("uid"), at(10));
         let copy = read(&status, "other", 10);
-        assert!(copy.claims.names().is_empty() && copy.removing.is_empty() && copy.held.is_none());
+        assert!(copy.claims.names().is_empty() && copy.removing.is_empty() && copy.pending_approval.is_none());
         assert_eq!(copy.counted(at(10)), 3);
     }
 

@@ -10,7 +10,7 @@ use super::names::NameSet;
 use super::roster::Roster;
 use crate::api::MembershipType;
 
-/// One resource of a channel. One that is being deleted declares nobody and has no place in a roll.
+/// One resource of a channel. One that is being deleted declares no members and has no place in a roll.
 #[derive(Clone, Debug)]
 pub struct Declarer {
     /// `namespace/name`.
@@ -23,8 +23,8 @@ pub struct Declarer {
     pub membership_type: MembershipType,
     /// Whom it declares.
     pub roster: Arc<Roster>,
-    /// Whether it removes whomever nobody declares.
-    pub unlisted: bool,
+    /// Whether it removes undeclared members.
+    pub authoritative: bool,
     /// In whose name it calls.
     pub bearer: Option<MemberArn>,
     /// Why it is not known whom else it declares, if so.
@@ -93,9 +93,9 @@ impl Roll {
         Self(self.0.iter().map(known).collect())
     }
 
-    /// The resource that removes whomever nobody declares: the oldest of those that want to.
-    pub fn unlisted_owner(&self, membership_type: MembershipType) -> Option<&Declarer> {
-        self.of(membership_type).find(|declarer| declarer.unlisted)
+    /// The resource that removes undeclared members: the oldest of those that want to.
+    pub fn authoritative_owner(&self, membership_type: MembershipType) -> Option<&Declarer> {
+        self.of(membership_type).find(|declarer| declarer.authoritative)
     }
 
     /// The oldest resource, older than this one, that declares a member with the other type.
@@ -113,7 +113,7 @@ impl Roll {
         self.0.iter().filter_map(|declarer| declarer.bearer.as_ref())
     }
 
-    /// Those of `names` whom nobody declares with this type.
+    /// The undeclared members among `names`, for this type.
     pub fn undeclared<'a>(&self, membership_type: MembershipType, names: &'a NameSet) -> impl Iterator<Item = &'a str> {
         let of: Vec<Arc<Declarer>> =
             self.0.iter().filter(|declarer| declarer.membership_type == membership_type).cloned().collect();

@@ -27,7 +27,7 @@ impl Roster {
         self.names.len()
     }
 
-    /// Whether nobody is declared.
+    /// Whether no members are declared.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

@@ -46,10 +46,10 @@ pub fn admit(scene: &mut Scene, approved: &[String], now: Timestamp) {
         if object.metadata.deletion_timestamp.is_some() {
             member.change = Some(Change::Deleted);
         }
-        let held = object.status.as_ref().and_then(|status| status.held.as_ref());
-        if let Some(held) = held.filter(|held| member.change.is_some() && approved.contains(&held.hash)) {
+        let pending = object.status.as_ref().and_then(|status| status.pending_approval.as_ref());
+        if let Some(pending) = pending.filter(|pending| member.change.is_some() && approved.contains(&pending.hash)) {
             let annotations = object.metadata.annotations.get_or_insert_default();
-            annotations.insert(APPROVE.to_owned(), held.hash.clone());
+            annotations.insert(APPROVE.to_owned(), pending.hash.clone());
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct WriteError {
 }
 
 /// The manifests of a channel, one YAML document each and the same for the same members: one for each type that somebody has, or
-/// several where there are many. A channel without members has one, that declares nobody. `name` is the first one's.
+/// several where there are many. A channel without members has one, that declares no members. `name` is the first one's.
 pub fn manifests(live: &Live, name: &str, style: &Style) -> Result<String, WriteError> {
     let inhabited = live.members.iter().filter(|(_, people)| !people.is_empty());
     let mut rolls: Vec<Roll> = inhabited.map(|(kind, people)| Roll::of(live, *kind, people)).collect();

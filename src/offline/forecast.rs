@@ -105,7 +105,8 @@ fn list(names: &NameSet) -> MemberList {
 fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
     let (object, spec) = (&member.object, member.object.spec.as_ref().ok());
     let change = member.change.unwrap_or(Change::Unchanged);
-    let counts = forecast.standing.map(|it| Counts { desired: it.desired, present: it.present, unlisted: it.unlisted });
+    let counts =
+        forecast.standing.map(|it| Counts { desired: it.desired, present: it.present, undeclared: it.undeclared });
     let stays = forecast.stays.iter().map(|(name, reason)| Stay { member: short(name).to_owned(), reason: *reason });
     let mut remarks = Vec::new();
     if let Some(spec) = spec {
@@ -120,7 +121,7 @@ fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
         && forecast.error.is_none()
         && forecast.objection.is_none()
     {
-        remarks.push("it is deleted and declares nobody any more; its members stay in the channel".to_owned());
+        remarks.push("it is deleted and declares no members any more; its members stay in the channel".to_owned());
     }
     ResourcePlan {
         resource: object.resource().to_owned(),
@@ -134,7 +135,7 @@ fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
         add: list(&forecast.add),
         remove: list(&forecast.remove),
         at_most: forecast.at_most,
-        held: forecast.held,
+        pending_approval: forecast.pending_approval,
         waiting: forecast.waiting.map(|(names, why)| Waiting { members: list(&names), why }),
         stays: stays.collect(),
         problems: forecast.problems,

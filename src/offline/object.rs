@@ -121,7 +121,7 @@ impl Object {
     /// Puts the finalizer on it that an operator would have put on it.
     pub fn put_finalizer(&mut self) {
         let wants =
-            |spec: &ChannelMembershipSpec| spec.deletion_policy == DeletionPolicy::Prune && spec.prune != Prune::Never;
+            |spec: &ChannelMembershipSpec| spec.deletion_policy == DeletionPolicy::Delete && spec.prune != Prune::Never;
         if self.spec.as_ref().is_ok_and(wants) && !has_finalizer(&self.metadata) {
             self.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
         }

@@ -36,7 +36,7 @@ const OFF_REST: Duration = Duration::from_secs(30);
 /// How passes are made.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// The plans that are approved, by the hash of `status.held`, as soon as they wait for that.
+    /// The plans that are approved, by the hash of `status.pendingApproval`, as soon as they wait for that.
     pub approved: Vec<String>,
     /// Whether anybody may be removed.
     pub removes: bool,
@@ -115,7 +115,7 @@ impl<S: Service> Passes<S> {
         let end = loop {
             self.begin_due(&mut passes, shutdown, &store);
             if passes.is_empty() && self.slots.values().all(|slot| slot.rests) {
-                if self.look_again_at_held() {
+                if self.look_again_at_pending_approvals() {
                     continue;
                 }
                 let is_late = self.slots.values().any(|slot| slot.too_late);
@@ -170,17 +170,17 @@ impl<S: Service> Passes<S> {
         self.engine.tally().added() + self.engine.tally().removed()
     }
 
-    /// What others did since may leave less to be held. Gives whether there is anything to look at again.
-    fn look_again_at_held(&mut self) -> bool {
+    /// What others did since may leave less to approve. Gives whether there is anything to look at again.
+    fn look_again_at_pending_approvals(&mut self) -> bool {
         let moves = self.moves();
-        let holds = |object: &Object| object.status.as_ref().is_some_and(|status| status.held.is_some());
-        let is_held = |name: &str| self.world.get(name).is_some_and(|object| holds(&object));
-        let held = self.slots.iter().filter(|(name, slot)| slot.moves < moves && is_held(name));
-        let held: Vec<String> = held.map(|(name, _)| name.clone()).collect();
-        for name in &held {
+        let holds = |object: &Object| object.status.as_ref().is_some_and(|status| status.pending_approval.is_some());
+        let awaits_approval = |name: &str| self.world.get(name).is_some_and(|object| holds(&object));
+        let pending = self.slots.iter().filter(|(name, slot)| slot.moves < moves && awaits_approval(name));
+        let pending: Vec<String> = pending.map(|(name, _)| name.clone()).collect();
+        for name in &pending {
             self.wake_up(name);
         }
-        !held.is_empty()
+        !pending.is_empty()
     }
 
     fn begin_due<T: Store + 'static>(
@@ -265,8 +265,8 @@ impl<S: Service> Passes<S> {
 
     /// The hash of the plan that a resource holds, if that is approved and was not told so yet.
     fn approves(&self, object: &Object) -> Option<&String> {
-        let held = object.status.as_ref()?.held.as_ref().filter(|held| !held.approved)?;
-        self.terms.approved.iter().find(|hash| **hash == held.hash)
+        let pending = object.status.as_ref()?.pending_approval.as_ref().filter(|pending| !pending.approved)?;
+        self.terms.approved.iter().find(|hash| **hash == pending.hash)
     }
 }
 
@@ -289,9 +289,11 @@ fn is_at_rest(object: &Object, rest: Duration, removes: bool) -> bool {
     match reason(object) {
         Some(Reason::Removing) if !removes => rest >= OFF_REST,
         // Without one it was not carried through yet.
-        None | Some(Reason::Adding | Reason::Removing | Reason::Retrying | Reason::Paced) => false,
+        None | Some(Reason::Adding | Reason::Removing | Reason::Retrying | Reason::RateLimited) => false,
         // Whoever is retried or removed as well is not forgotten over it.
-        Some(Reason::Held | Reason::OwnershipConflict | Reason::SourceNotReady | Reason::MembersRefused) => rest > SOON,
+        Some(
+            Reason::ApprovalRequired | Reason::OwnershipConflict | Reason::SourceNotReady | Reason::MembersRefused,
+        ) => rest > SOON,
         Some(Reason::AllPresent | Reason::RefusedWithinLimit) => rest > SECOND_LOOK,
         Some(
             Reason::Suspended

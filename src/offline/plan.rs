@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::api::{Held, MemberList, MemberProblem, MembershipType, Prune, Reason, Stays};
+use crate::api::{MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason, Stays};
 
 /// The format of a plan's JSON. It goes up when a field is taken away or comes to mean something else.
 pub const FORMAT: u32 = 1;
@@ -78,7 +78,7 @@ pub struct ResourcePlan {
     pub bearer: Option<String>,
     /// Whom it removes.
     pub prune: Prune,
-    /// How many members it declares, how many of them are there, and how many are there whom nobody declares. Absent where the channel
+    /// How many members it declares, how many of them are there, and how many are there undeclared. Absent where the channel
     /// was not, or could not be, looked at.
     #[serde(flatten)]
     pub counts: Option<Counts>,
@@ -90,11 +90,11 @@ pub struct ResourcePlan {
     pub at_most: bool,
     /// What waits for approval, with the hash that approves it. Nobody of these is in `add` or `remove`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub pending_approval: Option<PendingApproval>,
     /// Who is to be removed and waits for something else than approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
-    /// Who is there, is declared by nobody any more, and is not removed all the same; sorted.
+    /// Who is there, is declared by no resource any more, and is not removed all the same; sorted.
     pub stays: Vec<Stay>,
     /// Who is declared, is not there and is not added: declared by an older resource with the other type, refused by the service lately, out
     /// because they left. Sorted by ARN.
@@ -119,7 +119,7 @@ pub struct Counts {
     /// How many of them are there.
     pub present: usize,
     /// How many are there, with this type, whom no resource declares.
-    pub unlisted: usize,
+    pub undeclared: usize,
 }
 
 /// Who waits, and for what.
@@ -132,7 +132,7 @@ pub struct Waiting {
     pub why: String,
 }
 
-/// One who stays though nobody declares them any more.
+/// One who stays though no resource declares them any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stay {
@@ -158,7 +158,7 @@ pub struct Conflict {
 pub struct Totals {
     /// How many resources the plan is about.
     pub resources: usize,
-    /// In how many of them somebody is added or removed, is held or waits, or something is in conflict.
+    /// In how many of them somebody is added or removed, or waits, or something is in conflict.
     pub affected: usize,
     /// How many members are added.
     pub add: usize,
@@ -167,12 +167,12 @@ pub struct Totals {
     /// How many may be removed, where it is not known what was declared before.
     pub remove_at_most: usize,
     /// How many additions wait for approval.
-    pub held_additions: usize,
+    pub additions_pending_approval: usize,
     /// How many removals wait for approval.
-    pub held_removals: usize,
+    pub removals_pending_approval: usize,
     /// How many removals wait for something else.
     pub waiting: usize,
-    /// How many stay whom nobody declares any more.
+    /// How many undeclared members stay.
     pub stays: usize,
     /// How many members are declared and not added, and how many resources are in conflict as a whole, together.
     pub conflicts: usize,
@@ -180,7 +180,7 @@ pub struct Totals {
     pub errors: usize,
 }
 
-/// What carrying out a plan costs: what is held is not in it.
+/// What carrying out a plan costs: what waits for approval is not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
@@ -227,7 +227,7 @@ impl ResourcePlan {
     pub fn is_empty(&self) -> bool {
         self.add.is_empty()
             && self.remove.is_empty()
-            && self.held.is_none()
+            && self.pending_approval.is_none()
             && self.waiting.is_none()
             && self.problems.is_empty()
             && self.conflict.is_none()
@@ -240,9 +240,9 @@ impl Totals {
         self.affected += usize::from(!plan.is_empty() && plan.error.is_none());
         self.add += plan.add.len();
         *(if plan.at_most { &mut self.remove_at_most } else { &mut self.remove }) += plan.remove.len();
-        if let Some(held) = &plan.held {
-            self.held_additions += held.additions as usize;
-            self.held_removals += held.removals as usize;
+        if let Some(pending) = &plan.pending_approval {
+            self.additions_pending_approval += pending.additions as usize;
+            self.removals_pending_approval += pending.removals as usize;
         }
         self.waiting += plan.waiting.as_ref().map_or(0, |waiting| waiting.members.len());
         self.stays += plan.stays.len();

@@ -36,7 +36,7 @@ use crate::manifests::{self, Input, Manifests};
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn settings() -> Settings {
-    Options::with(|settings| settings.allow_unlisted = true).settings
+    Options::with(|settings| settings.allow_authoritative = true).settings
 }
 
 /// As `kubectl get` prints it.

@@ -36,7 +36,7 @@ async fn nobody_is_removed_without_yes_and_with_it_those_of_the_plan_are() {
 #[tokio::test]
 async fn without_a_state_nobody_is_removed_and_that_is_said_once() {
     let desk = Desk::open().await;
-    let members_of = |members: &[&str]| json!({"members": members, "prune": "Declared", "deletionPolicy": "Prune"});
+    let members_of = |members: &[&str]| json!({"members": members, "prune": "Declared", "deletionPolicy": "Delete"});
     desk.write(
         "m.json",
         &[resource("lobby", members_of(&["alice", "bob"])), resource("support", members_of(&["bob"]))],
@@ -51,7 +51,7 @@ async fn without_a_state_nobody_is_removed_and_that_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_plan_that_is_held_says_how_it_is_approved_and_goes_through_by_its_hash() {
+async fn a_plan_that_awaits_approval_says_how_and_goes_through_by_its_hash() {
     let desk = Desk::open().await;
     applied(&desk, &["alice", "bob", "dave", "erin"]).await;
     desk.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
@@ -73,7 +73,7 @@ async fn a_plan_that_is_held_says_how_it_is_approved_and_goes_through_by_its_has
 async fn a_resource_that_is_not_among_the_files_stays_until_prune_is_asked_for() {
     let desk = Desk::open().await;
     let support = || resource("support", json!({"members": ["dave"]}));
-    let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Prune"});
+    let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Delete"});
     desk.write("m.json", &[resource("lobby", spec), support()]);
     assert_eq!(desk.apply(&APPLY).await.code, Some(0));
     desk.write("m.json", &[support()]);

@@ -70,7 +70,7 @@ async fn what_is_not_granted_is_refused_at_apply_in_every_cell_of_the_matrix() {
     let bearer = format!("{INSTANCE}/user/care-bot");
     let grants = json!([
         {"namespaces": ["care"], "channels": [channel(INSTANCE, "care-*"), channel(OTHER, "lobby")]},
-        {"namespaces": ["care"], "channels": [channel(INSTANCE, "own")], "bearers": [bearer], "prune": ["Unlisted"]},
+        {"namespaces": ["care"], "channels": [channel(INSTANCE, "own")], "bearers": [bearer], "prune": ["Authoritative"]},
         {"namespaces": ["*"], "appInstances": [OTHER], "prune": ["Never"]},
     ]);
     let by_default = format!("{INSTANCE}/user/rollcall");
@@ -86,22 +86,22 @@ async fn what_is_not_granted_is_refused_at_apply_in_every_cell_of_the_matrix() {
         ("care", INSTANCE, "care", json!({}), Some(no_channel)),
         ("care", INSTANCE, "xcare-1", json!({}), Some(no_channel)),
         ("care", INSTANCE, "care-1", json!({"prune": "Declared"}), None),
-        ("care", INSTANCE, "care-1", json!({"prune": "Unlisted"}), Some("may not declare prune: Unlisted")),
+        ("care", INSTANCE, "care-1", json!({"prune": "Authoritative"}), Some("may not declare prune: Authoritative")),
         ("care", INSTANCE, "care-1", json!({"chimeBearer": format!("{INSTANCE}/user/anyone")}), None),
         ("care", INSTANCE, "own", json!({"chimeBearer": bearer}), Some("may not declare prune: Never")),
         (
             "care",
             INSTANCE,
             "own",
-            json!({"prune": "Unlisted"}),
+            json!({"prune": "Authoritative"}),
             Some("may not use the bearer arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall there"),
         ),
-        ("care", INSTANCE, "own", json!({"prune": "Unlisted", "chimeBearer": bearer}), None),
+        ("care", INSTANCE, "own", json!({"prune": "Authoritative", "chimeBearer": bearer}), None),
         (
             "care",
             INSTANCE,
             "own",
-            json!({"prune": "Unlisted", "chimeBearer": format!("{INSTANCE}/user/anyone")}),
+            json!({"prune": "Authoritative", "chimeBearer": format!("{INSTANCE}/user/anyone")}),
             Some("may not use the bearer arn:"),
         ),
         ("care", OTHER, "lobby", json!({"prune": "Owned"}), None),

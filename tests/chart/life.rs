@@ -30,7 +30,7 @@ fn support(members: &[&str]) -> Value {
             "members": members,
             "membersFrom": [{"configMapKeyRef": {"name": "on-call", "key": "members"}}],
             "prune": "Owned",
-            "deletionPolicy": "Prune",
+            "deletionPolicy": "Delete",
             "limits": {"removals": "100%"},
         },
     })

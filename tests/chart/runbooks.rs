@@ -136,7 +136,7 @@ async fn usual() -> Release {
 async fn adopting_many_channels() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     run(&release, &release.cluster.kubeconfig(), &commands("adopt-500-channels")).await;
-    let count = "--output=jsonpath={range .items[*]}{.status.present}/{.status.unlisted.count} {.spec.mode} {end}";
+    let count = "--output=jsonpath={range .items[*]}{.status.present}/{.status.undeclared.count} {.spec.mode} {end}";
     let adopted = release.kubectl(&["get", "chm", "--namespace=care", "--selector=wave=first", count]).await;
     assert_eq!(adopted, "1/0 Enforce 1/0 Enforce 1/0 Enforce 1/0 Enforce ");
     for channel in ["one", "two", "three"] {
@@ -153,13 +153,13 @@ async fn someone_cannot_see_a_channel_and_throttling_and_stuck() {
 }
 
 #[tokio::test]
-async fn a_held_plan_is_read_and_approved() {
+async fn a_plan_pending_approval_is_read_and_approved() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;
     release.apply(&support(&[])).await;
-    until_reason(&release, "Held").await;
-    run(&release, &release.cluster.kubeconfig(), &commands("held-plan")).await;
+    until_reason(&release, "ApprovalRequired").await;
+    run(&release, &release.cluster.kubeconfig(), &commands("pending-approval")).await;
     assert_eq!(present(&release, "support"), ["dave"]);
 }
 
@@ -181,7 +181,7 @@ async fn people_on_call_look_and_act_as_the_page_of_the_command_line_says() {
         ["mkdir -p ~/.local/bin ~/.local/share/bash-completion/completions ~/.zfunc ~/.config/fish/completions"];
     let mut lines: Vec<String> = folders.map(str::to_owned).into();
     lines.extend(command_lines("As a plugin of kubectl"));
-    lines.extend(command_lines("Look at what is declared and what is there: status, why, unlisted"));
+    lines.extend(command_lines("Look at what is declared and what is there: status, why, undeclared"));
     lines.extend(command_lines("Completion and man pages"));
     let mut act = command_lines("Act: reconcile, suspend, resume, approve");
     let approve = act.pop().unwrap();
@@ -193,7 +193,7 @@ async fn people_on_call_look_and_act_as_the_page_of_the_command_line_says() {
     assert!(written > 10, "{written} manual pages");
 
     release.apply(&support(&["alice"])).await;
-    until_reason(&release, "Held").await;
+    until_reason(&release, "ApprovalRequired").await;
     run(&release, &kubeconfig, &[approve]).await;
     until_reason(&release, "AllPresent").await;
     assert_eq!(present(&release, "support"), ["alice", "dave"]);
@@ -273,14 +273,14 @@ async fn an_uninstall_by_hand_works_as_its_page_says() {
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;
     let all = commands("uninstall");
-    let [uninstall, delete_crd, scale, drain, without_hooks, come_back, prune, claimed, ready, delete] =
+    let [uninstall, delete_crd, scale, release_all, without_hooks, come_back, prune, claimed, ready, delete] =
         all.try_into().unwrap();
     let kubeconfig = release.cluster.kubeconfig();
     run(&release, &kubeconfig, &[prune, claimed, ready, delete]).await;
     assert_eq!(present(&release, "support"), ["dave"]);
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;
-    run(&release, &kubeconfig, &[scale, drain, without_hooks, come_back, delete_crd]).await;
+    run(&release, &kubeconfig, &[scale, release_all, without_hooks, come_back, delete_crd]).await;
     assert_eq!(present(&release, "support"), ["alice", "bob", "dave"]);
     assert_eq!(uninstall, "helm uninstall rollcall --namespace rollcall");
 }

@@ -20,11 +20,11 @@ fn resource(number: usize) -> Value {
     let (prune, deletion) = [
         ("Never", "Retain"),
         ("Owned", "Retain"),
-        ("Owned", "Prune"),
+        ("Owned", "Delete"),
         ("Declared", "Retain"),
-        ("Declared", "Prune"),
-        ("Unlisted", "Retain"),
-        ("Unlisted", "Prune"),
+        ("Declared", "Delete"),
+        ("Authoritative", "Retain"),
+        ("Authoritative", "Delete"),
     ][number % 7];
     json!({
         "apiVersion": "rollcall.dev/v1alpha1",
@@ -48,7 +48,7 @@ async fn an_uninstall_removes_nobody_from_500_channels_and_leaves_nothing_stuck(
     for number in 0..RESOURCES {
         seed = seed.channel(ChannelSeed::new(&format!("c{number:03}")).members(["alice"]));
     }
-    let unpaced = json!({"allowUnlisted": true, "bearerRate": 0, "channelBatchRate": 0, "channelListRate": 0});
+    let unpaced = json!({"allowAuthoritative": true, "bearerRate": 0, "channelBatchRate": 0, "channelListRate": 0});
     let release = Release::install(seed, &["care", "sales"], unpaced).await;
     let all: Vec<Value> = (0..RESOURCES).map(resource).collect();
     release.apply(&json!({"apiVersion": "v1", "kind": "List", "items": all})).await;
@@ -90,7 +90,7 @@ async fn finalizers(release: &Release) -> usize {
 }
 
 #[tokio::test]
-async fn the_drain_needs_all_of_its_rights_and_no_others() {
+async fn the_release_hook_needs_all_of_its_rights_and_no_others() {
     let seed = Seed::new(INSTANCE).users(["alice", "rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("c002"));
     let release = Release::install(seed, &["care", "sales"], json!({"watchNamespaces": ["care"]})).await;
     let mut held = resource(2);
@@ -102,15 +102,15 @@ async fn the_drain_needs_all_of_its_rights_and_no_others() {
     // Hooks are made and gone in the blink of an eye, so their rights are looked at while the Job has not ended.
     let uninstall = release.helm(&["uninstall", "rollcall", "--timeout=3m"]);
     let watch = async {
-        let job = ["get", "job", "rollcall-drain", "--namespace=rollcall", "--ignore-not-found", "--output=name"];
+        let job = ["get", "job", "rollcall-release", "--namespace=rollcall", "--ignore-not-found", "--output=name"];
         assert!(eventually(async || !release.kubectl(&job).await.is_empty()).await);
-        let granted = release.granted("drain").await;
+        let granted = release.granted("release").await;
         tokio::select! {
             () = release.node() => unreachable!("a node runs for ever"),
-            () = tokio::time::sleep(Duration::from_mins(3)) => panic!("the drain did not end"),
+            () = tokio::time::sleep(Duration::from_mins(3)) => panic!("the Job did not end"),
             gone = eventually(async || release.kubectl(&job).await.is_empty()) => assert!(gone),
         }
-        let (used, refused) = release.used("rollcall-drain");
+        let (used, refused) = release.used("rollcall-release");
         assert_eq!(used, granted, "on the left what was used, on the right what was granted");
         assert_eq!(refused, [""; 0]);
     };

@@ -55,7 +55,7 @@ async fn flux_takes_a_change_to_the_channel_and_is_ready_only_when_everybody_is_
     flux.publish("four").await;
     flux.until_ready("four").await;
 
-    flux.an_approval_lets_a_held_plan_through_though_flux_takes_the_annotation_back().await;
+    flux.an_approval_lets_a_plan_through_though_flux_takes_the_annotation_back().await;
     flux.people_can_write_beside_flux().await;
     flux.a_deleted_manifest_deletes_the_resource_and_removes_nobody().await;
     assert!(operator.stop().await.unwrap());
@@ -200,14 +200,15 @@ impl Flux {
         self.cluster.members().into_iter().collect()
     }
 
-    async fn an_approval_lets_a_held_plan_through_though_flux_takes_the_annotation_back(&self) {
+    async fn an_approval_lets_a_plan_through_though_flux_takes_the_annotation_back(&self) {
         self.repository.edit(SUPPORT, "removals: 50%", "removals: 0");
         self.repository.edit(SUPPORT, "- carol\n", "- dave\n");
         self.publish("five").await;
         self.until("it fails", |it| reason(it) == "HealthCheckFailed").await;
-        let held = self.cluster.support().await;
-        assert_eq!(reason(&held), "Held");
-        let approve = format!("rollcall.dev/approve={}", held["status"]["held"]["hash"].as_str().unwrap());
+        let pending = self.cluster.support().await;
+        assert_eq!(reason(&pending), "ApprovalRequired");
+        let approve =
+            format!("rollcall.dev/approve={}", pending["status"]["pendingApproval"]["hash"].as_str().unwrap());
         let annotate = ["annotate", "chm", "support", "--namespace=care", "--overwrite", &approve];
         self.cluster.kubectl(&annotate).await;
         let support = ("care", "chm", "support");

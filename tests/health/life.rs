@@ -26,7 +26,7 @@ const AT_ONCE: [(&str, &str); 15] = [
     ("bearer-rejected", "BearerRejected"),
     ("access-denied", "AccessDenied"),
     ("not-granted", "NotGranted"),
-    ("held", "Held"),
+    ("approval-required", "ApprovalRequired"),
     ("source-not-ready", "SourceNotReady"),
     ("invalid-member", "InvalidMember"),
     ("suspended-from-the-start", "Suspended"),
@@ -52,7 +52,7 @@ fn manifest(name: &str) -> Value {
             spec["channelArn"] = json!("arn:aws:chime:us-east-1:123456789012:app-instance/2e/channel/bearer-rejected");
         }
         "not-granted" => spec["chimeBearer"] = json!(user("m0000")),
-        "held" => spec["limits"] = json!({"additions": 1}),
+        "approval-required" => spec["limits"] = json!({"additions": 1}),
         "source-not-ready" => {
             spec["membersFrom"] = json!([{"configMapKeyRef": {"name": "missing", "key": "members.txt"}}]);
         }
@@ -61,7 +61,7 @@ fn manifest(name: &str) -> Value {
         "observed" | "observed-incomplete" => spec["mode"] = json!("Observe"),
         "deleted" => {
             spec["prune"] = json!("Owned");
-            spec["deletionPolicy"] = json!("Prune");
+            spec["deletionPolicy"] = json!("Delete");
         }
         _ => {}
     }
@@ -82,17 +82,17 @@ fn channels() -> Seed {
 
 /// Every stage, with an object that is at it.
 pub async fn stages() -> Vec<(&'static str, ChannelMembership)> {
-    let (paced, mut stages) = tokio::join!(paced(), under_way());
-    stages.push(("paced", paced));
+    let (rate_limited, mut stages) = tokio::join!(rate_limited(), under_way());
+    stages.push(("rate-limited", rate_limited));
     stages
 }
 
 /// One that waits for a turn to call, of which there is one in hours.
-async fn paced() -> ChannelMembership {
-    let stage = Stage::open(seed(3).channel(ChannelSeed::new("paced"))).await;
-    stage.apply("paced", spec("paced", &PEOPLE)).await;
+async fn rate_limited() -> ChannelMembership {
+    let stage = Stage::open(seed(3).channel(ChannelSeed::new("rate-limited"))).await;
+    stage.apply("rate-limited", spec("rate-limited", &PEOPLE)).await;
     let operator = stage.bare_operator(&[&format!("--chime-bearer={BEARER}"), "--bearer-rate=0.001"]);
-    let told = stage.until_reason("paced", "Paced").await;
+    let told = stage.until_reason("rate-limited", "RateLimited").await;
     operator.kill().await.unwrap();
     told
 }

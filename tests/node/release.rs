@@ -40,7 +40,7 @@ pub fn declare(node: &Node, namespace: &str, name: &str, members: &[&str]) {
         "apiVersion": "rollcall.dev/v1alpha1",
         "kind": "ChannelMembership",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"channelArn": CHANNEL, "members": members, "prune": "Owned", "deletionPolicy": "Prune", "limits": {"removals": "100%"}},
+        "spec": {"channelArn": CHANNEL, "members": members, "prune": "Owned", "deletionPolicy": "Delete", "limits": {"removals": "100%"}},
     }));
 }
 

@@ -22,18 +22,18 @@ async fn with_nothing_known_of_before_removals_are_printed_as_at_most_with_what_
         assert!(said.stdout.contains(words), "{words}: {said:?}");
     }
     assert!(
-        said.stdout.contains("Plan: 1 to add, 0 to remove, at most 1 more to remove (not proven), 0 held"),
+        said.stdout.contains("Plan: 1 to add, 0 to remove, at most 1 more to remove (not proven), 0 pending approval"),
         "{said:?}"
     );
     desk.nothing_was_changed();
 }
 
 #[tokio::test]
-async fn a_state_proves_removals_and_tells_what_is_held() {
+async fn a_state_proves_removals_and_tells_what_awaits_approval() {
     let desk = Desk::open().await;
     let spec = json!({"members": ["alice", "bob", "carol", "zoe"], "prune": "Owned", "limits": {"removals": 1}});
     desk.write("state.yaml", &[carried_out("support", spec)]);
-    for (members, add, remove, held) in [
+    for (members, add, remove, pending) in [
         (json!(["alice", "carol", "zoe", "dave"]), json!(["dave"]), json!(["bob"]), 0),
         (json!(["carol", "zoe"]), json!([]), json!([]), 2),
     ] {
@@ -43,7 +43,7 @@ async fn a_state_proves_removals_and_tells_what_is_held() {
         let plan = said.json();
         let support = of(&plan, "support");
         assert_eq!((&support["add"], &support["remove"], &support["atMost"]), (&add, &remove, &json!(false)));
-        assert_eq!(support["held"]["removals"].as_u64().unwrap_or_default(), held);
+        assert_eq!(support["pendingApproval"]["removals"].as_u64().unwrap_or_default(), pending);
         assert_eq!(plan["before"], "state");
     }
     let text = desk.plan(&["-f", "team.yaml", "--state", "state.yaml"]).await.stdout;
@@ -68,7 +68,7 @@ async fn who_stays_though_nobody_declares_them_is_told_with_the_reason() {
 async fn resources_of_the_state_that_are_in_no_file_stay_unless_they_are_pruned() {
     let desk = Desk::open().await;
     let mut state =
-        carried_out("support", json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Prune"}));
+        carried_out("support", json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Delete"}));
     state["metadata"]["finalizers"] = json!(["rollcall.dev/prune"]);
     desk.write("state.yaml", &[state]);
     let mut other = resource("support", json!({"members": ["alice", "dave"]}));
@@ -84,7 +84,7 @@ async fn resources_of_the_state_that_are_in_no_file_stay_unless_they_are_pruned(
 #[tokio::test]
 async fn the_manifests_before_the_change_tell_who_was_declared_and_which_resources_end() {
     let desk = Desk::open().await;
-    for (policy, removed) in [("Prune", json!(["alice", "bob"])), ("Retain", json!([]))] {
+    for (policy, removed) in [("Delete", json!(["alice", "bob"])), ("Retain", json!([]))] {
         let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": policy});
         desk.write("main/support.yaml", &[resource("support", spec)]);
         desk.write("main/lobby.yaml", &[resource("lobby", json!({"members": ["alice"]}))]);

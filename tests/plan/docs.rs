@@ -28,11 +28,11 @@ fn every_flag_has_its_row_and_its_variable() {
     page::every_flag_has_its_row("plan", &section());
 }
 
-/// The names of all fields, but for those of `held` and `problems`, which are the status's own.
+/// The names of all fields, but for those of `pendingApproval` and `problems`, which are the status's own.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         names.insert(name.clone());
-        if !["held", "problems"].contains(&name.as_str()) {
+        if !["pendingApproval", "problems"].contains(&name.as_str()) {
             fields(value, names);
             value.as_array().into_iter().flatten().for_each(|item| fields(item, names));
         }

@@ -73,7 +73,7 @@ async fn a_fleet_of_1000_resources_with_100_members_each() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(
-        stdout.contains("Plan: 1000 to add, 0 to remove, 0 held, 0 conflicts in 1000 of 1000 resources."),
+        stdout.contains("Plan: 1000 to add, 0 to remove, 0 pending approval, 0 conflicts in 1000 of 1000 resources."),
         "{stdout}"
     );
     println!(

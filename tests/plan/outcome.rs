@@ -12,16 +12,16 @@ async fn a_detailed_exit_code_tells_changes_from_none_and_both_from_an_error() {
     desk.write("same.yaml", &[resource("support", json!({"members": ["alice"]}))]);
     desk.write("more.yaml", &[resource("support", json!({"members": ["alice", "dave"]}))]);
     desk.write("gone.yaml", &[resource("nowhere", json!({"members": ["alice"]}))]);
-    desk.write("held.yaml", &[resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}))]);
+    desk.write("pending.yaml", &[resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}))]);
     for (file, plain, detailed) in
-        [("same.yaml", 0, 0), ("more.yaml", 0, 2), ("held.yaml", 0, 2), ("gone.yaml", 1, 1), ("none.yaml", 1, 1)]
+        [("same.yaml", 0, 0), ("more.yaml", 0, 2), ("pending.yaml", 0, 2), ("gone.yaml", 1, 1), ("none.yaml", 1, 1)]
     {
         assert_eq!(desk.plan(&["-f", file]).await.code, Some(plain), "{file}");
         assert_eq!(desk.plan(&["-f", file, "--detailed-exitcode"]).await.code, Some(detailed), "{file}");
     }
     assert_eq!(
         desk.plan(&["-f", "same.yaml"]).await.last_line(),
-        "Plan: 0 to add, 0 to remove, 0 held, 0 conflicts in 0 of 1 resource."
+        "Plan: 0 to add, 0 to remove, 0 pending approval, 0 conflicts in 0 of 1 resource."
     );
     desk.nothing_was_changed();
 }
@@ -29,18 +29,18 @@ async fn a_detailed_exit_code_tells_changes_from_none_and_both_from_an_error() {
 #[tokio::test]
 async fn a_plan_is_printed_as_a_comment_and_as_a_page_too() {
     let desk = Desk::open().await;
-    let held = resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}));
-    desk.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"]})), held]);
+    let pending = resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}));
+    desk.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"]})), pending]);
     let comment = desk.plan(&["-f", "team.yaml", "-o", "markdown"]).await;
     assert!(
         comment
             .stdout
-            .starts_with("<!-- rollcall plan -->\n### Rollcall: 1 added, 2 held for approval in 2 of 2 resources\n")
+            .starts_with("<!-- rollcall plan -->\n### Rollcall: 1 added, 2 pending approval in 2 of 2 resources\n")
     );
     assert!(comment.stdout.contains("\n+ dave\n"), "{comment:?}");
     let page = desk.plan(&["-f", "team.yaml", "-o", "html"]).await;
     assert!(page.stdout.starts_with("<!doctype html>\n") && page.stdout.ends_with("</html>\n"), "{page:?}");
-    for sum in ["data-sum=\"add\">1<", "data-sum=\"remove\">0<", "data-sum=\"held\">2<"] {
+    for sum in ["data-sum=\"add\">1<", "data-sum=\"remove\">0<", "data-sum=\"pendingApproval\">2<"] {
         assert!(page.stdout.contains(sum), "{sum}: {page:?}");
     }
     assert_eq!((comment.code, page.code), (Some(0), Some(0)));
@@ -142,7 +142,7 @@ async fn the_json_is_what_its_page_says() {
                 "prune": "Owned",
                 "desired": 4,
                 "present": 3,
-                "unlisted": 1,
+                "undeclared": 1,
                 "add": ["dave"],
                 "remove": ["bob"],
                 "atMost": false,
@@ -151,8 +151,8 @@ async fn the_json_is_what_its_page_says() {
                 "remarks": [],
             }],
             "totals": {
-                "resources": 1, "affected": 1, "add": 1, "remove": 1, "removeAtMost": 0, "heldAdditions": 0,
-                "heldRemovals": 0, "waiting": 0, "stays": 0, "conflicts": 0, "errors": 0,
+                "resources": 1, "affected": 1, "add": 1, "remove": 1, "removeAtMost": 0, "additionsPendingApproval": 0,
+                "removalsPendingApproval": 0, "waiting": 0, "stays": 0, "conflicts": 0, "errors": 0,
             },
             "cost": {
                 "listingPages": 1, "batches": 1, "describes": 1, "deletes": 1, "channelLooks": 2, "calls": 6, "seconds": 2,
@@ -164,15 +164,15 @@ async fn the_json_is_what_its_page_says() {
 #[tokio::test]
 async fn what_resources_are_allowed_is_as_the_operators_flags_have_it() {
     let desk = Desk::open().await;
-    desk.write("team.yaml", &[resource("support", json!({"members": ["alice"], "prune": "Unlisted"}))]);
+    desk.write("team.yaml", &[resource("support", json!({"members": ["alice"], "prune": "Authoritative"}))]);
     desk.write("state.yaml", &[carried_out("lobby", json!({"members": []}))]);
     let conflict = |plan: Value| plan["resources"][0]["conflict"]["reason"].clone();
     let known = ["-f", "team.yaml", "--state", "state.yaml", "-o", "json"];
     assert_eq!(conflict(desk.plan(&known).await.json()), "NotGranted");
-    let allowed = desk.plan(&[&known[..], &["--allow-unlisted"]].concat()).await.json();
+    let allowed = desk.plan(&[&known[..], &["--allow-authoritative"]].concat()).await.json();
     assert_eq!(conflict(allowed), Value::Null);
     std::fs::write(desk.folder.path().join("grants.yaml"), "[]").unwrap();
-    let granted = desk.plan(&[&known[..], &["--allow-unlisted", "--grants", "grants.yaml"]].concat()).await.json();
+    let granted = desk.plan(&[&known[..], &["--allow-authoritative", "--grants", "grants.yaml"]].concat()).await.json();
     assert_eq!(conflict(granted), "NotGranted");
     let mut command = desk.command(&known);
     let output = command.env_remove("ROLLCALL_CHIME_BEARER").output().await.unwrap();

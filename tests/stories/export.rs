@@ -116,7 +116,11 @@ async fn what_is_exported_is_taken_by_the_api_server_and_the_operator_changes_no
     for name in said.lines().map(|line| line.split(['/', ' ']).nth(1).unwrap()) {
         let object = stage.until_reason(name, "AllPresent").await;
         assert_eq!(ready(&object).0, "True");
-        assert_eq!(status(&object).unlisted.map(|it| it.count).unwrap_or_default(), 0, "{name}: everybody is declared");
+        assert_eq!(
+            status(&object).undeclared.map(|it| it.count).unwrap_or_default(),
+            0,
+            "{name}: everybody is declared"
+        );
     }
     assert!(operator.stop().await.unwrap());
     assert_eq!(stage.simulator.log().len(), changes);

@@ -10,7 +10,7 @@ use crate::stage::{Stage, eventually, ids, seed, support};
 fn pruning(members: &[String]) -> Value {
     let mut spec = support(members);
     spec["prune"] = json!("Owned");
-    spec["deletionPolicy"] = json!("Prune");
+    spec["deletionPolicy"] = json!("Delete");
     spec
 }
 

@@ -166,7 +166,7 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
     assert_eq!(narrow[0], ["NAME", "CHANNEL", "DESIRED", "PRESENT", "FAILED", "READY", "REASON", "AGE"]);
     assert_eq!(narrow[1][..7], ["team", "support", "2", "2", "0", "True", "AllPresent"]);
     let wide = get("channelmemberships", &["--output=wide"]).await;
-    assert_eq!(wide[0][8..], ["PRUNE", "UNLISTED", "HELD", "ARN", "TYPE", "BEARER"]);
+    assert_eq!(wide[0][8..], ["PRUNE", "UNDECLARED", "APPROVAL", "ARN", "TYPE", "BEARER"]);
     assert_eq!(wide[1][8], "Owned");
     assert!(wide[1].ends_with(&[channel("support"), "DEFAULT".to_owned(), BEARER.to_owned()]), "{wide:?}");
     let of_category = get("rollcall", &["--output=name"]).await;

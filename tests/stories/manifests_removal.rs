@@ -41,7 +41,7 @@ async fn refusal(stage: &Stage, name: &str, spec: Value) -> String {
 async fn what_cannot_be_meant_about_removal_is_refused_with_what_to_write() {
     let stage = Stage::open(seed(0)).await;
     let nobody_declared = "spec.members or spec.membersFrom is required: list the channel's members, name ConfigMaps that list them, \
-                           or write members: [] to declare nobody";
+                           or write members: [] to declare no members";
     let deletes_nobody = "write prune: Owned as well, or deletionPolicy: Retain";
     let no_sub_channel = "not the id of a sub-channel: write 1 to 128 letters, digits, hyphens and underscores";
     let no_name = "not the name of a ConfigMap: write lower case letters, digits, hyphens and dots, such as on-call";
@@ -54,10 +54,10 @@ async fn what_cannot_be_meant_about_removal_is_refused_with_what_to_write() {
     let table: &[(Value, &[&str])] = &[
         (json!({"members": null}), &[nobody_declared]),
         (json!({"members": null, "membersFrom": []}), &[nobody_declared]),
-        (json!({"deletionPolicy": "Prune"}), &["spec.deletionPolicy", deletes_nobody]),
-        (json!({"deletionPolicy": "Prune", "prune": "Never"}), &["spec.deletionPolicy", deletes_nobody]),
-        (json!({"deletionPolicy": "Delete"}), &["spec.deletionPolicy", "\"Delete\"", "\"Retain\", \"Prune\""]),
-        (json!({"prune": "All"}), &["spec.prune", "\"All\"", "\"Never\", \"Owned\", \"Declared\", \"Unlisted\""]),
+        (json!({"deletionPolicy": "Delete"}), &["spec.deletionPolicy", deletes_nobody]),
+        (json!({"deletionPolicy": "Delete", "prune": "Never"}), &["spec.deletionPolicy", deletes_nobody]),
+        (json!({"deletionPolicy": "Remove"}), &["spec.deletionPolicy", "\"Remove\"", "\"Retain\", \"Delete\""]),
+        (json!({"prune": "All"}), &["spec.prune", "\"All\"", "\"Never\", \"Owned\", \"Declared\", \"Authoritative\""]),
         (json!({"onLeave": "Ban"}), &["spec.onLeave", "\"Ban\"", "\"Readd\", \"Report\""]),
         (
             json!({"subChannelId": "blue", "prune": "Owned"}),
@@ -108,9 +108,9 @@ async fn every_good_way_to_declare_removal_is_accepted_and_read_back() {
     let long = ("a".repeat(253), "k".repeat(253));
     let good = [
         json!({"prune": "Never"}),
-        json!({"prune": "Owned", "deletionPolicy": "Prune"}),
-        json!({"prune": "Declared", "deletionPolicy": "Prune"}),
-        json!({"prune": "Unlisted", "deletionPolicy": "Prune"}),
+        json!({"prune": "Owned", "deletionPolicy": "Delete"}),
+        json!({"prune": "Declared", "deletionPolicy": "Delete"}),
+        json!({"prune": "Authoritative", "deletionPolicy": "Delete"}),
         json!({"prune": "Never", "deletionPolicy": "Retain"}),
         json!({"deletionPolicy": "Retain", "onLeave": "Report"}),
         json!({"onLeave": "Readd"}),
@@ -166,7 +166,7 @@ fn full_status(names: usize) -> Value {
     let time = "2026-11-01T12:00:00Z";
     let condition = |kind| {
         json!({
-            "type": kind, "status": "False", "reason": "Held", "message": "12 removals wait",
+            "type": kind, "status": "False", "reason": "ApprovalRequired", "message": "12 removals wait",
             "observedGeneration": 1, "lastTransitionTime": time,
         })
     };
@@ -175,8 +175,9 @@ fn full_status(names: usize) -> Value {
         "memberArn": user("ghost"), "errorCode": "Contested", "errorMessage": "taken out three times", "attempts": 3,
         "firstSeen": time, "nextAttempt": time,
     });
-    let stays = ["NotOwned", "Bearer", "Moderator", "Creator", "Bot", "JoinedLately", "Held", "Waiting", "Refused"]
-        .map(|reason| json!({"memberArn": user(reason), "reason": reason}));
+    let stays =
+        ["NotOwned", "Bearer", "Moderator", "Creator", "Bot", "JoinedLately", "AwaitingApproval", "Waiting", "Refused"]
+            .map(|reason| json!({"memberArn": user(reason), "reason": reason}));
     json!({
         "observedGeneration": 1,
         "channel": "support",
@@ -184,14 +185,14 @@ fn full_status(names: usize) -> Value {
         "conditions": conditions,
         "desired": 4, "present": 1, "pending": 2, "failed": 1,
         "errors": [problem], "errorsOmitted": 1,
-        "unlisted": {"count": 9, "sample": stays},
+        "undeclared": {"count": 9, "sample": stays},
         "lastDeclared": ids(names), "lastDeclaredUID": "0f0a", "lastDeclaredAt": time,
-        "dropped": [{"at": "2026-11-01T00:00:00Z", "members": ids(1)}],
+        "formerlyDeclared": [{"at": "2026-11-01T00:00:00Z", "members": ids(1)}],
         "declaredElsewhere": ids(1),
         "sources": [{"name": "on-call", "key": "members.txt", "hash": "5c1e"}, {"name": "gone", "key": "members.txt"}],
-        "held": {
+        "pendingApproval": {
             "additions": 0, "removals": 12, "hash": "5c1e5c1e5c1e5c1e", "members": ["-m0000", "+m0001", "-bot/helper"],
-            "because": ["TooManyAdditions", "TooManyRemovals", "NobodyLeft", "ShrankUnchanged", "DeclarerGone"],
+            "reasons": ["TooManyAdditions", "TooManyRemovals", "NoMembersDeclared", "ShrankUnchanged", "DeclarerGone"],
             "approved": true,
         },
         "removing": ids(2),
@@ -265,7 +266,7 @@ async fn the_largest_resources_fit() {
     for (kind, names) in [("short", ids(10_000)), ("longest", longest_ids(10_000))] {
         let listed = format!("{kind}-listed");
         let mut spec = support(&names);
-        overlay(&mut spec, json!({"prune": "Owned", "deletionPolicy": "Prune"}));
+        overlay(&mut spec, json!({"prune": "Owned", "deletionPolicy": "Delete"}));
         stage.apply(&listed, spec).await;
         sizes.push((format!("10,000 {kind} ids"), size(&stage, &listed).await));
         write_status(&stage, &listed, &json!({"lastDeclared": names})).await;
@@ -293,7 +294,7 @@ async fn ten_thousand_long_arns_are_within_the_cost_of_rules_and_stopped_by_thei
     let all = |instance: &str, id: usize| {
         let members: Vec<String> = (0..10_000).map(|n| format!("{instance}/user/{n:0id$}")).collect();
         json!({
-            "channelArn": format!("{instance}/channel/support"), "members": members, "prune": "Owned", "deletionPolicy": "Prune",
+            "channelArn": format!("{instance}/channel/support"), "members": members, "prune": "Owned", "deletionPolicy": "Delete",
             "membersFrom": from(&[("a", "k"), ("b", "k")]), "expiresAt": "2026-12-31T18:00:00Z",
         })
     };

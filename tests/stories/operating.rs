@@ -63,7 +63,7 @@ async fn metrics_say_how_memberships_stand_and_forget_a_resource_that_goes() {
         (r#"rollcall_members_failed{code="Forbidden"}"#, 1.0),
         ("rollcall_members_added_total", 2.0),
         ("rollcall_members_removed_total", 0.0),
-        ("rollcall_plans_held", 0.0),
+        ("rollcall_plans_pending_approval", 0.0),
         ("rollcall_status_writes_failed_total", 0.0),
         ("rollcall_reconciles_in_flight", 0.0),
         #[expect(clippy::cast_precision_loss, reason = "a few calls")]
@@ -153,7 +153,7 @@ async fn who_came_and_went_is_one_line_each_with_the_resource_and_the_services_r
     let stage = Stage::open(seed(2)).await;
     let operator = stage.operator(&[]);
     let mut spec = support(&["m0000", "m0001", "ghost"]);
-    (spec["prune"], spec["deletionPolicy"]) = ("Owned".into(), "Prune".into());
+    (spec["prune"], spec["deletionPolicy"]) = ("Owned".into(), "Delete".into());
     let made = stage.apply("team", spec).await;
     stage.until_reason("team", "MembersRefused").await;
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();

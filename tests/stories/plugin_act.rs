@@ -77,12 +77,13 @@ async fn suspend_and_resume_change_one_field_and_name_whoever_may_set_it_back() 
 }
 
 /// A plan of so many removals that waits for approval, and its hash.
-async fn held(stage: &Stage, name: &str, removals: u32) -> String {
+async fn pending(stage: &Stage, name: &str, removals: u32) -> String {
     let waits = |it: &ChannelMembership| {
-        ready(it).1 == "Held" && status(it).held.is_some_and(|held| held.removals == removals && !held.approved)
+        ready(it).1 == "ApprovalRequired"
+            && status(it).pending_approval.is_some_and(|pending| pending.removals == removals && !pending.approved)
     };
     let told = stage.until(name, "a plan waits", waits).await;
-    status(&told).held.unwrap().hash
+    status(&told).pending_approval.unwrap().hash
 }
 
 fn owned(channel_id: &str, members: &[String]) -> serde_json::Value {
@@ -100,7 +101,7 @@ async fn approve_shows_the_plan_and_lets_it_through_only_where_somebody_says_so(
     assert!(nothing.stderr.contains("nothing waits for approval"), "{nothing:?}");
     assert!(nothing.error().contains("no plan waits for approval"));
     stage.apply("team", owned("support", &people[..6])).await;
-    let hash = held(&stage, "team", 6).await;
+    let hash = pending(&stage, "team", 6).await;
 
     let asked = rollcall(&stage, &["approve", "team"]).await;
     assert!(asked.stdout.contains("/team: 6 leave and 0 come; 6 declared"), "{asked:?}");
@@ -125,7 +126,7 @@ async fn approve_shows_the_plan_and_lets_it_through_only_where_somebody_says_so(
     stage.apply("team", owned("support", &people)).await;
     stage.until_reason("team", "AllPresent").await;
     stage.apply("team", owned("support", &people[..6])).await;
-    assert_eq!(held(&stage, "team", 6).await, hash);
+    assert_eq!(pending(&stage, "team", 6).await, hash);
     rollcall(&stage, &["approve", "team", "--hash", &hash]).await.well();
     stage.until_service("they leave again", |_| stage.count("support") == 6).await;
 }
@@ -142,7 +143,7 @@ async fn of_several_plans_each_is_approved_by_itself_and_summed_up() {
     for name in ["one", "two"] {
         stage.until_reason(name, "AllPresent").await;
         stage.apply(name, owned(name, &people[..6])).await;
-        held(&stage, name, 6).await;
+        pending(&stage, name, 6).await;
         stage.patch(name, json!({"metadata": {"labels": {"team": "care"}}})).await;
     }
     let told = rollcall(&stage, &["approve", "-l", "team=care", "--yes"]).await.well();
@@ -162,7 +163,7 @@ async fn a_plan_that_changes_while_it_is_read_is_not_approved() {
     let operator = stage.operator(&[]);
     stage.until_reason("team", "AllPresent").await;
     stage.apply("team", owned("support", &people[..6])).await;
-    held(&stage, "team", 6).await;
+    pending(&stage, "team", 6).await;
     assert!(operator.stop().await.unwrap());
 
     // A terminal, on which somebody reads while the plan changes.
@@ -174,8 +175,7 @@ async fn a_plan_that_changes_while_it_is_read_is_not_approved() {
     let shown = || std::fs::read_to_string(&screen).unwrap_or_default();
     eventually("it asks", async || shown().contains("Approve this plan? [y/N]").then_some(())).await;
     // As the operator writes a plan of another pass.
-    let other =
-        json!({"status": {"held": {"additions": 0, "removals": 7, "hash": "0123456789abcdef", "members": ["-m0005"]}}});
+    let other = json!({"status": {"pendingApproval": {"additions": 0, "removals": 7, "hash": "0123456789abcdef", "members": ["-m0005"]}}});
     stage.resources.patch_status("team", &PatchParams::default(), &Patch::Merge(other)).await.unwrap();
     terminal.stdin.take().unwrap().write_all(b"y\n").await.unwrap();
     eventually("it ends", async || shown().contains("ended 1").then_some(())).await;

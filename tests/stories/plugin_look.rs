@@ -1,4 +1,4 @@
-//! What do `rollcall status`, `why` and `unlisted` say to whoever looks?
+//! What do `rollcall status`, `why` and `undeclared` say to whoever looks?
 
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -117,8 +117,8 @@ async fn why_says_who_declares_somebody_where_and_whether_they_are_there() {
     let mallory = in_support("mallory").await;
     assert!(mallory.contains("refused: Forbidden: ") && mallory.contains("next attempt not before"), "{mallory}");
     let carol = in_support("carol").await;
-    assert!(carol.contains("in the channel though nobody declares them"), "{carol}");
-    assert!(carol.contains("nobody declares them; 1 resource declares members of the channel"), "{carol}");
+    assert!(carol.contains("in the channel though no resource declares them"), "{carol}");
+    assert!(carol.contains("no resource declares them; 1 resource declares members of the channel"), "{carol}");
 
     // By the ARN of the channel, by the namespace and name of a resource, and in all channels.
     let arn = channel("support");
@@ -142,7 +142,7 @@ async fn why_says_who_declares_somebody_where_and_whether_they_are_there() {
 async fn why_says_usefully_that_nobody_declares_somebody() {
     let (stage, _operator) = opened().await;
     let upper = rollcall(&stage, &["why", "Alice", "support"]).await.well();
-    assert!(upper.contains("nobody declares them; 1 resource") && upper.contains("perhaps alice"), "{upper}");
+    assert!(upper.contains("no resource declares them; 1 resource") && upper.contains("perhaps alice"), "{upper}");
     assert!(!upper.contains("declared in"), "case is hinted at and never taken: {upper}");
     let nowhere = rollcall(&stage, &["why", "mallorry"]).await.well();
     assert!(nowhere.contains("no resource declares mallorry or says anything of them; 2 resources"), "{nowhere}");
@@ -196,23 +196,23 @@ async fn name(stage: &Stage, id: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn unlisted_names_whom_nobody_declares_and_the_lines_that_would() {
+async fn undeclared_names_members_and_the_lines_that_would_declare_them() {
     let (stage, _operator) = opened().await;
-    let text = rollcall(&stage, &["unlisted", "support"]).await.well();
+    let text = rollcall(&stage, &["undeclared", "support"]).await.well();
     assert!(text.contains("1 member is in the channel whom no resource declares, by its status of"), "{text}");
     assert!(text.contains("carol") && text.contains("NotOwned: ") && text.ends_with("    - carol\n"), "{text}");
-    let live = rollcall(&stage, &["unlisted", "support", "--live", "-o", "json"]).await;
+    let live = rollcall(&stage, &["undeclared", "support", "--live", "-o", "json"]).await;
     assert_eq!(live.json()["people"][0]["name"], json!("carol"));
     assert_eq!(live.json()["people"][0]["invitedBy"], json!(user("olaf")));
-    let none = rollcall(&stage, &["unlisted", "other"]).await.well();
+    let none = rollcall(&stage, &["undeclared", "other"]).await.well();
     assert!(none.contains("0 members are in the channel whom no resource declares"), "{none}");
 
     // Another resource of the channel declares carol, and its operator has not looked yet.
     stage.apply("second", with("support", &["carol"], json!({"suspend": true}))).await;
-    let live = rollcall(&stage, &["unlisted", "support", "--live", "-o", "json"]).await;
+    let live = rollcall(&stage, &["undeclared", "support", "--live", "-o", "json"]).await;
     assert_eq!(live.json()["count"], json!(0), "{live:?}");
     stage.apply("never", with("other", &["alice"], json!({"suspend": true}))).await;
-    let never = rollcall(&stage, &["unlisted", "never"]).await.error();
+    let never = rollcall(&stage, &["undeclared", "never"]).await.error();
     assert!(never.contains("not listed yet"), "{never}");
 }
 

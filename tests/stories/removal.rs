@@ -1,4 +1,4 @@
-//! Who leaves a channel because nobody declares them any more, and who stays all the same?
+//! Which undeclared members leave a channel, and which stay all the same?
 
 use jiff::Timestamp;
 use rollcall::api::{ChannelMembership, Prune, Stays};
@@ -39,7 +39,7 @@ pub fn removed_sorted(stage: &Stage, channel_id: &str) -> Vec<String> {
     removed
 }
 
-const CHANNELS: [&str; 4] = ["never", "owned", "declared", "unlisted"];
+const CHANNELS: [&str; 4] = ["never", "owned", "declared", "authoritative"];
 
 /// Everybody whom the resources declare at first, and then all but the first of them not any more.
 const DECLARED: [&str; 7] = ["kept", "fresh", "guest", "mod", "owner", "rollcall", "bot/helper"];
@@ -64,7 +64,7 @@ fn one_channel_a_policy() -> Seed {
 #[tokio::test]
 async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_does() {
     let stage = Stage::open(one_channel_a_policy()).await;
-    let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Unlisted];
+    let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
     let everybody = [DECLARED.as_slice(), &["bot/intruder"]].concat();
     let resource = |index: usize, members: &[&str]| {
         with(CHANNELS[index], members, json!({"prune": policies[index], "limits": {"removals": "100%"}}))
@@ -72,12 +72,12 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
     for (index, name) in CHANNELS.iter().enumerate() {
         stage.apply(name, resource(index, &everybody)).await;
     }
-    let _operator = stage.operator(&["--allow-unlisted"]);
+    let _operator = stage.operator(&["--allow-authoritative"]);
     for name in CHANNELS {
         stage.until_reason(name, "AllPresent").await;
     }
     // A younger one that wants to remove strangers of the same channel as well.
-    stage.apply("younger", with("unlisted", &["kept"], json!({"prune": "Unlisted"}))).await;
+    stage.apply("younger", with("authoritative", &["kept"], json!({"prune": "Authoritative"}))).await;
 
     for (index, name) in CHANNELS.iter().enumerate() {
         stage.apply(name, resource(index, &["kept"])).await;
@@ -85,7 +85,7 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
 
     stage.until_service("owned", |_| removed_sorted(&stage, "owned") == ["fresh", "helper"]).await;
     stage.until_service("declared", |_| removed_sorted(&stage, "declared") == ["fresh", "guest", "helper"]).await;
-    stage.until_service("unlisted", |_| removed_sorted(&stage, "unlisted") == ["guest", "stranger"]).await;
+    stage.until_service("authoritative", |_| removed_sorted(&stage, "authoritative") == ["guest", "stranger"]).await;
     for name in CHANNELS {
         let told = stage.until_reason(name, "AllPresent").await;
         assert_eq!(status(&told).present, Some(1), "{told:?}");
@@ -105,7 +105,7 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
     assert_eq!(present("owned"), and(&["guest", "stranger"]), "who was declared, and invited by the bearer");
     assert_eq!(present("declared"), and(&["stranger"]), "who was declared, whoever invited them");
     assert_eq!(
-        present("unlisted"),
+        present("authoritative"),
         and(&["fresh", "helper"]),
         "everybody but bots and who came in the last ten minutes"
     );
@@ -113,8 +113,8 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
     assert!(about_never.clone().count() == 7 && about_never.clone().all(|call| call.channel.unwrap().id() != "never"));
 
     let reason = |object: &ChannelMembership, id: &str| {
-        let unlisted = status(object).unlisted.unwrap();
-        unlisted.sample.iter().find(|it| it.member_arn.ends_with(id)).map(|it| it.reason)
+        let undeclared = status(object).undeclared.unwrap();
+        undeclared.sample.iter().find(|it| it.member_arn.ends_with(id)).map(|it| it.reason)
     };
     let expected = [
         ("/newcomer", Stays::JoinedLately),
@@ -123,12 +123,13 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
         ("/rollcall", Stays::Bearer),
         ("/intruder", Stays::Bot),
     ];
-    let told = stage
-        .until("unlisted", "it says why they stay", |it| expected.iter().all(|(id, why)| reason(it, id) == Some(*why)));
-    assert_eq!(status(&told.await).unlisted.unwrap().count, 7);
+    let told = stage.until("authoritative", "it says why they stay", |it| {
+        expected.iter().all(|(id, why)| reason(it, id) == Some(*why))
+    });
+    assert_eq!(status(&told.await).undeclared.unwrap().count, 7);
     assert_eq!(reason(&stage.get("owned").await, "/guest"), Some(Stays::NotOwned));
     let younger = stage.until_reason("younger", "OwnershipConflict").await;
-    assert!(ready(&younger).2.contains(&format!("{}/unlisted is older", stage.namespace)), "{younger:?}");
+    assert!(ready(&younger).2.contains(&format!("{}/authoritative is older", stage.namespace)), "{younger:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcall::api::{APPROVE, ChannelMembership, Held, HeldBecause};
+use rollcall::api::{APPROVE, ApprovalReason, ChannelMembership, PendingApproval};
 use rollcall::simulator::{ChannelSeed, Effect, Fault};
 use serde_json::{Value, json};
 
@@ -15,19 +15,19 @@ fn limited(channel_id: &str, members: &[String]) -> Value {
 }
 
 /// What waits.
-fn held(object: &ChannelMembership) -> Held {
-    status(object).held.unwrap_or_default()
+fn pending(object: &ChannelMembership) -> PendingApproval {
+    status(object).pending_approval.unwrap_or_default()
 }
 
 async fn approve(stage: &Stage, name: &str, hash: &str) {
     stage.patch(name, json!({"metadata": {"annotations": {APPROVE: hash}}})).await;
 }
 
-async fn until_held(stage: &Stage, name: &str, removals: u32) -> Held {
-    let waits = |it: &ChannelMembership| ready(it).1 == "Held" && held(it).removals == removals;
+async fn until_approval_required(stage: &Stage, name: &str, removals: u32) -> PendingApproval {
+    let waits = |it: &ChannelMembership| ready(it).1 == "ApprovalRequired" && pending(it).removals == removals;
     let told = stage.until(name, "a plan waits for approval", waits).await;
     assert_eq!(verdict(&told), ["False", "False", "True"]);
-    held(&told)
+    pending(&told)
 }
 
 #[tokio::test]
@@ -39,8 +39,8 @@ async fn an_approved_plan_is_carried_out_whole_and_once_though_the_operator_is_k
     stage.until_reason("team", "AllPresent").await;
 
     stage.apply("team", limited("support", &rest)).await;
-    let plan = until_held(&stage, "team", 60).await;
-    assert_eq!((plan.additions, plan.because.as_slice()), (0, [HeldBecause::TooManyRemovals].as_slice()));
+    let plan = until_approval_required(&stage, "team", 60).await;
+    assert_eq!((plan.additions, plan.reasons.as_slice()), (0, [ApprovalReason::TooManyRemovals].as_slice()));
     assert_eq!((plan.members.len(), plan.members.iter().next()), (60, Some("-m0041")));
     let message = ready(&stage.get("team").await).2;
     let command = format!("kubectl annotate --overwrite -n {} chm team {APPROVE}={}", stage.namespace, plan.hash);
@@ -58,14 +58,14 @@ async fn an_approved_plan_is_carried_out_whole_and_once_though_the_operator_is_k
     let told = stage.until_reason("team", "AllPresent").await;
     assert_eq!(removed_sorted(&stage, "support"), everybody[41..], "each of them, once");
     assert_eq!(stage.present("support"), rest);
-    assert_eq!((status(&told).removed.unwrap().count, status(&told).held), (60, None));
+    assert_eq!((status(&told).removed.unwrap().count, status(&told).pending_approval), (60, None));
     assert_eq!(status(&told).last_handled_approval.as_ref(), Some(&plan.hash));
 
     // The same plan again: the annotation is still there, and was used up.
     stage.apply("team", limited("support", &everybody)).await;
     stage.until_reason("team", "AllPresent").await;
     stage.apply("team", limited("support", &rest)).await;
-    assert_eq!(until_held(&stage, "team", 60).await, plan);
+    assert_eq!(until_approval_required(&stage, "team", 60).await, plan);
     stage.reconcile("team").await;
     assert_eq!((removed(&stage, "support").len(), stage.count("support")), (60, 101));
     let reasons: Vec<_> = stage.events("team").await.into_iter().filter_map(|event| event.note).collect();
@@ -93,28 +93,28 @@ async fn what_nobody_can_have_meant_waits_and_an_approval_lets_exactly_that_plan
     grown["members"] = json!(people);
     stage.apply("grown", grown).await;
 
-    let additions = stage.until("grown", "additions wait", |it| held(it).additions == 11).await;
-    assert_eq!((ready(&additions).1.as_str(), stage.count("grown")), ("Held", 1));
-    approve(&stage, "grown", &held(&additions).hash).await;
-    let plan = until_held(&stage, "emptied", 12).await;
-    assert_eq!(plan.because, [HeldBecause::NobodyLeft], "whatever limits.removals is");
-    let first = until_held(&stage, "changed", 4).await;
+    let additions = stage.until("grown", "additions wait", |it| pending(it).additions == 11).await;
+    assert_eq!((ready(&additions).1.as_str(), stage.count("grown")), ("ApprovalRequired", 1));
+    approve(&stage, "grown", &pending(&additions).hash).await;
+    let plan = until_approval_required(&stage, "emptied", 12).await;
+    assert_eq!(plan.reasons, [ApprovalReason::NoMembersDeclared], "whatever limits.removals is");
+    let first = until_approval_required(&stage, "changed", 4).await;
     stage.until_reason("grown", "AllPresent").await;
     assert_eq!(stage.present("grown"), people);
 
     // Another plan than was approved.
     stage.apply("changed", limited("changed", &people[..7])).await;
     approve(&stage, "changed", &first.hash).await;
-    let second = until_held(&stage, "changed", 5).await;
+    let second = until_approval_required(&stage, "changed", 5).await;
     assert_ne!(first.hash, second.hash);
     stage.reconcile("changed").await;
     assert_eq!((stage.calls(DELETE), stage.count("changed")), (0, 12));
     approve(&stage, "changed", &second.hash).await;
     let told = stage.until_reason("changed", "AllPresent").await;
-    assert_eq!((stage.present("changed"), status(&told).held), (people[..7].to_vec(), None));
+    assert_eq!((stage.present("changed"), status(&told).pending_approval), (people[..7].to_vec(), None));
 
     // Taken back: nothing waits any more, and nobody has left.
     stage.apply("emptied", owned("emptied", &people)).await;
     let told = stage.until_reason("emptied", "AllPresent").await;
-    assert_eq!((status(&told).held, stage.present("emptied")), (None, people));
+    assert_eq!((status(&told).pending_approval, stage.present("emptied")), (None, people));
 }

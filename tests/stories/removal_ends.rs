@@ -10,7 +10,7 @@ use crate::stage::{Stage, channel, eventually, ids, seed};
 
 fn ending(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
     let mut spec = owned(channel_id, members);
-    spec["deletionPolicy"] = json!("Prune");
+    spec["deletionPolicy"] = json!("Delete");
     spec
 }
 

@@ -83,9 +83,9 @@ async fn temporary_access_ends_with_its_date_and_sub_channels_are_for_moderators
     assert!(ready(&told).2.contains("\"sub-0002\" cannot be used, because the channel is not elastic"), "{told:?}");
 
     stage.until_service("they leave", |_| removed(&stage, "support") == ["m0002", "m0003"]).await;
-    let told = stage.until("guests", "nobody is declared", |it| counts(it) == [0, 0, 0, 0]).await;
+    let told = stage.until("guests", "no members are declared", |it| counts(it) == [0, 0, 0, 0]).await;
     assert!(Timestamp::now() > ends);
-    assert_eq!((status(&told).held, stage.present("support")), (None, ids(2)), "nobody had to approve it");
+    assert_eq!((status(&told).pending_approval, stage.present("support")), (None, ids(2)), "nobody had to approve it");
 
     // A later date lets them in again.
     guests["expiresAt"] = json!("2099-12-31T00:00:00Z");

@@ -2,7 +2,7 @@
 
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use rollcall::api::{APPROVE, ChannelMembership, HeldBecause, MembershipType};
+use rollcall::api::{APPROVE, ApprovalReason, ChannelMembership, MembershipType};
 use rollcall::simulator::ChannelSeed;
 use serde_json::{Value, json};
 
@@ -78,11 +78,11 @@ async fn a_member_leaves_when_nobody_declares_them_and_two_owners_find_each_othe
     // One declarer is edited, the other deleted: what the first does not want any more goes, what the second wanted waits.
     apply(&there, "shared", owned("shared", &["c", "d"])).await;
     there.delete("orphaned", &DeleteParams::default()).await.unwrap();
-    let told = stage.until_reason("orphaned", "Held").await;
-    let held = status(&told).held.unwrap();
-    assert_eq!((held.because.as_slice(), held.removals), ([HeldBecause::DeclarerGone].as_slice(), 1));
+    let told = stage.until_reason("orphaned", "ApprovalRequired").await;
+    let pending = status(&told).pending_approval.unwrap();
+    assert_eq!((pending.reasons.as_slice(), pending.removals), ([ApprovalReason::DeclarerGone].as_slice(), 1));
     stage.until_service("b leaves", |_| removed(&stage, "shared") == ["b"]).await;
-    stage.patch("orphaned", json!({"metadata": {"annotations": {APPROVE: held.hash}}})).await;
+    stage.patch("orphaned", json!({"metadata": {"annotations": {APPROVE: pending.hash}}})).await;
     stage.until_service("c leaves", |_| removed(&stage, "orphaned") == ["c"]).await;
     assert_eq!(stage.present("orphaned"), ["a", "b", "d"], "d was never declared here, and is nobody's");
     assert_eq!(stage.present("shared"), ["a", "c", "d"]);

@@ -13,13 +13,13 @@ async fn removals_wait_while_they_are_off() {
     let switch = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(switch.path(), "off\n").unwrap();
     stage.apply("team", owned("support", &ids(4))).await;
-    stage.apply("greedy", with("support", &ids(4), json!({"prune": "Unlisted"}))).await;
+    stage.apply("greedy", with("support", &ids(4), json!({"prune": "Authoritative"}))).await;
     let _operator = stage.operator(&[&format!("--removals={}", switch.path().display())]);
     stage.until_reason("team", "AllPresent").await;
     let greedy = stage.until_reason("greedy", "NotGranted").await;
-    assert!(ready(&greedy).2.contains("--allow-unlisted"), "{greedy:?}");
+    assert!(ready(&greedy).2.contains("--allow-authoritative"), "{greedy:?}");
     stage.resources.delete("greedy", &kube::api::DeleteParams::default()).await.unwrap();
-    // Seen together, its end and the drop below would be held: who asked for the drop could not be told.
+    // Seen together, its end and the drop below would wait for approval: who asked for the drop could not be told.
     stage.request_reconcile("team").await;
     stage
         .until("team", "the other is forgotten", |it| {
@@ -64,7 +64,7 @@ async fn an_hourly_limit_makes_removals_wait_and_no_more() {
 async fn a_reader_calls_for_lists_and_nothing_else() {
     let stage = Stage::open(seed(6)).await;
     let mut spec = owned("support", &ids(4));
-    spec["deletionPolicy"] = json!("Prune");
+    spec["deletionPolicy"] = json!("Delete");
     stage.apply("team", spec.clone()).await;
     let operator = stage.operator(&[]);
     stage.until_reason("team", "AllPresent").await;
@@ -73,11 +73,11 @@ async fn a_reader_calls_for_lists_and_nothing_else() {
     spec["members"] = json!([ids(6), vec!["ghost".to_owned()]].concat()[2..]);
     stage.apply("team", spec).await;
 
-    let reading = ["--read-only", "--allow-unlisted", "--resync-interval=1s", "--min-resync-interval=1s"];
+    let reading = ["--read-only", "--allow-authoritative", "--resync-interval=1s", "--min-resync-interval=1s"];
     let _operator = stage.operator(&reading);
     let told = stage.until_reason("team", "Observed").await;
     assert!(ready(&told).2.starts_with("2 of 5 present, 3 missing"), "{told:?}");
-    stage.apply("greedy", with("support", &ids(1), json!({"prune": "Unlisted"}))).await;
+    stage.apply("greedy", with("support", &ids(1), json!({"prune": "Authoritative"}))).await;
     stage.until_reason("greedy", "Observed").await;
     // Longer than it takes until somebody who is declared no more is removed.
     let since = stage.simulator.elapsed();

@@ -72,8 +72,8 @@
 {{- end }}
 - --removals={{ include "rollcall.onOff" .Values.removals }}
 - --max-removals-per-hour={{ .Values.maxRemovalsPerHour | int64 }}
-{{- if .Values.allowUnlisted }}
-- --allow-unlisted
+{{- if .Values.allowAuthoritative }}
+- --allow-authoritative
 {{- end }}
 {{- if .Values.readOnly }}
 - --read-only

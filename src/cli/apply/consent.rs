@@ -35,9 +35,10 @@ impl Consent {
 
 /// How many a plan may remove.
 fn removals(plan: &Plan, approved: &[String]) -> usize {
-    let held = plan.resources.iter().filter_map(|resource| resource.held.as_ref());
-    let held: usize = held.filter(|held| approved.contains(&held.hash)).map(|held| held.removals as usize).sum();
-    plan.totals.remove + plan.totals.waiting + held
+    let pending = plan.resources.iter().filter_map(|resource| resource.pending_approval.as_ref());
+    let pending: usize =
+        pending.filter(|pending| approved.contains(&pending.hash)).map(|pending| pending.removals as usize).sum();
+    plan.totals.remove + plan.totals.waiting + pending
 }
 
 async fn answered_yes(members: &str) -> Result<bool, Failure> {

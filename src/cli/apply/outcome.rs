@@ -71,9 +71,9 @@ fn told(world: &World, resource: &str) -> (String, bool) {
     let ready = status.and_then(|status| status.conditions.first());
     let (message, is_ready) = ready.map_or(("", false), |ready| (&*ready.message, ready.status == "True"));
     let mut line = format!("{}: {}", reason.as_str(), for_whoever_waits(message));
-    let held = status.and_then(|status| status.held.as_ref());
-    if let Some(held) = held.filter(|_| reason == Reason::Held) {
-        let _ = write!(line, ". To let that through: run it again with --approve {}", held.hash);
+    let pending = status.and_then(|status| status.pending_approval.as_ref());
+    if let Some(pending) = pending.filter(|_| reason == Reason::ApprovalRequired) {
+        let _ = write!(line, ". To let that through: run it again with --approve {}", pending.hash);
     }
     if let Some(status) = status {
         errors(&object, status, &mut line);
@@ -83,7 +83,7 @@ fn told(world: &World, resource: &str) -> (String, bool) {
 
 /// What a message says of the operator, which is not there.
 fn for_whoever_waits(message: &str) -> &str {
-    let message = message.split_once(". Read status.held").map_or(message, |(before, _)| before);
+    let message = message.split_once(". Read status.pendingApproval").map_or(message, |(before, _)| before);
     message.trim_end_matches("; it is looked at again by itself now and then, and at once when asked")
 }
 

@@ -77,9 +77,9 @@ pub(in crate::cli) enum Finding {
     /// Declared, and the channel could not be looked at.
     ChannelNotSeen { reason: String, message: String },
     /// Declared; the addition waits for approval.
-    HeldAddition { hash: String },
+    AdditionPendingApproval { hash: String },
     /// Not declared any more; the removal waits for approval.
-    HeldRemoval { hash: String },
+    RemovalPendingApproval { hash: String },
     /// Not declared any more; the removal was approved.
     RemovalApproved,
     /// Not declared any more; being removed.
@@ -88,15 +88,15 @@ pub(in crate::cli) enum Finding {
     DeclaredElsewhere,
     /// Not declared any more, and not seen gone.
     Claimed { prune: Prune },
-    /// In the channel, and declared by nobody.
-    Unlisted { reason: Stays },
+    /// In the channel, and declared by no resource.
+    Undeclared { reason: Stays },
     /// The resource does nothing.
     Suspended,
     /// The resource changes nothing.
     Observe,
-    /// The resource declares nobody since then.
+    /// The resource declares no members since then.
     Expired { at: Timestamp },
-    /// The resource is being deleted, and declares nobody.
+    /// The resource is being deleted, and declares no members.
     Deleting,
     /// It is not known whom else the resource declares.
     Unreadable { why: String },
@@ -139,10 +139,10 @@ impl Finding {
             Self::NeverSeen => "unknown: suspended before the channel was looked at".to_owned(),
             Self::NoStatus => "unknown: no status; does the operator run, and look at this namespace?".to_owned(),
             Self::ChannelNotSeen { reason, message } => format!("unknown: {reason}: {message}"),
-            Self::HeldAddition { hash } => {
+            Self::AdditionPendingApproval { hash } => {
                 format!("not added: the plan waits for approval ({hash}): rollcall approve {resource}")
             }
-            Self::HeldRemoval { hash } => {
+            Self::RemovalPendingApproval { hash } => {
                 format!("not removed: the plan waits for approval ({hash}): rollcall approve {resource}")
             }
             Self::RemovalApproved => "to be removed: the plan was approved".to_owned(),
@@ -157,19 +157,23 @@ impl Finding {
                         .to_owned()
                 }
                 Prune::Declared => "declared here before, and not seen gone: is removed (prune: Declared)".to_owned(),
-                Prune::Unlisted => "declared here before, and not seen gone: is removed (prune: Unlisted)".to_owned(),
+                Prune::Authoritative => {
+                    "declared here before, and not seen gone: is removed (prune: Authoritative)".to_owned()
+                }
             },
-            Self::Unlisted { reason } => format!("in the channel though nobody declares them: {}", stays(*reason)),
+            Self::Undeclared { reason } => {
+                format!("in the channel though no resource declares them: {}", stays(*reason))
+            }
             Self::Suspended => "suspend: true: nothing is looked at or changed".to_owned(),
             Self::Observe => "mode: Observe: nothing is changed".to_owned(),
-            Self::Expired { at } => format!("expired {}: declares nobody any more", when(*at, now)),
-            Self::Deleting => "being deleted: declares nobody any more".to_owned(),
+            Self::Expired { at } => format!("expired {}: declares no members any more", when(*at, now)),
+            Self::Deleting => "being deleted: declares no members any more".to_owned(),
             Self::Unreadable { why } => format!("may declare more people than can be seen: {why}"),
         }
     }
 }
 
-/// Why somebody stays whom nobody declares, in words.
+/// Why an undeclared member stays, in words.
 pub(in crate::cli) fn stays(reason: Stays) -> &'static str {
     match reason {
         Stays::NotOwned => {
@@ -180,7 +184,7 @@ pub(in crate::cli) fn stays(reason: Stays) -> &'static str {
         Stays::Creator => "who made the channel is never removed",
         Stays::Bot => "a bot that Rollcall did not add",
         Stays::JoinedLately => "joined less than 10 minutes ago",
-        Stays::Held => "the removal waits for approval",
+        Stays::AwaitingApproval => "the removal waits for approval",
         Stays::Waiting => "the removal is under way, or waits for its time or for what cannot be read",
         Stays::Refused => "the service refused the removal",
     }

@@ -15,7 +15,7 @@ pub(in crate::cli) enum Keep {
     Declared { resource: String, origin: Origin },
     /// No resource is about the channel.
     NoResource,
-    /// Nobody declares them, and no resource ever did, as far as the statuses know.
+    /// No resource declares them, and no resource ever did, as far as the statuses know.
     NeverDeclared,
     /// Whoever declared them removes nobody.
     PruneNever { resource: String },
@@ -28,7 +28,7 @@ pub(in crate::cli) enum Keep {
     /// Calls are made in their name.
     Bearer,
     /// A removal waits for approval.
-    Held { resource: String, hash: String },
+    PendingApproval { resource: String, hash: String },
     /// The resource is suspended.
     Suspended { resource: String },
     /// The resource changes nothing.
@@ -76,7 +76,7 @@ impl fmt::Display for Keep {
             Self::Bearer => {
                 write!(f, "Rollcall calls the service in their name: give the operator another bearer first")
             }
-            Self::Held { resource, hash } => {
+            Self::PendingApproval { resource, hash } => {
                 write!(f, "the removal waits for approval ({hash}): rollcall approve {resource}")
             }
             Self::Suspended { resource } => write!(f, "{resource} is suspended: rollcall resume {resource}"),
@@ -120,7 +120,9 @@ impl Place {
             let resource = || standing.resource.clone();
             for finding in &standing.findings {
                 keeps.extend(match finding {
-                    Finding::HeldRemoval { hash } => Some(Keep::Held { resource: resource(), hash: hash.clone() }),
+                    Finding::RemovalPendingApproval { hash } => {
+                        Some(Keep::PendingApproval { resource: resource(), hash: hash.clone() })
+                    }
                     Finding::Suspended => Some(Keep::Suspended { resource: resource() }),
                     Finding::Observe if standing.declared.is_empty() => Some(Keep::Observe { resource: resource() }),
                     Finding::Unreadable { why } => Some(Keep::Unreadable { resource: resource(), why: why.clone() }),
@@ -129,11 +131,11 @@ impl Place {
                         Some(by) => Some(Keep::InvitedByAnother { resource: resource(), invited_by: by.to_owned() }),
                         None => Some(Keep::OnTheWay { resource: resource() }),
                     },
-                    Finding::Claimed { prune: Prune::Declared | Prune::Unlisted } => {
+                    Finding::Claimed { prune: Prune::Declared | Prune::Authoritative } => {
                         Some(Keep::OnTheWay { resource: resource() })
                     }
                     Finding::Claimed { prune: Prune::Never } => Some(Keep::PruneNever { resource: resource() }),
-                    Finding::Unlisted { reason } => self.kept_by(*reason, standing, invited_by),
+                    Finding::Undeclared { reason } => self.kept_by(*reason, standing, invited_by),
                     _ => None,
                 });
             }
@@ -163,7 +165,7 @@ impl Place {
             Stays::Refused => Some(Keep::RemovalRefused { resource }),
             Stays::Waiting | Stays::JoinedLately => Some(Keep::OnTheWay { resource }),
             // Said with its hash where the plan names them.
-            Stays::Held => None,
+            Stays::AwaitingApproval => None,
             Stays::NotOwned | Stays::Bot => match (standing.prune, invited_by) {
                 (Prune::Never, _) => Some(Keep::PruneNever { resource }),
                 (Prune::Owned, Some(by)) if !self.is_bearer(by) => {

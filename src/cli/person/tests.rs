@@ -102,10 +102,16 @@ fn present_is_said_only_where_it_follows_from_the_status() {
     assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1}))), ["pending"]);
     assert_eq!(says(with(all_present(2), json!({"present": 0, "pending": 2}))), ["awaited"]);
     assert_eq!(says(with(all_present(2), json!({"errorsOmitted": 3}))), ["pastTheList"]);
-    let held = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+alice"]});
-    assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1, "held": held}))), ["heldAddition"]);
-    let held = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+bob"]});
-    assert_eq!(says(with(all_present(2), json!({"present": 1, "pending": 1, "held": held}))), ["present"]);
+    let pending = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+alice"]});
+    assert_eq!(
+        says(with(all_present(2), json!({"present": 1, "pending": 1, "pendingApproval": pending}))),
+        ["additionPendingApproval"]
+    );
+    let pending = json!({"additions": 1, "removals": 0, "hash": "5c1e", "members": ["+bob"]});
+    assert_eq!(
+        says(with(all_present(2), json!({"present": 1, "pending": 1, "pendingApproval": pending}))),
+        ["present"]
+    );
     let blocked = json!([{"type": "Ready", "status": "False", "reason": "AccessDenied", "message": "no",
         "lastTransitionTime": NOW}]);
     assert_eq!(says(json!({"observedGeneration": 2, "conditions": blocked})), ["channelNotSeen"]);
@@ -135,14 +141,14 @@ fn whoever_is_not_declared_any_more_is_told_why_they_are_still_there() {
         ["declaredElsewhere"]
     );
     assert_eq!(says(owned(), json!({"lastDeclared": ["alice"], "removing": ["alice"]})), ["removing"]);
-    let held = |approved: bool| json!({"held": {"additions": 0, "removals": 1, "hash": "5c1e", "members": ["-alice"], "approved": approved}});
-    assert_eq!(says(owned(), held(false)), ["heldRemoval"]);
-    assert_eq!(says(owned(), held(true)), ["removalApproved"]);
+    let pending = |approved: bool| json!({"pendingApproval": {"additions": 0, "removals": 1, "hash": "5c1e", "members": ["-alice"], "approved": approved}});
+    assert_eq!(says(owned(), pending(false)), ["removalPendingApproval"]);
+    assert_eq!(says(owned(), pending(true)), ["removalApproved"]);
     let sample = json!([{"memberArn": format!("{INSTANCE}/user/alice"), "reason": "NotOwned"}]);
-    let unlisted = json!({"unlisted": {"count": 1, "sample": sample}});
-    assert_eq!(says(json!({"members": []}), unlisted.clone()), ["unlisted"]);
-    assert_eq!(says(json!({"members": [], "suspend": true}), unlisted.clone()), ["unlisted", "suspended"]);
-    assert_eq!(says(json!({"members": [], "mode": "Observe"}), unlisted), ["unlisted", "observe"]);
+    let undeclared = json!({"undeclared": {"count": 1, "sample": sample}});
+    assert_eq!(says(json!({"members": []}), undeclared.clone()), ["undeclared"]);
+    assert_eq!(says(json!({"members": [], "suspend": true}), undeclared.clone()), ["undeclared", "suspended"]);
+    assert_eq!(says(json!({"members": [], "mode": "Observe"}), undeclared), ["undeclared", "observe"]);
 }
 
 #[test]
@@ -216,7 +222,7 @@ fn every_reason_to_stay_has_words_of_its_own() {
         Stays::Creator,
         Stays::Bot,
         Stays::JoinedLately,
-        Stays::Held,
+        Stays::AwaitingApproval,
         Stays::Waiting,
         Stays::Refused,
     ];

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{Held, HeldBecause, MemberList, MemberProblem, MembershipType, Prune, Reason, Stays};
+use crate::api::{ApprovalReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason, Stays};
 use crate::offline::plan::{Before, Change, Conflict, Cost, Counts, Plan, ResourcePlan, Stay, Waiting};
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f0a";
@@ -19,11 +19,11 @@ pub(super) fn quiet(resource: &str) -> ResourcePlan {
         membership_type: MembershipType::Default,
         bearer: Some(format!("{INSTANCE}/user/rollcall")),
         prune: Prune::Owned,
-        counts: Some(Counts { desired: 12, present: 12, unlisted: 0 }),
+        counts: Some(Counts { desired: 12, present: 12, undeclared: 0 }),
         add: MemberList::default(),
         remove: MemberList::default(),
         at_most: false,
-        held: None,
+        pending_approval: None,
         waiting: None,
         stays: Vec::new(),
         problems: Vec::new(),
@@ -56,27 +56,27 @@ pub(super) fn adds_only() -> Plan {
     let support = ResourcePlan {
         change: Change::Changed,
         add: names(&["alice", "bot/helper", "carol"]),
-        counts: Some(Counts { desired: 12, present: 9, unlisted: 1 }),
+        counts: Some(Counts { desired: 12, present: 9, undeclared: 1 }),
         ..quiet("care/support")
     };
     plan(Before::Manifests, vec![support, quiet("care/on-call")])
 }
 
 /// Removals, of which some wait.
-pub(super) fn held() -> Plan {
+pub(super) fn pending() -> Plan {
     let leavers: Vec<String> = (1..=12).map(|n| format!("-leaver-{n}")).collect();
     let sales = ResourcePlan {
         change: Change::Changed,
         add: names(&["dora"]),
-        held: Some(Held {
+        pending_approval: Some(PendingApproval {
             additions: 0,
             removals: 12,
             hash: "5c1e0f9a41d2b7e3".to_owned(),
-            because: vec![HeldBecause::TooManyRemovals],
+            reasons: vec![ApprovalReason::TooManyRemovals],
             members: leavers.iter().collect(),
             approved: false,
         }),
-        counts: Some(Counts { desired: 30, present: 29, unlisted: 12 }),
+        counts: Some(Counts { desired: 30, present: 29, undeclared: 12 }),
         ..quiet("care/sales")
     };
     let support = ResourcePlan {
@@ -164,11 +164,11 @@ pub(super) fn full_of(text: &str) -> Plan {
         bearer: Some(text.to_owned()),
         add: members(),
         remove: members(),
-        held: Some(Held {
+        pending_approval: Some(PendingApproval {
             additions: 1,
             removals: 1,
             hash: text.to_owned(),
-            because: vec![HeldBecause::NobodyLeft],
+            reasons: vec![ApprovalReason::NoMembersDeclared],
             members: [format!("+{text}"), format!("-{text}")].iter().collect(),
             approved: false,
         }),

@@ -11,21 +11,21 @@ pub(super) enum Kind {
     /// Who is removed, or at most is.
     Remove,
     /// Who waits for approval.
-    Held,
+    PendingApproval,
     /// Who is declared and not added.
     Refused,
     /// Who is removed later.
     Later,
     /// Who is added.
     Add,
-    /// Who stays though nobody declares them.
+    /// Who stays though no resource declares them.
     Stay,
 }
 
 impl Kind {
     /// Whether it is of people who leave, or of something to be decided: what is seen first, and cut last.
     pub(super) fn is_urgent(self) -> bool {
-        matches!(self, Self::Remove | Self::Held | Self::Refused | Self::Later)
+        matches!(self, Self::Remove | Self::PendingApproval | Self::Refused | Self::Later)
     }
 }
 
@@ -54,8 +54,8 @@ pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
     let removed =
         if plan.at_most { format!("at most {removed} removed, not proven") } else { format!("{removed} removed") };
     let mut lists = vec![list(Kind::Remove, removed, '-', plan.remove.iter())];
-    if let Some(held) = &plan.held {
-        let members = held.members.iter().map(|line| {
+    if let Some(pending) = &plan.pending_approval {
+        let members = pending.members.iter().map(|line| {
             let (sign, name) = match line.strip_prefix(['-', '+']) {
                 Some(name) => (if line.starts_with('-') { '-' } else { '+' }, name),
                 None => ('?', line),
@@ -63,8 +63,8 @@ pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
             Member { sign, name, problem: None }
         });
         lists.push(List {
-            kind: Kind::Held,
-            title: format!("{} held for approval", number((held.removals + held.additions) as usize)),
+            kind: Kind::PendingApproval,
+            title: format!("{} pending approval", number((pending.removals + pending.additions) as usize)),
             members: members.collect(),
         });
     }

@@ -34,7 +34,7 @@ fn print_resource(plan: &ResourcePlan, before: Before, out: &mut impl Write) -> 
     let kind = plan.membership_type;
     writeln!(out, "{}{}", Visible(&plan.resource), Visible(&aside))?;
     let counts = plan.counts.map(|counts| {
-        format!(": {} declared, {} of them there, {} others there", counts.desired, counts.present, counts.unlisted)
+        format!(": {} declared, {} of them there, {} others there", counts.desired, counts.present, counts.undeclared)
     });
     writeln!(out, "  {} {kind}{}", Visible(&plan.channel_arn), counts.unwrap_or_default())?;
     names(plan.add.len(), plan.add.iter().map(|name| format!("+ {name}")), out)?;
@@ -43,11 +43,11 @@ fn print_resource(plan: &ResourcePlan, before: Before, out: &mut impl Write) -> 
     if plan.at_most && !plan.remove.is_empty() {
         writeln!(out, "  at most these are removed; it is not proven of any")?;
     }
-    if let Some(held) = &plan.held {
-        writeln!(out, "  ! held for approval: {}", words::why_held(held))?;
-        names(held.members.len(), held.members.iter().map(|name| format!("! {name}")), out)?;
-        let command = words::approve(&plan.resource, held);
-        writeln!(out, "  ! once it is held, approve it: {}", Visible(&command))?;
+    if let Some(pending) = &plan.pending_approval {
+        writeln!(out, "  ! pending approval: {}", words::approval_reasons(pending))?;
+        names(pending.members.len(), pending.members.iter().map(|name| format!("! {name}")), out)?;
+        let command = words::approve(&plan.resource, pending);
+        writeln!(out, "  ! once it waits for approval, approve it: {}", Visible(&command))?;
     }
     if let Some(waiting) = &plan.waiting {
         names(waiting.members.len(), waiting.members.iter().map(|name| format!("… {name}")), out)?;
@@ -85,13 +85,13 @@ fn names(count: usize, lines: impl Iterator<Item = String>, out: &mut impl Write
     Ok(())
 }
 
-/// "Plan: 3 to add, 1 to remove, 2 held, 0 conflicts in 2 of 14 resources."
+/// "Plan: 3 to add, 1 to remove, 2 pending approval, 0 conflicts in 2 of 14 resources."
 fn sum(totals: &Totals) -> String {
     let mut parts = vec![format!("{} to add", totals.add), format!("{} to remove", totals.remove)];
     if totals.remove_at_most > 0 {
         parts.push(format!("at most {} more to remove (not proven)", totals.remove_at_most));
     }
-    parts.push(format!("{} held", totals.held_additions + totals.held_removals));
+    parts.push(format!("{} pending approval", totals.additions_pending_approval + totals.removals_pending_approval));
     if totals.waiting > 0 {
         parts.push(format!("{} waiting", totals.waiting));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{Held, Stays};
+use crate::api::{PendingApproval, Stays};
 use crate::engine;
 pub(super) use crate::engine::number;
 use crate::offline::plan::{Before, Change, Cost, Plan, ResourcePlan, Totals};
@@ -14,7 +14,7 @@ pub(super) enum Urgency {
     Decide,
     /// People leave, now or later.
     Leave,
-    /// People come, or stay whom nobody declares any more.
+    /// Members are added, or undeclared members stay.
     Come,
     /// Nothing happens.
     Quiet,
@@ -23,14 +23,14 @@ pub(super) enum Urgency {
 impl Urgency {
     /// Of what would happen to one resource.
     pub(super) fn of(plan: &ResourcePlan) -> Self {
-        let open = plan.held.as_ref().is_some_and(|held| !held.approved)
+        let open = plan.pending_approval.as_ref().is_some_and(|pending| !pending.approved)
             || plan.conflict.is_some()
             || plan.error.is_some()
             || !plan.problems.is_empty()
             || plan.at_most && !plan.remove.is_empty();
         if open {
             Self::Decide
-        } else if !plan.remove.is_empty() || plan.waiting.is_some() || plan.held.is_some() {
+        } else if !plan.remove.is_empty() || plan.waiting.is_some() || plan.pending_approval.is_some() {
             Self::Leave
         } else if !plan.add.is_empty()
             || !plan.stays.is_empty()
@@ -59,7 +59,7 @@ pub(super) fn of_urgency(plan: &Plan, urgency: Urgency) -> impl Iterator<Item = 
     plan.resources.iter().filter(move |resource| Urgency::of(resource) == urgency)
 }
 
-/// The whole plan in one line: `3 added, 1 removed, 2 held for approval in 2 of 14 resources`.
+/// The whole plan in one line: `3 added, 1 removed, 2 pending approval in 2 of 14 resources`.
 pub(super) fn verdict(plan: &Plan) -> String {
     let totals = &plan.totals;
     let told = numbers(totals).into_iter().filter(|sum| sum.changes && sum.count > 0);
@@ -97,12 +97,12 @@ pub(super) struct Number {
 /// A plan's sums in the order in which they are told.
 pub(super) fn numbers(totals: &Totals) -> [Number; 8] {
     let number = |key, heading, count, phrase| Number { key, heading, count, changes: true, phrase };
-    let held = totals.held_additions + totals.held_removals;
+    let pending = totals.additions_pending_approval + totals.removals_pending_approval;
     [
         number("add", "added", totals.add, "# added"),
         number("remove", "removed", totals.remove, "# removed"),
         number("removeAtMost", "removed at most, not proven", totals.remove_at_most, "at most # removed (not proven)"),
-        number("held", "held for approval", held, "# held for approval"),
+        number("pendingApproval", "pending approval", pending, "# pending approval"),
         number("waiting", "removed later", totals.waiting, "# removed later"),
         number("conflicts", "not added, or in conflict", totals.conflicts, "# not added or in conflict"),
         Number { changes: false, ..number("stays", "stay undeclared", totals.stays, "") },
@@ -138,21 +138,21 @@ pub(super) fn leave_at_most(totals: &Totals) -> Option<String> {
 
 /// That something waits.
 pub(super) fn wait(totals: &Totals) -> Option<String> {
-    let parts = [(totals.held_removals, "removal"), (totals.held_additions, "addition")];
+    let parts = [(totals.removals_pending_approval, "removal"), (totals.additions_pending_approval, "addition")];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
-    let one = totals.held_removals + totals.held_additions == 1;
+    let one = totals.removals_pending_approval + totals.additions_pending_approval == 1;
     let waits = if one { "waits" } else { "wait" };
     (!parts.is_empty()).then(|| format!("{} {waits} until somebody approves.", parts.join(" and ")))
 }
 
-/// What to do about a plan that is held, before its hash.
+/// Why a plan waits for approval, before its hash.
 pub(super) const TO_APPROVE: &str = "If it is meant, approve it once the resource says that it holds";
 
 /// What waits for approval, and why.
-pub(super) fn why_held(held: &Held) -> String {
-    let reasons: Vec<&str> = held.because.iter().copied().map(engine::why_held).collect();
+pub(super) fn approval_reasons(pending: &PendingApproval) -> String {
+    let reasons: Vec<&str> = pending.reasons.iter().copied().map(engine::approval_reason).collect();
     let colon = if reasons.is_empty() { "" } else { ": " };
-    format!("{}{colon}{}", waits(held), reasons.join("; "))
+    format!("{}{colon}{}", waits(pending), reasons.join("; "))
 }
 
 /// What carrying it out costs: `17 calls (14 pages listed, 1 batch, 2 deletes), about 3 s at the operator's rate`.
@@ -189,7 +189,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// Why somebody stays whom nobody declares any more.
+/// Why an undeclared member stays.
 pub(super) fn stays(reason: Stays) -> &'static str {
     match reason {
         Stays::NotOwned => "this resource never declared them, or another than Rollcall added them",
@@ -198,7 +198,7 @@ pub(super) fn stays(reason: Stays) -> &'static str {
         Stays::Creator => "made the channel",
         Stays::Bot => "a bot that Rollcall did not add",
         Stays::JoinedLately => "joined in the last 10 minutes",
-        Stays::Held => "the removal waits for approval",
+        Stays::AwaitingApproval => "the removal waits for approval",
         Stays::Waiting => "the removal waits for its time",
         Stays::Refused => "the service refused the removal",
     }
@@ -228,14 +228,14 @@ pub(super) fn change(change: Change, before: Before) -> Option<&'static str> {
 }
 
 /// What waits for approval: `12 removals and 3 additions`, and how many of them this approval lets through.
-fn waits(held: &Held) -> String {
-    let (removals, additions) = (held.removals as usize, held.additions as usize);
+fn waits(pending: &PendingApproval) -> String {
+    let (removals, additions) = (pending.removals as usize, pending.additions as usize);
     let parts: Vec<String> = [(removals, "removal"), (additions, "addition")]
         .iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, what)| count(*n, what))
         .collect();
-    let first = held.members.len();
+    let first = pending.members.len();
     let part = if first < removals + additions {
         format!(" (this approval lets the first {} through)", number(first))
     } else {
@@ -245,9 +245,9 @@ fn waits(held: &Held) -> String {
 }
 
 /// The command that approves what waits. It can be pasted into a shell, whatever the names are.
-pub(super) fn approve(resource: &str, held: &Held) -> String {
+pub(super) fn approve(resource: &str, pending: &PendingApproval) -> String {
     let (namespace, name) = resource.split_once('/').unwrap_or(("default", resource));
-    let approval = format!("rollcall.dev/approve={}", held.hash);
+    let approval = format!("rollcall.dev/approve={}", pending.hash);
     format!(
         "kubectl annotate --overwrite -n {} chm {} {}",
         shell_word(namespace),
@@ -277,13 +277,13 @@ mod tests {
 
     #[test]
     fn a_command_to_approve_is_one_command_whatever_the_names_are() {
-        let held = Held { hash: "5c1e".to_owned(), ..Held::default() };
+        let pending = PendingApproval { hash: "5c1e".to_owned(), ..PendingApproval::default() };
         assert_eq!(
-            approve("care/support", &held),
+            approve("care/support", &pending),
             "kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e"
         );
         assert_eq!(
-            approve("care/$(reboot) 'x", &held),
+            approve("care/$(reboot) 'x", &pending),
             r"kubectl annotate --overwrite -n care chm '$(reboot) '\''x' rollcall.dev/approve=5c1e"
         );
         assert_eq!(shell_word("--all"), "'--all'");

@@ -38,9 +38,9 @@ pub(in crate::cli) struct Row {
     pub present: Option<u32>,
     pub pending: Option<u32>,
     pub failed: Option<u32>,
-    pub unlisted: Option<u32>,
-    pub held_removals: u32,
-    pub held_additions: u32,
+    pub undeclared: Option<u32>,
+    pub removals_pending_approval: u32,
+    pub additions_pending_approval: u32,
     /// The last listing that the status tells of; there may have been later ones that showed nothing new.
     pub last_listed: Option<Timestamp>,
     /// When the status was written.
@@ -57,7 +57,7 @@ impl Row {
         let holds = |kind: &str| condition(kind).is_some_and(|condition| condition.status == "True");
         let arn = entry.spec().map(|spec| spec.channel_arn.as_str()).unwrap_or_default();
         let id = ChannelArn::parse(arn).map(|channel| channel.id().to_owned());
-        let held = status.held.as_ref().filter(|held| !held.approved);
+        let pending = status.pending_approval.as_ref().filter(|pending| !pending.approved);
         Self {
             namespace: entry.namespace().to_owned(),
             name: entry.name().to_owned(),
@@ -77,9 +77,9 @@ impl Row {
             present: status.present,
             pending: status.pending,
             failed: status.failed,
-            unlisted: status.unlisted.as_ref().map(|unlisted| unlisted.count),
-            held_removals: held.map_or(0, |held| held.removals),
-            held_additions: held.map_or(0, |held| held.additions),
+            undeclared: status.undeclared.as_ref().map(|undeclared| undeclared.count),
+            removals_pending_approval: pending.map_or(0, |pending| pending.removals),
+            additions_pending_approval: pending.map_or(0, |pending| pending.additions),
             last_listed: status.last_listed.as_ref().map(|at| at.0),
             as_of: entry.told_at(),
             last_handled_reconcile_at: status.last_handled_reconcile_at.clone(),
@@ -109,7 +109,7 @@ impl Row {
     /// The cells of a table.
     pub fn cells(&self, wide: bool, now: Timestamp) -> Vec<String> {
         let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| number(count as usize));
-        let held = self.held_removals + self.held_additions;
+        let pending = self.removals_pending_approval + self.additions_pending_approval;
         vec![
             if wide { self.resource() } else { self.name.clone() },
             match self.membership_type {
@@ -121,7 +121,7 @@ impl Row {
             format!("{}/{}", count(self.present), count(self.desired)),
             count(self.pending),
             count(self.failed),
-            if held == 0 { "-".to_owned() } else { number(held as usize) },
+            if pending == 0 { "-".to_owned() } else { number(pending as usize) },
             self.last_listed.map_or_else(|| "-".to_owned(), |at| age(at, now)),
         ]
     }
@@ -178,7 +178,7 @@ pub(in crate::cli) struct Summary {
     desired: usize,
     present: usize,
     failed: usize,
-    held: usize,
+    pending_approval: usize,
 }
 
 impl Summary {
@@ -194,7 +194,7 @@ impl Summary {
             desired: sum(|row| row.desired),
             present: sum(|row| row.present),
             failed: sum(|row| row.failed),
-            held: sum(|row| Some(row.held_removals + row.held_additions)),
+            pending_approval: sum(|row| Some(row.removals_pending_approval + row.additions_pending_approval)),
         }
     }
 }
@@ -211,7 +211,7 @@ impl fmt::Display for Summary {
             write!(f, ", {} other", number(rest))?;
         }
         write!(f, "; {} of {} declared members present", number(self.present), number(self.desired))?;
-        for (count, what) in [(self.failed, "failed"), (self.held, "additions and removals held")] {
+        for (count, what) in [(self.failed, "failed"), (self.pending_approval, "additions and removals pending approval")] {
             if count > 0 {
                 write!(f, ", {} {what}", number(count))?;
             }

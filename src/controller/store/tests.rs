@@ -169,7 +169,7 @@ async fn all_resources_of_a_channel_are_read_page_by_page_each_with_its_sources(
     assert_eq!(names, ["n/first", "n/bad", "n/ending", "n/last"]);
     assert_eq!(found[0].unknown_field.as_deref(), Some("later"));
     assert!(found[1].spec.as_ref().unwrap_err().contains("invalid type"));
-    assert!(found[2].deleting && found[2].sources.is_empty(), "it declares nobody");
+    assert!(found[2].deleting && found[2].sources.is_empty(), "it declares no members");
     let texts: Vec<&SourceText> = found[3].sources.iter().map(|source| &source.text).collect();
     let absent = SourceText::Absent("ConfigMap gone is not there".to_owned());
     assert_eq!(texts, [&SourceText::Read("bob".to_owned()), &absent]);

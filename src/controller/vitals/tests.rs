@@ -123,11 +123,11 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
         "conditions": told("False", "MembersRefused"), "desired": 500, "present": 250, "pending": 40, "failed": 210,
         "errors": [problem("Forbidden"), problem("Forbidden"), problem("Novelty")], "errorsOmitted": 7,
     });
-    let held = json!({"conditions": told("False", "Held"), "desired": 2, "present": 2, "pending": 0, "failed": 0,
-        "held": {"additions": 0, "removals": 2, "hash": "5c1e", "because": [], "members": [], "approved": false}});
+    let pending = json!({"conditions": told("False", "ApprovalRequired"), "desired": 2, "present": 2, "pending": 0, "failed": 0,
+        "pendingApproval": {"additions": 0, "removals": 2, "hash": "5c1e", "reasons": [], "members": [], "approved": false}});
     let fine = json!({"conditions": told("True", "AllPresent"), "desired": 3, "present": 3, "pending": 0, "failed": 0});
     let strange = json!({"conditions": told("Sometimes", "Mood")});
-    let statuses = [refused, held, fine, strange, json!({"observedGeneration": -1})];
+    let statuses = [refused, pending, fine, strange, json!({"observedGeneration": -1})];
     let mut metrics = Metrics::default();
     metrics.read_off(move |page| {
         let mut census = Census::default();
@@ -139,7 +139,7 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
     let page = metrics.render().unwrap();
     for line in [
         r#"rollcall_resources{ready="False",reason="MembersRefused"} 1.0"#,
-        r#"rollcall_resources{ready="False",reason="Held"} 1.0"#,
+        r#"rollcall_resources{ready="False",reason="ApprovalRequired"} 1.0"#,
         r#"rollcall_resources{ready="True",reason="AllPresent"} 1.0"#,
         r#"rollcall_resources{ready="Unknown",reason="other"} 1.0"#,
         r#"rollcall_resources{ready="Unknown",reason="None"} 1.0"#,
@@ -149,7 +149,7 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
         r#"rollcall_members{state="failed"} 210.0"#,
         r#"rollcall_members_failed{code="Forbidden"} 2.0"#,
         r#"rollcall_members_failed{code="other"} 8.0"#,
-        "rollcall_plans_held 1.0",
+        "rollcall_plans_pending_approval 1.0",
         r#"rollcall_resource_ready{namespace="n",name="r2"} 1.0"#,
         r#"rollcall_resource_ready{namespace="n",name="r0"} 0.0"#,
     ] {

@@ -53,7 +53,11 @@ fn scene(world: &World) -> Scene {
             );
             let counts = (status.desired, status.present, status.pending, status.failed);
             told.push(format!("{counts:?} {:?} {:?}", status.last_declared, status.removing));
-            told.push(format!("{:?} {:?}", status.held, status.removed.as_ref().map(|removed| removed.count)));
+            told.push(format!(
+                "{:?} {:?}",
+                status.pending_approval,
+                status.removed.as_ref().map(|removed| removed.count)
+            ));
         }
         (resource, told)
     });
@@ -85,12 +89,12 @@ async fn live_on(prune: Prune, process: Process, mut heirs: Vec<Process>) -> Liv
     world.strangers(["old1", "old2", "stranger"]);
     world.support().with(|channel| channel.bans.insert(arn("banned")));
     tokio::time::sleep(PHASE).await;
-    let options = Options::with(|settings| settings.allow_unlisted = true);
+    let options = Options::with(|settings| settings.allow_authoritative = true);
     let mut operator = Operator::start_as(&world, options.clone(), process.clone());
 
     world.create("care/main", ["old1", "old2", "new1", "new2"], |spec| {
         spec.prune = prune;
-        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Prune };
+        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
         spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
     });
     world.create("care/other", ["new2", "other1", "banned"], |spec| {
@@ -195,13 +199,13 @@ async fn a_resource_that_removes_whom_it_declared_ends_as_if_its_process_had_not
 
 #[tokio::test(start_paused = true)]
 async fn a_resource_that_removes_all_others_ends_as_if_its_process_had_not_been_killed() {
-    whatever_effect_it_dies_at(Prune::Unlisted, &["new2", "other1"]).await;
+    whatever_effect_it_dies_at(Prune::Authoritative, &["new2", "other1"]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_life_of_which_one_call_fails_is_as_if_it_had_not() {
     let mut troubles = Vec::new();
-    for prune in [Prune::Never, Prune::Owned, Prune::Declared, Prune::Unlisted] {
+    for prune in [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative] {
         let undisturbed = live(prune, Process::with_latency(LATENCY)).await;
         for (effect, what) in undisturbed.process.effects().iter().enumerate() {
             for after in [false, true] {
@@ -238,7 +242,7 @@ async fn processes_that_die_young_bring_a_life_to_its_end_together() {
         world.strangers(["stranger"]);
         world.create("care/main", ["a", "b", "c"], |spec| {
             spec.prune = Prune::Owned;
-            spec.deletion_policy = DeletionPolicy::Prune;
+            spec.deletion_policy = DeletionPolicy::Delete;
         });
         let mut step = 0;
         for life in 0..200 {

@@ -36,7 +36,7 @@ impl File {
         let file = self.clone();
         Options::with(|settings| {
             settings.allow_bearer_override = true;
-            settings.allow_unlisted = true;
+            settings.allow_authoritative = true;
             settings.grants = Granting::by("/etc/grants.yaml", move || Arc::clone(&file.0.lock().unwrap()));
         })
     }
@@ -48,25 +48,25 @@ fn calls(world: &World) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn for_no_cell_of_the_matrix_that_is_denied_is_the_service_called() {
-    use Prune::{Declared, Never, Owned, Unlisted};
+    use Prune::{Authoritative, Declared, Never, Owned};
     const GRANTS: &str = "
         - {namespaces: [care], channels: [INSTANCE/channel/support], bearers: [INSTANCE/user/rollcall], prune: [Never, Owned]}
         - {namespaces: [care], channels: ['INSTANCE/channel/team-*']}
-        - {namespaces: ['*'], channels: [INSTANCE/channel/lobby], bearers: [INSTANCE/user/other], prune: [Unlisted]}";
+        - {namespaces: ['*'], channels: [INSTANCE/channel/lobby], bearers: [INSTANCE/user/other], prune: [Authoritative]}";
     // The same, cell by cell and by hand: namespace, channel, bearer, and with which prune.
     let granted: [(&str, &str, &str, &[Prune]); 6] = [
         ("care", "support", "rollcall", &[Never, Owned]),
         ("care", "team-red", "rollcall", &[Never, Owned, Declared]),
         ("care", "team-red", "other", &[Never, Owned, Declared]),
-        ("care", "lobby", "other", &[Unlisted]),
-        ("sales", "lobby", "other", &[Unlisted]),
-        ("ops", "lobby", "other", &[Unlisted]),
+        ("care", "lobby", "other", &[Authoritative]),
+        ("sales", "lobby", "other", &[Authoritative]),
+        ("ops", "lobby", "other", &[Authoritative]),
     ];
     let (mut allowed, mut denied) = (0, 0);
     for namespace in ["care", "sales", "ops"] {
         for channel in ["support", "team-red", "lobby"] {
             for bearer in ["rollcall", "other"] {
-                for prune in [Never, Owned, Declared, Unlisted] {
+                for prune in [Never, Owned, Declared, Authoritative] {
                     let world = World::new();
                     let mut operator = Operator::start_with(&world, File::says(GRANTS).options());
                     let resource = format!("{namespace}/it");

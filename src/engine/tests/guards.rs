@@ -3,6 +3,7 @@
 //! One test for each, and beside it what happens without: somebody whom nobody protects is removed.
 
 mod approval;
+mod authoritative;
 mod deletion;
 mod departures;
 mod knowledge;
@@ -10,7 +11,6 @@ mod limits;
 mod moments;
 mod order;
 mod people;
-mod unlisted;
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ const HOUR: Duration = Duration::from_hours(1);
 const MAIN: &str = "care/main";
 const TEAM: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 const WITHOUT_ERIN: [&str; 4] = ["alice", "bob", "carol", "dave"];
-const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Unlisted];
+const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Authoritative];
 const CLAIMING: [Prune; 2] = [Prune::Owned, Prune::Declared];
 
 /// An operator that is allowed everything.
 fn generous() -> Options {
-    Options::with(|settings| settings.allow_unlisted = true)
+    Options::with(|settings| settings.allow_authoritative = true)
 }
 
 /// `care/main` declares the team, which joined more than ten minutes ago.

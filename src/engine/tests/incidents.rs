@@ -20,19 +20,19 @@ use crate::chime::port::Operation;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MAIN: &str = "care/main";
-const ALL: [Prune; 4] = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Unlisted];
-const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Unlisted];
+const ALL: [Prune; 4] = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
+const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Authoritative];
 
 /// An operator that is allowed everything.
 fn generous() -> Options {
-    Options::with(|settings| settings.allow_unlisted = true)
+    Options::with(|settings| settings.allow_authoritative = true)
 }
 
-/// `prune` as it is, and `deletionPolicy: Prune` with all that allow it.
+/// `prune` as it is, and `deletionPolicy: Delete` with all that allow it.
 fn pruning(prune: Prune) -> impl Fn(&mut ChannelMembershipSpec) {
     move |spec| {
         spec.prune = prune;
-        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Prune };
+        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
     }
 }
 

@@ -13,7 +13,9 @@ use super::fake::{Fault, INSTANCE, user, users};
 use super::operator::{LATENCY, Operator, Options};
 use super::process::Process;
 use super::world::{World, spec};
-use crate::api::{APPROVE, DeletionPolicy, HeldBecause, Limits, MembershipType, Mode, Prune, Reason, SourceRef, Stays};
+use crate::api::{
+    APPROVE, ApprovalReason, DeletionPolicy, Limits, MembershipType, Mode, Prune, Reason, SourceRef, Stays,
+};
 use crate::chime::client::Client;
 use crate::chime::pace::{Pacer, Rates};
 use crate::chime::port::{CallErrorClass, Operation};
@@ -36,7 +38,7 @@ fn sources(cluster: &Cluster, object: &Object) -> Vec<Source> {
 
 /// What would become of all resources of a world, that stood like `before`. Whatever a preview might change is as it was.
 async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, Forecast> {
-    let options = Options::with(|settings| settings.allow_unlisted = true);
+    let options = Options::with(|settings| settings.allow_authoritative = true);
     let client = Client::new(
         Arc::new(world.port(&Process::with_latency(LATENCY))),
         Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)),
@@ -76,7 +78,7 @@ async fn settled(members: impl IntoIterator<Item = impl AsRef<str>>, prune: Prun
 }
 
 async fn settle(world: World) -> (World, Objects) {
-    let mut operator = Operator::start_with(&world, Options::with(|settings| settings.allow_unlisted = true));
+    let mut operator = Operator::start_with(&world, Options::with(|settings| settings.allow_authoritative = true));
     operator.live(MINUTE * 15).await;
     operator.kill().await;
     let objects = world.cluster.objects();
@@ -91,21 +93,21 @@ fn ids(names: &NameSet) -> Vec<&str> {
     names.iter().map(|name| name.strip_prefix("user/").unwrap_or(name)).collect()
 }
 
-fn because(forecast: &Forecast) -> Vec<HeldBecause> {
-    forecast.held.as_ref().map(|held| held.because.clone()).unwrap_or_default()
+fn reasons(forecast: &Forecast) -> Vec<ApprovalReason> {
+    forecast.pending_approval.as_ref().map(|pending| pending.reasons.clone()).unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_added_and_removed_is_named_and_nothing_is_done() {
-    for prune in [Prune::Owned, Prune::Declared, Prune::Unlisted] {
+    for prune in [Prune::Owned, Prune::Declared, Prune::Authoritative] {
         let (world, before) = settled(TEAM, prune).await;
         let (adds, deletes) = (world.adds().len(), world.deletes().len());
         world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave", "frank"]);
         let forecast = main(&world, &before).await;
         assert_eq!((ids(&forecast.add), ids(&forecast.remove)), (vec!["frank"], vec!["erin"]), "{prune:?}");
-        assert!(forecast.held.is_none() && forecast.waiting.is_none() && !forecast.at_most);
+        assert!(forecast.pending_approval.is_none() && forecast.waiting.is_none() && !forecast.at_most);
         let standing = forecast.standing.unwrap();
-        assert_eq!((standing.desired, standing.present, standing.unlisted, standing.pages), (5, 4, 1, 1));
+        assert_eq!((standing.desired, standing.present, standing.undeclared, standing.pages), (5, 4, 1, 1));
         assert_eq!((world.adds().len(), world.deletes().len()), (adds, deletes));
     }
 }
@@ -115,18 +117,18 @@ async fn who_never_removes_is_not_foreseen_to() {
     let (world, before) = settled(TEAM, Prune::Never).await;
     world.cluster.declare(MAIN, ["alice"]);
     let forecast = main(&world, &before).await;
-    assert!(forecast.remove.is_empty() && forecast.held.is_none() && forecast.waiting.is_none());
+    assert!(forecast.remove.is_empty() && forecast.pending_approval.is_none() && forecast.waiting.is_none());
     assert!(!foresee(&world, None).await[MAIN].at_most, "that is proven of whoever removes nobody");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_over_its_limit_is_held_with_the_very_hash_that_the_operator_will_ask_for() {
+async fn a_plan_over_its_limit_awaits_approval_with_the_hash_the_operator_will_ask_for() {
     let world = World::new();
     world.create(MAIN, users(20), |spec| {
         spec.prune = Prune::Owned;
         spec.limits = Some(Limits { additions: Some(1), ..Limits::default() });
     });
-    // Of what is there already no addition is held.
+    // A member that is already present needs no approval.
     world.strangers(users(1));
     world.cluster.edit(MAIN, |spec| spec.limits = None);
     let (world, before) = settle(world).await;
@@ -134,16 +136,16 @@ async fn a_plan_over_its_limit_is_held_with_the_very_hash_that_the_operator_will
     world.cluster.edit(MAIN, |spec| spec.limits = Some(Limits { additions: Some(1), ..Limits::default() }));
     let forecast = main(&world, &before).await;
     assert!(forecast.add.is_empty() && forecast.remove.is_empty());
-    let held = forecast.held.clone().unwrap();
-    assert_eq!((held.additions, held.removals), (5, 10));
-    assert_eq!(because(&forecast), [HeldBecause::TooManyAdditions, HeldBecause::TooManyRemovals]);
+    let pending = forecast.pending_approval.clone().unwrap();
+    assert_eq!((pending.additions, pending.removals), (5, 10));
+    assert_eq!(reasons(&forecast), [ApprovalReason::TooManyAdditions, ApprovalReason::TooManyRemovals]);
 
     let (world, before) = settle(world).await;
-    assert_eq!(world.cluster.status(MAIN).held.as_ref(), Some(&held));
-    world.cluster.annotate(MAIN, APPROVE, &held.hash);
+    assert_eq!(world.cluster.status(MAIN).pending_approval.as_ref(), Some(&pending));
+    world.cluster.annotate(MAIN, APPROVE, &pending.hash);
     let forecast = main(&world, &before).await;
     assert_eq!((forecast.add.len(), forecast.remove.len()), (5, 9), "one is a stranger's");
-    assert!(forecast.held.is_none() && forecast.waiting.is_none());
+    assert!(forecast.pending_approval.is_none() && forecast.waiting.is_none());
     assert_eq!(forecast.stays, [("user/u00000".into(), Stays::NotOwned)]);
 }
 
@@ -151,23 +153,26 @@ async fn a_plan_over_its_limit_is_held_with_the_very_hash_that_the_operator_will
 async fn an_approval_that_nobody_was_asked_for_lets_nothing_through() {
     let (world, before) = settled(TEAM, Prune::Owned).await;
     world.cluster.declare(MAIN, ["alice"]);
-    let hash = main(&world, &before).await.held.unwrap().hash;
+    let hash = main(&world, &before).await.pending_approval.unwrap().hash;
     world.cluster.annotate(MAIN, APPROVE, &hash);
     let forecast = main(&world, &before).await;
-    assert!(forecast.remove.is_empty() && forecast.held.is_some());
+    assert!(forecast.remove.is_empty() && forecast.pending_approval.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_waits_for_people_are_told_by_their_reasons() {
     let (world, before) = settled(TEAM, Prune::Owned).await;
     world.cluster.declare(MAIN, [""; 0]);
-    assert_eq!(because(&main(&world, &before).await), [HeldBecause::TooManyRemovals, HeldBecause::NobodyLeft]);
+    assert_eq!(
+        reasons(&main(&world, &before).await),
+        [ApprovalReason::TooManyRemovals, ApprovalReason::NoMembersDeclared]
+    );
     // The same list, but nobody changed it.
     world.cluster.update(MAIN, |object| {
         (object.generation, object.spec) = (before[MAIN].generation, spec(["alice", "bob", "carol", "dave"]));
         object.spec.prune = Prune::Owned;
     });
-    assert_eq!(because(&main(&world, &before).await), [HeldBecause::ShrankUnchanged]);
+    assert_eq!(reasons(&main(&world, &before).await), [ApprovalReason::ShrankUnchanged]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,13 +184,13 @@ async fn whom_another_resource_declares_stays_and_whose_last_declarer_is_deleted
     world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave"]);
     let (world, before) = settle(world).await;
     let forecast = main(&world, &before).await;
-    assert!(forecast.remove.is_empty() && forecast.held.is_none(), "another declares her");
+    assert!(forecast.remove.is_empty() && forecast.pending_approval.is_none(), "another declares her");
     let with_other = world.cluster.get("care/other");
     world.cluster.declare("care/other", ["alice"]);
     assert_eq!(ids(&main(&world, &before).await.remove), ["erin"], "that was an edit");
     world.cluster.update("care/other", |object| *object = (*with_other).clone());
     world.cluster.delete("care/other");
-    assert_eq!(because(&main(&world, &before).await), [HeldBecause::DeclarerGone]);
+    assert_eq!(reasons(&main(&world, &before).await), [ApprovalReason::DeclarerGone]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +212,7 @@ async fn who_stays_is_told_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_was_never_declared_goes_without_a_second_look_but_not_lately_joined() {
-    let (world, before) = settled(TEAM, Prune::Unlisted).await;
+    let (world, before) = settled(TEAM, Prune::Authoritative).await;
     world.support().with(|channel| {
         channel.join(&user("old"), &user("somebody"), world.clock.now().checked_sub(MINUTE * 11).unwrap());
         channel.join(&user("young"), &user("somebody"), world.clock.now());
@@ -225,7 +230,7 @@ async fn where_nothing_is_known_of_before_removals_are_at_most_those_whom_rollca
     world.cluster.update(MAIN, |object| object.status = None);
     let forecast = foresee(&world, None).await.remove(MAIN).unwrap();
     assert_eq!((forecast.at_most, ids(&forecast.remove)), (true, vec!["bob", "carol", "dave", "erin"]));
-    assert!(forecast.held.is_none() && forecast.waiting.is_none());
+    assert!(forecast.pending_approval.is_none() && forecast.waiting.is_none());
     let looks = world.calls(Operation::DescribeChannelMembership);
     world.strangers(users(700));
     let forecast = foresee(&world, None).await.remove(MAIN).unwrap();
@@ -252,7 +257,7 @@ async fn while_it_is_not_known_whom_somebody_declares_removals_wait_for_that() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_resource_removes_whom_its_deletion_policy_asks_for() {
-    for (policy, removed) in [(DeletionPolicy::Prune, 5), (DeletionPolicy::Retain, 0)] {
+    for (policy, removed) in [(DeletionPolicy::Delete, 5), (DeletionPolicy::Retain, 0)] {
         let world = World::new();
         world.create(MAIN, TEAM, |spec| (spec.prune, spec.deletion_policy) = (Prune::Owned, policy));
         let (world, before) = settle(world).await;
@@ -272,7 +277,7 @@ async fn who_only_looks_or_is_suspended_changes_nothing() {
     world.cluster.declare(MAIN, ["frank"]);
     world.cluster.edit(MAIN, |spec| spec.mode = Mode::Observe);
     let forecast = main(&world, &before).await;
-    assert!(forecast.add.is_empty() && forecast.remove.is_empty() && forecast.held.is_none());
+    assert!(forecast.add.is_empty() && forecast.remove.is_empty() && forecast.pending_approval.is_none());
     assert_eq!(forecast.standing.unwrap().present, 0);
     let listings = world.calls(Operation::ListChannelMemberships);
     world.cluster.edit(MAIN, |spec| spec.suspend = true);

@@ -49,7 +49,7 @@ fn people() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 fn prune() -> impl Strategy<Value = Prune> {
-    prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Unlisted])
+    prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Authoritative])
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -159,7 +159,7 @@ impl History {
                 Prune::Never => false,
                 Prune::Owned => claimed && ours,
                 Prune::Declared => claimed,
-                Prune::Unlisted => true,
+                Prune::Authoritative => true,
             })
         });
         if !entitled {
@@ -173,7 +173,7 @@ fn name(which: usize) -> String {
 }
 
 fn options() -> Options {
-    Options::with(|settings| settings.allow_unlisted = true)
+    Options::with(|settings| settings.allow_authoritative = true)
 }
 
 async fn walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
@@ -235,7 +235,7 @@ async fn take(
     let cluster = &world.cluster;
     let there = |which: usize| cluster.find(&name(which)).is_some();
     let policy = |prune: Prune, ends: bool| {
-        if ends && prune != Prune::Never { DeletionPolicy::Prune } else { DeletionPolicy::Retain }
+        if ends && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain }
     };
     match step {
         Step::Create(which, prune, ends, who) if !there(which) => {
@@ -252,9 +252,9 @@ async fn take(
         Step::Delete(which) if there(which) => cluster.delete(&name(which)),
         Step::Suspend(which, suspend) if there(which) => cluster.edit(&name(which), |spec| spec.suspend = suspend),
         Step::Approve(which) => {
-            let held = cluster.find(&name(which)).and_then(|object| object.status.clone()?.held);
-            if let Some(held) = held {
-                cluster.annotate(&name(which), APPROVE, &held.hash);
+            let pending = cluster.find(&name(which)).and_then(|object| object.status.clone()?.pending_approval);
+            if let Some(pending) = pending {
+                cluster.annotate(&name(which), APPROVE, &pending.hash);
             }
         }
         Step::WipeStatus(which) if there(which) => cluster.update(&name(which), |object| object.status = None),

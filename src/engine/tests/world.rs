@@ -118,16 +118,16 @@ impl World {
         status.conditions.first().map(|ready| ready.reason.clone()).unwrap_or_default()
     }
 
-    /// Why somebody whom nobody declares stays, as a resource says.
+    /// Why an undeclared member stays, as a resource says.
     pub fn stays(&self, resource: &str, id: &str) -> Option<Stays> {
-        let unlisted = self.cluster.status(resource).unlisted?;
-        unlisted.sample.iter().find(|member| member.member_arn == arn(id)).map(|member| member.reason)
+        let undeclared = self.cluster.status(resource).undeclared?;
+        undeclared.sample.iter().find(|member| member.member_arn == arn(id)).map(|member| member.reason)
     }
 
     /// Approves the plan that a resource holds, and gives its hash.
     pub fn approve(&self, resource: &str) -> String {
-        let held = self.cluster.status(resource).held;
-        let hash = held.unwrap_or_else(|| panic!("{resource} holds nothing: {}", self.reason(resource))).hash;
+        let pending = self.cluster.status(resource).pending_approval;
+        let hash = pending.unwrap_or_else(|| panic!("{resource} holds nothing: {}", self.reason(resource))).hash;
         self.cluster.annotate(resource, APPROVE, &hash);
         hash
     }

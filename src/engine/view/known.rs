@@ -42,7 +42,7 @@ pub(super) struct Known {
 /// What all pages of a listing showed.
 pub(in crate::engine) struct Listed {
     pub names: NameSet,
-    /// Members of another app instance, whom nobody can declare.
+    /// Members of another app instance, that no resource can declare.
     pub foreign: usize,
     pub began: Instant,
 }

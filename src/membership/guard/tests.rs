@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{HeldBecause, Tolerance};
+use crate::api::{ApprovalReason, Tolerance};
 use crate::membership::hold::{self, Removals};
 use crate::membership::roll::Declarer;
 use crate::membership::roster::Roster;
@@ -45,7 +45,7 @@ struct World {
     orphans: Vec<String>,
     counted: usize,
     limit: Tolerance,
-    nobody_left: bool,
+    no_members_declared: bool,
     approved: Vec<String>,
     moderators: Vec<String>,
     creator: String,
@@ -68,7 +68,7 @@ fn resource() -> impl Strategy<Value = Resource> {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    let prunes = vec![Prune::Never, Prune::Owned, Prune::Declared, Prune::Unlisted];
+    let prunes = vec![Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
     let limits = prop_oneof![(0..8_u32).prop_map(Tolerance::Count), (0..=100_u8).prop_map(Tolerance::Percent)];
     let people = (some_names(), some_names(), some_names(), some_names(), some_names(), some_names(), name());
     let times = (0..2000_i64, 0..2000_i64);
@@ -80,26 +80,28 @@ fn world() -> impl Strategy<Value = World> {
         prop::collection::vec(prop::option::of(any::<bool>()), 4),
         times,
     )
-        .prop_map(|(resources, prune, people, (counted, limit, nobody_left), inviters, (created, claimed_at))| {
-            let (claims, live, removing, orphans, approved, moderators, creator) = people;
-            World {
-                resources,
-                prune,
-                claims,
-                live,
-                removing,
-                orphans,
-                counted,
-                limit,
-                nobody_left,
-                approved,
-                moderators,
-                creator,
-                inviters,
-                created,
-                claimed_at,
-            }
-        })
+        .prop_map(
+            |(resources, prune, people, (counted, limit, no_members_declared), inviters, (created, claimed_at))| {
+                let (claims, live, removing, orphans, approved, moderators, creator) = people;
+                World {
+                    resources,
+                    prune,
+                    claims,
+                    live,
+                    removing,
+                    orphans,
+                    counted,
+                    limit,
+                    no_members_declared,
+                    approved,
+                    moderators,
+                    creator,
+                    inviters,
+                    created,
+                    claimed_at,
+                }
+            },
+        )
 }
 
 fn set(names: &[String]) -> NameSet {
@@ -114,7 +116,7 @@ fn roll(resources: &[Resource]) -> Roll {
             created: at(resource.created),
             membership_type: if resource.hidden { MembershipType::Hidden } else { MembershipType::Default },
             roster: Arc::new(Roster::read(&channel(), resource.members.iter().map(String::as_str)).unwrap()),
-            unlisted: false,
+            authoritative: false,
             bearer: None,
             unknown: resource.unknown.then(|| "unreadable".into()),
         })
@@ -149,7 +151,7 @@ impl World {
             counted: self.counted.max(removing.len()),
             removing: &removing,
             others: self.live.len(),
-            nobody_left: self.nobody_left,
+            no_members_declared: self.no_members_declared,
             shrank: false,
             orphans: &orphans,
             deleting: false,
@@ -188,7 +190,7 @@ proptest! {
             match world.prune {
                 Prune::Never => prop_assert!(false, "{name} though prune is Never"),
                 Prune::Owned | Prune::Declared => prop_assert!(world.claims.contains(name)),
-                Prune::Unlisted => prop_assert!(!name.starts_with("bot/") || world.claims.contains(name)),
+                Prune::Authoritative => prop_assert!(!name.starts_with("bot/") || world.claims.contains(name)),
             }
         }
         if world.resources.iter().any(|resource| resource.unknown) {
@@ -205,10 +207,10 @@ proptest! {
         let most = world.removals(|removals| removals.limit.of(removals.others + removals.counted));
         let counted = world.removals(|removals| removals.counted);
         prop_assert!(fresh == 0 || counted + fresh <= most, "{fresh} and {counted} of {most}");
-        prop_assert!(fresh == 0 || !world.nobody_left, "the list is empty");
+        prop_assert!(fresh == 0 || !world.no_members_declared, "the list is empty");
         prop_assert!(!admitted.iter().any(|name| world.orphans.contains(name)), "whose resource is gone");
         // The whole set waits, or none of it.
-        let wait = world.removals(|removals| hold::because(world.propose().names(), removals));
+        let wait = world.removals(|removals| hold::approval_reasons(world.propose().names(), removals));
         prop_assert_eq!(wait.is_empty(), admitted == proposed, "{:?}", wait);
 
         let approved = world.admit(Some(&world.approved));
@@ -276,7 +278,7 @@ proptest! {
                 Prune::Never => prop_assert!(false),
                 Prune::Owned => prop_assert!(ours),
                 Prune::Declared => prop_assert!(ours || world.created <= world.claimed_at, "joined after the claim"),
-                Prune::Unlisted => prop_assert!(world.created <= 2000 - 600, "joined lately"),
+                Prune::Authoritative => prop_assert!(world.created <= 2000 - 600, "joined lately"),
             }
             for wrong in [
                 Membership { membership_type: Some(MembershipType::Hidden), ..found.clone() },
@@ -304,28 +306,28 @@ fn bearers_are_protected_and_without_a_known_creator_nobody_is_removed() {
 #[test]
 fn a_quarter_of_a_hundred_goes_and_one_more_waits_also_when_some_are_gone_already() {
     let people: Vec<String> = (0..100).map(|n| format!("user/u{n:03}")).collect();
-    let because = |remove: usize, counted: usize, removing: usize| {
+    let reasons = |remove: usize, counted: usize, removing: usize| {
         let names = set(&people[..remove]);
         let removing = set(&people[..removing]);
-        hold::because(
+        hold::approval_reasons(
             &names,
             &Removals {
                 limit: Tolerance::Percent(25),
                 counted,
                 removing: &removing,
                 others: 100 - counted,
-                nobody_left: false,
+                no_members_declared: false,
                 shrank: false,
                 orphans: &NameSet::default(),
                 deleting: false,
             },
         )
     };
-    assert!(because(25, 0, 0).is_empty());
-    assert_eq!(because(26, 0, 0), [HeldBecause::TooManyRemovals]);
-    assert!(because(5, 20, 0).is_empty());
-    assert_eq!(because(6, 20, 0), [HeldBecause::TooManyRemovals]);
-    assert!(because(10, 25, 10).is_empty(), "what was begun and counted is not counted again");
+    assert!(reasons(25, 0, 0).is_empty());
+    assert_eq!(reasons(26, 0, 0), [ApprovalReason::TooManyRemovals]);
+    assert!(reasons(5, 20, 0).is_empty());
+    assert_eq!(reasons(6, 20, 0), [ApprovalReason::TooManyRemovals]);
+    assert!(reasons(10, 25, 10).is_empty(), "what was begun and counted is not counted again");
 }
 
 #[test]

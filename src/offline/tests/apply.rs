@@ -77,10 +77,10 @@ async fn a_plan_over_its_limit_waits_for_its_hash_and_for_no_other() {
     desk.write("care/main", ["a", "b", "c", "d"], limited);
     desk.apply().await;
     desk.write("care/main", ["a"], limited);
-    let foreseen = desk.plan().await.resources[0].held.clone().unwrap().hash;
+    let foreseen = desk.plan().await.resources[0].pending_approval.clone().unwrap().hash;
     assert_eq!(desk.apply().await, End::AtRest);
-    assert_eq!((members(&desk).len(), desk.reason("care/main")), (4, "Held".to_owned()));
-    let hash = desk.status("care/main").held.unwrap().hash;
+    assert_eq!((members(&desk).len(), desk.reason("care/main")), (4, "ApprovalRequired".to_owned()));
+    let hash = desk.status("care/main").pending_approval.unwrap().hash;
     assert_eq!(hash, foreseen);
     desk.approved = vec!["another".to_owned()];
     desk.apply().await;
@@ -97,7 +97,7 @@ async fn a_plan_that_was_read_before_it_waited_can_be_approved_in_the_same_run()
     desk.write("care/main", ["a", "b", "c", "d"], limited);
     desk.apply().await;
     desk.write("care/main", ["a"], limited);
-    desk.approved = vec![desk.plan().await.resources[0].held.clone().unwrap().hash];
+    desk.approved = vec![desk.plan().await.resources[0].pending_approval.clone().unwrap().hash];
     assert_eq!(desk.apply().await, End::AtRest);
     assert_eq!((members(&desk), desk.reason("care/main")), (vec!["a".to_owned()], "AllPresent".to_owned()));
 }
@@ -117,7 +117,7 @@ async fn a_resource_that_is_not_among_the_files_goes_on_declaring_its_members() 
 
 #[tokio::test(start_paused = true)]
 async fn with_prune_a_resource_that_is_not_among_the_files_ends_with_its_members_or_without() {
-    for (policy, left) in [(DeletionPolicy::Prune, vec!["bob"]), (DeletionPolicy::Retain, vec!["alice", "bob"])] {
+    for (policy, left) in [(DeletionPolicy::Delete, vec!["bob"]), (DeletionPolicy::Retain, vec!["alice", "bob"])] {
         let mut desk = Desk::new();
         desk.write("care/main", ["bob"], owned);
         desk.write("care/other", ["alice"], |spec| {
@@ -139,7 +139,7 @@ async fn a_deletion_that_was_not_finished_goes_on_without_being_asked_for_and_en
     desk.write("care/main", ["bob"], owned);
     desk.write("care/other", ["alice"], |spec| {
         owned(spec);
-        spec.deletion_policy = DeletionPolicy::Prune;
+        spec.deletion_policy = DeletionPolicy::Delete;
     });
     desk.apply().await;
     let spec = desk.files.remove("care/other").unwrap();

@@ -25,7 +25,7 @@ fn scene(desk: &Desk) -> Scene {
         let mut told = vec![format!("{:?} {:?}", metadata.finalizers, metadata.generation)];
         told.extend(status.conditions.iter().map(|c| format!("{}={} {}", c.type_, c.status, c.reason)));
         told.push(format!("{:?} {:?} {:?}", status.desired, status.present, status.last_declared));
-        told.push(format!("{:?} {:?}", status.held, status.removed.map(|removed| removed.count)));
+        told.push(format!("{:?} {:?}", status.pending_approval, status.removed.map(|removed| removed.count)));
         (metadata.name.unwrap_or_default(), told)
     });
     (members, resources.collect())
@@ -53,7 +53,7 @@ async fn live(prune: Prune, process: &Process) -> (Vec<Scene>, BTreeMap<Move, us
     tokio::time::sleep(BETWEEN).await;
     let main = |spec: &mut crate::api::ChannelMembershipSpec| {
         spec.prune = prune;
-        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Prune };
+        spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
         spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
     };
     desk.write("care/main", ["old1", "old2", "new1", "new2"], main);
@@ -109,5 +109,5 @@ async fn one_that_removes_whom_it_declared_ends_as_if_it_had_not_been_killed() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_removes_all_others_ends_as_if_it_had_not_been_killed() {
-    whatever_effect_it_is_killed_at(Prune::Unlisted, &["new2", "other1"]).await;
+    whatever_effect_it_is_killed_at(Prune::Authoritative, &["new2", "other1"]).await;
 }

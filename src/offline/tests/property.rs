@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{MINUTE, files, plan, settings, state};
-use crate::api::{ChannelMembershipSpec, DeletionPolicy, Held, Limits, Prune, RECONCILE_REQUESTED_AT, Tolerance};
+use crate::api::{
+    ChannelMembershipSpec, DeletionPolicy, Limits, PendingApproval, Prune, RECONCILE_REQUESTED_AT, Tolerance,
+};
 use crate::engine::tests::fake::user;
 use crate::engine::tests::operator::{Operator, Options};
 use crate::engine::tests::world::{World, arn, spec_of};
@@ -39,7 +41,8 @@ pub(super) fn people() -> impl Strategy<Value = Vec<&'static str>> {
 }
 
 pub(super) fn written() -> impl Strategy<Value = Written> {
-    let prune = prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Unlisted]);
+    let prune =
+        prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Authoritative]);
     let removals = prop::sample::select(vec![
         None,
         Some(Tolerance::Percent(100)),
@@ -48,7 +51,7 @@ pub(super) fn written() -> impl Strategy<Value = Written> {
     ]);
     let additions = prop::sample::select(vec![None, None, None, Some(1)]);
     (prune, any::<bool>(), removals, additions, people()).prop_map(|(prune, ends, removals, additions, members)| {
-        let policy = if ends && prune != Prune::Never { DeletionPolicy::Prune } else { DeletionPolicy::Retain };
+        let policy = if ends && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
         Written { prune, policy, removals, additions, members }
     })
 }
@@ -109,9 +112,9 @@ pub(super) fn foreseen(plan: &Plan, came: bool) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-fn held(world: &World) -> BTreeMap<String, Held> {
+fn pending_approvals(world: &World) -> BTreeMap<String, PendingApproval> {
     let objects = world.cluster.objects();
-    objects.into_iter().filter_map(|(resource, it)| Some((resource, it.status.clone()?.held?))).collect()
+    objects.into_iter().filter_map(|(resource, it)| Some((resource, it.status.clone()?.pending_approval?))).collect()
 }
 
 async fn check(
@@ -139,8 +142,8 @@ async fn check(
     let mut operator = Operator::start_with(&world, options);
     operator.live(MINUTE * 60 * 3).await;
     if approves {
-        for (resource, held) in held(&world) {
-            world.cluster.annotate(&resource, crate::api::APPROVE, &held.hash);
+        for (resource, pending) in pending_approvals(&world) {
+            world.cluster.annotate(&resource, crate::api::APPROVE, &pending.hash);
         }
         operator.live(MINUTE * 10).await;
     }
@@ -184,10 +187,10 @@ async fn check(
 
     // It is merged and, as GitOps does it, first applied and then pruned.
     let old = world.cluster.objects();
-    // What is applied and what is pruned a moment later are two plans for `Unlisted`, which looks twice at everybody: the first may be within the
+    // What is applied and what is pruned a moment later are two plans for `Authoritative`, which looks twice at everybody: the first may be within the
     // limit where both together, which the plan foresees, wait.
     let prunes = old.keys().any(|resource| !after.contains_key(resource));
-    prop_assume!(!(prunes && after.values().any(|spec| spec.prune == Prune::Unlisted)));
+    prop_assume!(!(prunes && after.values().any(|spec| spec.prune == Prune::Authoritative)));
     for (resource, spec) in &after {
         match old.get(resource) {
             Some(_) => world.cluster.edit(resource, |it| *it = spec.clone()),
@@ -212,9 +215,9 @@ async fn check(
     prop_assert_eq!(of(true), adds, "added; {}", told());
     prop_assert_eq!(of(false), removals, "removed; {}", told());
     let plans = super::by_name(&foreseen_plan);
-    for (resource, held) in held(&world) {
-        let foreseen = plans.get(&*resource).and_then(|plan| plan.held.as_ref());
-        prop_assert_eq!(foreseen, Some(&held), "{} holds; {}", resource, told());
+    for (resource, pending) in pending_approvals(&world) {
+        let foreseen = plans.get(&*resource).and_then(|plan| plan.pending_approval.as_ref());
+        prop_assert_eq!(foreseen, Some(&pending), "{} holds; {}", resource, told());
     }
 
     // Then there is nothing left to plan.

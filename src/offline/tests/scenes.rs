@@ -69,7 +69,7 @@ fn a_resource_that_is_being_deleted_goes_on_being_deleted() {
 #[test]
 fn the_manifests_before_a_change_are_taken_as_carried_out() {
     let mut base = spec(["a", "b"]);
-    (base.prune, base.deletion_policy) = (Prune::Owned, DeletionPolicy::Prune);
+    (base.prune, base.deletion_policy) = (Prune::Owned, DeletionPolicy::Delete);
     let origin = Origin::Manifests(one(&base));
     let other = files([(&"care/other".to_owned(), &spec(["c"]))]);
     let scene = scene(&other, &origin);

@@ -24,7 +24,7 @@ fn status(desired: u32) -> ChannelMembershipStatus {
 
 /// A resource that is being deleted and has our finalizer.
 async fn ending(desk: &mut Desk) -> Arc<World> {
-    desk.write(MAIN, ["alice"], |spec| (spec.prune, spec.deletion_policy) = (Prune::Owned, DeletionPolicy::Prune));
+    desk.write(MAIN, ["alice"], |spec| (spec.prune, spec.deletion_policy) = (Prune::Owned, DeletionPolicy::Delete));
     desk.apply().await;
     let mut scene = Scene::new(
         &crate::manifests::Manifests::default(),

@@ -20,7 +20,7 @@ pub fn register<S: Service>(metrics: &mut Metrics, client: &Client<S>) {
             }
         }
         page.counter("service_throttled", "Calls that the service answered 429", tally.throttled())?;
-        let mut waits = page.counters("pace_wait_seconds", "Seconds that calls waited for their turn")?;
+        let mut waits = page.counters("rate_limit_wait_seconds", "Seconds that calls waited for their turn")?;
         for operation in Operation::ALL {
             waits.set(&[("operation", operation.as_str())], tally.waited(operation).as_secs_f64())?;
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::lists::{self, Kind, List};
 use super::super::shown::Html;
 use super::super::words::{self, number};
-use crate::api::Held;
+use crate::api::PendingApproval;
 use crate::offline::plan::{Before, ResourcePlan};
 
 /// From so many resources on, only what is short is unfolded.
@@ -28,8 +28,8 @@ pub(super) fn write(plan: &ResourcePlan, before: Before, id: &str, many: bool, p
     }
     let lists = lists::of(plan);
     for list in &lists {
-        match (list.kind, &plan.held, &plan.waiting) {
-            (Kind::Held, Some(held), _) => hold(plan, held, list, page),
+        match (list.kind, &plan.pending_approval, &plan.waiting) {
+            (Kind::PendingApproval, Some(pending), _) => hold(plan, pending, list, page),
             (Kind::Later, _, Some(waiting)) => {
                 names(list, many, page);
                 let _ = writeln!(page, "<p class=\"why\">They are removed later: {}</p>", Html(&waiting.why));
@@ -73,8 +73,8 @@ fn facts(plan: &ResourcePlan, page: &mut String) {
             number(counts.present),
             number(counts.desired)
         );
-        if counts.unlisted > 0 {
-            let _ = writeln!(page, "<li><b>{}</b> there undeclared</li>", number(counts.unlisted));
+        if counts.undeclared > 0 {
+            let _ = writeln!(page, "<li><b>{}</b> there undeclared</li>", number(counts.undeclared));
         }
     }
     let _ = writeln!(page, "<li>{}</li>\n<li>prune: {:?}</li>", plan.membership_type, plan.prune);
@@ -93,11 +93,11 @@ fn note(kind: &str, title: &str, text: &str, page: &mut String) {
 }
 
 /// What waits for approval, why, and how to approve it.
-fn hold(plan: &ResourcePlan, held: &Held, list: &List<'_>, page: &mut String) {
+fn hold(plan: &ResourcePlan, pending: &PendingApproval, list: &List<'_>, page: &mut String) {
     let _ = writeln!(
         page,
-        "<div class=\"note warn\">\n<h4><span class=\"sign\" aria-hidden=\"true\">‖</span> Held for approval</h4>\n<p>{}.</p>",
-        Html(&words::why_held(held))
+        "<div class=\"note warn\">\n<h4><span class=\"sign\" aria-hidden=\"true\">‖</span> Pending approval</h4>\n<p>{}.</p>",
+        Html(&words::approval_reasons(pending))
     );
     for (sign, title) in [('-', "would be removed"), ('+', "would be added"), ('?', "of unknown direction")] {
         let members: Vec<_> = list.members.iter().copied().filter(|member| member.sign == sign).collect();
@@ -107,11 +107,11 @@ fn hold(plan: &ResourcePlan, held: &Held, list: &List<'_>, page: &mut String) {
             names(&List { kind, title, members }, false, page);
         }
     }
-    let hash = Html(&held.hash);
-    let _ = if held.approved {
+    let hash = Html(&pending.hash);
+    let _ = if pending.approved {
         writeln!(page, "<p>It is approved, by the hash <code>{hash}</code>.</p>")
     } else {
-        let command = words::approve(&plan.resource, held);
+        let command = words::approve(&plan.resource, pending);
         writeln!(
             page,
             "<p>{} <code>{hash}</code>:</p>\n<pre class=\"command\"><code>{}</code></pre>",
@@ -159,7 +159,7 @@ fn open(list: &List<'_>, unfolded: bool, page: &mut String) {
         Kind::Later => ("later", "−"),
         Kind::Add => ("add", "+"),
         Kind::Refused => ("refused", "!"),
-        Kind::Held => ("held", "‖"),
+        Kind::PendingApproval => ("pending-approval", "‖"),
         Kind::Stay => ("stay", "="),
     };
     let open = if unfolded { " open" } else { "" };

@@ -2,7 +2,7 @@ mod browser;
 
 use proptest::prelude::*;
 
-use super::super::canned::{HOSTILE, adds_only, at_most, empty, errors, full_of, held};
+use super::super::canned::{HOSTILE, adds_only, at_most, empty, errors, full_of, pending};
 use super::*;
 
 /// The page between its style and its script.
@@ -23,8 +23,8 @@ fn those_to_whom_nothing_happens_are_one_line_that_unfolds() {
 }
 
 #[test]
-fn what_is_held_comes_first_with_its_hash_and_how_to_approve_it() {
-    insta::assert_snapshot!(body(&held()));
+fn what_needs_approval_comes_first_with_its_hash_and_how_to_approve_it() {
+    insta::assert_snapshot!(body(&pending()));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn the_page_allows_its_own_style_and_script_and_nothing_else() {
     let policy = policy(SCRIPT);
     assert_eq!(policy.matches("'sha256-").count(), 2);
     assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
-    let page = html(&held());
+    let page = html(&pending());
     for tag in tags(&page).iter().filter(|tag| tag.contains("src=") || tag.contains("href=")) {
         assert!(tag.contains("\"#resources\"") || tag.contains("\"data:,\""), "{tag}");
     }
@@ -83,5 +83,5 @@ proptest! {
 
 #[test]
 fn the_same_plan_gives_the_same_bytes() {
-    assert_eq!(html(&held()), html(&held()));
+    assert_eq!(html(&pending()), html(&pending()));
 }

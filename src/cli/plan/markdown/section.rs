@@ -121,11 +121,11 @@ fn summary(plan: &ResourcePlan, before: Before) -> String {
     parts.extend(words::change(plan.change, before).map(str::to_owned));
     parts.extend(plan.error.as_ref().map(|_| "<b>could not be looked at</b>".to_owned()));
     parts.extend(plan.conflict.as_ref().map(|conflict| format!("<b>{}</b>", conflict.reason.as_str())));
-    let held = plan.held.as_ref().map_or(0, |held| (held.additions + held.removals) as usize);
+    let pending = plan.pending_approval.as_ref().map_or(0, |pending| (pending.additions + pending.removals) as usize);
     let later = plan.waiting.as_ref().map_or(0, |waiting| waiting.members.len());
     let numbers = [
         (if plan.at_most { "at most −" } else { "−" }, plan.remove.len(), ""),
-        ("", held, " held for approval"),
+        ("", pending, " pending approval"),
         ("", plan.problems.len(), " not added"),
         ("−", later, " later"),
         ("+", plan.add.len(), ""),
@@ -146,14 +146,14 @@ fn why(plan: &ResourcePlan) -> String {
     if let Some(conflict) = &plan.conflict {
         let _ = write!(text, "\n**{}:** {}\n", conflict.reason.as_str(), Prose(&clip(&conflict.message)));
     }
-    if let Some(held) = &plan.held {
-        let _ = write!(text, "\n**Held for approval:** {}.", Prose(&words::why_held(held)));
+    if let Some(pending) = &plan.pending_approval {
+        let _ = write!(text, "\n**Pending approval:** {}.", Prose(&words::approval_reasons(pending)));
         // Nothing in the command can end its block: it is one line, and begins with a word of ours.
-        let _ = if held.approved {
-            writeln!(text, " It is approved, by the hash {}.", Code(&held.hash))
+        let _ = if pending.approved {
+            writeln!(text, " It is approved, by the hash {}.", Code(&pending.hash))
         } else {
-            let command = words::approve(&plan.resource, held);
-            let hash = Code(&held.hash);
+            let command = words::approve(&plan.resource, pending);
+            let hash = Code(&pending.hash);
             writeln!(text, " {} {hash}:\n\n```sh\n{}\n```", words::TO_APPROVE, Visible(&command))
         };
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::super::canned::{HOSTILE, adds_only, at_most, empty, errors, full_of, held, large};
+use super::super::canned::{HOSTILE, adds_only, at_most, empty, errors, full_of, large, pending};
 use super::*;
 
 #[test]
@@ -15,8 +15,8 @@ fn who_comes_stands_in_a_diff() {
 }
 
 #[test]
-fn what_is_held_comes_first_with_its_hash_and_how_to_approve_it() {
-    insta::assert_snapshot!(markdown(&held()));
+fn what_needs_approval_comes_first_with_its_hash_and_how_to_approve_it() {
+    insta::assert_snapshot!(markdown(&pending()));
 }
 
 #[test]
@@ -130,6 +130,6 @@ proptest! {
 
 #[test]
 fn the_same_plan_gives_the_same_bytes() {
-    assert_eq!(markdown(&held()), markdown(&held()));
-    assert!(markdown(&held()).starts_with(&format!("{MARKER}\n")));
+    assert_eq!(markdown(&pending()), markdown(&pending()));
+    assert!(markdown(&pending()).starts_with(&format!("{MARKER}\n")));
 }

@@ -1,25 +1,25 @@
 //! What waits for somebody's approval, and what that lets through.
 
 use super::{HOUR, MAIN, MINUTE, PRUNING, all_stay, generous};
-use crate::api::{APPROVE, HeldBecause, Prune};
+use crate::api::{APPROVE, ApprovalReason, Prune};
 use crate::engine::tests::fake::users;
 use crate::engine::tests::operator::{Operator, Options};
 use crate::engine::tests::world::World;
-use crate::membership::hold::{MAX_HELD, hash};
+use crate::membership::hold::{MAX_APPROVAL_MEMBERS, hash};
 
 /// Twenty are declared, and all but so many are dropped at once.
-async fn held(prune: Prune, left: usize) -> (World, Operator) {
-    held_with(generous(), prune, left).await
+async fn awaiting_approval(prune: Prune, left: usize) -> (World, Operator) {
+    awaiting_approval_with(generous(), prune, left).await
 }
 
-async fn held_with(options: Options, prune: Prune, left: usize) -> (World, Operator) {
+async fn awaiting_approval_with(options: Options, prune: Prune, left: usize) -> (World, Operator) {
     let world = World::new();
     let mut operator = Operator::start_with(&world, options);
     world.create(MAIN, users(20), |spec| spec.prune = prune);
     operator.live(MINUTE * 30).await;
     world.cluster.declare(MAIN, users(left));
     operator.live(MINUTE * 10).await;
-    assert_eq!(world.reason(MAIN), "Held", "{prune:?}");
+    assert_eq!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
     all_stay(&world, prune);
     (world, operator)
 }
@@ -31,14 +31,14 @@ fn notes(world: &World) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn an_approved_plan_goes_through_and_is_told_once_each_way() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         let hash = world.approve(MAIN);
         operator.live(HOUR).await;
         let mut removed = world.deletes();
         removed.sort();
         assert_eq!(removed, users(20)[5..], "{prune:?}");
         assert_eq!(world.reason(MAIN), "AllPresent", "{prune:?}");
-        assert_eq!(world.cluster.status(MAIN).held, None, "{prune:?}");
+        assert_eq!(world.cluster.status(MAIN).pending_approval, None, "{prune:?}");
         let told = notes(&world);
         assert_eq!(told.iter().filter(|note| note.contains(&hash)).count(), 2, "{prune:?}: {told:#?}");
     }
@@ -47,24 +47,24 @@ async fn an_approved_plan_goes_through_and_is_told_once_each_way() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_hash_approves_nothing() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         for wrong in ["", "true", "yes", "0000000000000000"] {
             world.cluster.annotate(MAIN, APPROVE, wrong);
             operator.live(HOUR).await;
         }
         all_stay(&world, prune);
-        assert_eq!(world.reason(MAIN), "Held", "{prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_changed_before_it_was_approved_needs_a_new_approval() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
-        let old = world.cluster.status(MAIN).held.unwrap().hash;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
+        let old = world.cluster.status(MAIN).pending_approval.unwrap().hash;
         world.cluster.declare(MAIN, users(4));
         operator.live(MINUTE).await;
-        assert_ne!(world.cluster.status(MAIN).held.unwrap().hash, old, "{prune:?}");
+        assert_ne!(world.cluster.status(MAIN).pending_approval.unwrap().hash, old, "{prune:?}");
         world.cluster.annotate(MAIN, APPROVE, &old);
         operator.live(HOUR).await;
         all_stay(&world, prune);
@@ -77,12 +77,12 @@ async fn a_plan_that_changed_before_it_was_approved_needs_a_new_approval() {
 #[tokio::test(start_paused = true)]
 async fn an_approval_that_is_older_than_the_edit_lets_nobody_through() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         world.approve(MAIN);
         world.cluster.declare(MAIN, users(3));
         operator.live(HOUR).await;
         all_stay(&world, prune);
-        assert_eq!(world.reason(MAIN), "Held", "{prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
     }
 }
 
@@ -99,14 +99,14 @@ async fn an_approval_that_stood_there_before_there_was_a_plan_lets_nobody_throug
         world.cluster.declare(MAIN, users(5));
         operator.live(HOUR * 3).await;
         all_stay(&world, prune);
-        assert_eq!(world.cluster.status(MAIN).held.unwrap().hash, hash(&plan), "{prune:?}");
+        assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().hash, hash(&plan), "{prune:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_approval_lets_a_plan_through_once() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         world.approve(MAIN);
         operator.live(HOUR).await;
         assert_eq!(world.deletes().len(), 15, "{prune:?}");
@@ -116,7 +116,7 @@ async fn an_approval_lets_a_plan_through_once() {
         world.cluster.declare(MAIN, users(5));
         operator.live(HOUR * 3).await;
         assert_eq!(world.deletes().len(), 15, "{prune:?}: the same hash, and the annotation is there still");
-        assert_eq!(world.reason(MAIN), "Held", "{prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
     }
 }
 
@@ -147,7 +147,7 @@ async fn who_is_declared_again_after_the_approval_stays() {
     for prune in PRUNING {
         let mut slow = generous();
         slow.rates.bearer = Some("1".parse().unwrap());
-        let (world, mut operator) = held_with(slow, prune, 5).await;
+        let (world, mut operator) = awaiting_approval_with(slow, prune, 5).await;
         world.approve(MAIN);
         operator.live(MINUTE / 4).await;
         let begun = world.deletes();
@@ -162,8 +162,11 @@ async fn who_is_declared_again_after_the_approval_stays() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_waits_and_goes_through_when_approved() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 0).await;
-        assert!(world.cluster.status(MAIN).held.unwrap().because.contains(&HeldBecause::NobodyLeft), "{prune:?}");
+        let (world, mut operator) = awaiting_approval(prune, 0).await;
+        assert!(
+            world.cluster.status(MAIN).pending_approval.unwrap().reasons.contains(&ApprovalReason::NoMembersDeclared),
+            "{prune:?}"
+        );
         world.approve(MAIN);
         operator.live(HOUR).await;
         assert_eq!(world.deletes().len(), 20, "{prune:?}");
@@ -183,33 +186,41 @@ async fn an_empty_list_waits_whatever_the_limit() {
         world.cluster.declare(MAIN, [""; 0]);
         operator.live(HOUR * 30).await;
         all_stay(&world, prune);
-        assert_eq!(world.cluster.status(MAIN).held.unwrap().because, [HeldBecause::NobodyLeft], "{prune:?}");
+        assert_eq!(
+            world.cluster.status(MAIN).pending_approval.unwrap().reasons,
+            [ApprovalReason::NoMembersDeclared],
+            "{prune:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_is_held_across_restarts_with_its_hash() {
+async fn a_plan_awaits_approval_across_restarts_with_its_hash() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
-        let hash = world.cluster.status(MAIN).held.unwrap().hash;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
+        let hash = world.cluster.status(MAIN).pending_approval.unwrap().hash;
         for _ in 0..5 {
             operator.restart().await;
             operator.live(MINUTE / 12).await;
-            assert_eq!(world.cluster.status(MAIN).held.unwrap().hash, hash, "{prune:?}");
+            assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().hash, hash, "{prune:?}");
             operator.live(HOUR).await;
-            assert_eq!(world.cluster.status(MAIN).held.unwrap().hash, hash, "{prune:?}");
+            assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().hash, hash, "{prune:?}");
         }
         all_stay(&world, prune);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_somebody_takes_back_is_held_no_more() {
+async fn a_plan_that_is_taken_back_awaits_approval_no_more() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         world.cluster.declare(MAIN, users(20));
         operator.live(MINUTE).await;
-        assert_eq!((world.reason(MAIN), world.cluster.status(MAIN).held), ("AllPresent".to_owned(), None), "{prune:?}");
+        assert_eq!(
+            (world.reason(MAIN), world.cluster.status(MAIN).pending_approval),
+            ("AllPresent".to_owned(), None),
+            "{prune:?}"
+        );
         all_stay(&world, prune);
     }
 }
@@ -232,7 +243,11 @@ async fn a_list_that_shrank_though_nothing_was_changed_waits() {
         operator.restart().await;
         operator.live(HOUR * 30).await;
         all_stay(&world, prune);
-        assert_eq!(world.cluster.status(MAIN).held.unwrap().because, [HeldBecause::ShrankUnchanged], "{prune:?}");
+        assert_eq!(
+            world.cluster.status(MAIN).pending_approval.unwrap().reasons,
+            [ApprovalReason::ShrankUnchanged],
+            "{prune:?}"
+        );
         world.approve(MAIN);
         operator.live(HOUR).await;
         assert_eq!(world.deletes(), ["u00019"], "{prune:?}");
@@ -247,10 +262,10 @@ async fn a_plan_of_more_than_two_thousand_is_approved_in_parts() {
     operator.live(MINUTE * 30).await;
     world.cluster.declare(MAIN, users(1_000));
     operator.live(MINUTE).await;
-    assert_eq!(world.cluster.status(MAIN).held.unwrap().removals, 4_000);
+    assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().removals, 4_000);
     world.approve(MAIN);
     operator.live(HOUR * 3).await;
-    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (MAX_HELD, "Held"));
+    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (MAX_APPROVAL_MEMBERS, "ApprovalRequired"));
     world.approve(MAIN);
     operator.live(HOUR * 3).await;
     assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (4_000, "AllPresent"));
@@ -258,18 +273,18 @@ async fn a_plan_of_more_than_two_thousand_is_approved_in_parts() {
 
 #[tokio::test(start_paused = true)]
 async fn an_approved_removal_counts_against_the_limit_of_the_day() {
-    let (world, mut operator) = held(Prune::Owned, 5).await;
+    let (world, mut operator) = awaiting_approval(Prune::Owned, 5).await;
     world.approve(MAIN);
     operator.live(HOUR).await;
     world.cluster.declare(MAIN, users(4));
     operator.live(HOUR * 3).await;
-    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (15, "Held"));
+    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (15, "ApprovalRequired"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_approval_overrules_no_other_resource_and_no_protection() {
     for prune in PRUNING {
-        let (world, mut operator) = held(prune, 5).await;
+        let (world, mut operator) = awaiting_approval(prune, 5).await;
         world.approve(MAIN);
         world.create("zoo/other", ["u00007"], |_| {});
         world.support().with(|channel| channel.moderators.insert(crate::engine::tests::fake::user("u00008")));
@@ -281,15 +296,15 @@ async fn an_approval_overrules_no_other_resource_and_no_protection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_was_held_and_is_not_asked_for_any_more_is_held_no_more() {
+async fn a_removal_that_is_not_asked_for_any_more_awaits_approval_no_more() {
     let world = World::new();
     world.strangers(["zoe"]);
     let mut operator = Operator::start_with(&world, generous());
-    world.create(MAIN, [""; 0], |spec| spec.prune = Prune::Unlisted);
+    world.create(MAIN, [""; 0], |spec| spec.prune = Prune::Authoritative);
     operator.live(MINUTE * 30).await;
-    assert_eq!(world.reason(MAIN), "Held");
+    assert_eq!(world.reason(MAIN), "ApprovalRequired");
     // Her it never declared.
     world.cluster.edit(MAIN, |spec| spec.prune = Prune::Owned);
     operator.live(MINUTE * 10).await;
-    assert_eq!((&*world.reason(MAIN), world.cluster.status(MAIN).held), ("AllPresent", None));
+    assert_eq!((&*world.reason(MAIN), world.cluster.status(MAIN).pending_approval), ("AllPresent", None));
 }

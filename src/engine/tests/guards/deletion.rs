@@ -16,7 +16,7 @@ async fn mortal(prune: Prune) -> (World, Operator) {
 async fn mortal_with(options: Options, prune: Prune) -> (World, Operator) {
     team_with(options, |spec| {
         spec.prune = prune;
-        spec.deletion_policy = DeletionPolicy::Prune;
+        spec.deletion_policy = DeletionPolicy::Delete;
     })
     .await
 }
@@ -72,10 +72,10 @@ async fn a_deleted_resource_leaves_whom_nothing_lets_it_remove() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_resource_takes_no_strangers_along_whose_removal_waited_for_approval() {
-    let (world, mut operator) = mortal(Prune::Unlisted).await;
+    let (world, mut operator) = mortal(Prune::Authoritative).await;
     world.strangers(["victor", "wendy", "xenia", "yann", "zoe"]);
     operator.live(HOUR * 3).await;
-    assert_eq!(world.reason(MAIN), "Held");
+    assert_eq!(world.reason(MAIN), "ApprovalRequired");
     world.cluster.delete(MAIN);
     operator.live(HOUR).await;
     ended(&world, "");
@@ -107,7 +107,7 @@ async fn a_large_deletion_is_finished_after_a_restart() {
         let mut operator = Operator::start_with(&world, slow);
         world.create(MAIN, users(50), |spec| {
             spec.prune = prune;
-            spec.deletion_policy = DeletionPolicy::Prune;
+            spec.deletion_policy = DeletionPolicy::Delete;
         });
         operator.live(MINUTE * 30).await;
         world.cluster.delete(MAIN);
@@ -132,7 +132,7 @@ async fn who_is_let_go_of_takes_nobody_along() {
     for prune in PRUNING {
         for (way, change) in ways {
             let off = Options::with(|settings| {
-                settings.allow_unlisted = true;
+                settings.allow_authoritative = true;
                 settings.removals = RemovalSwitch::new(|| false);
             });
             let (world, mut operator) = mortal_with(off, prune).await;
@@ -222,7 +222,7 @@ async fn what_cannot_end_is_let_go_a_day_after_it_was_deleted_with_a_warning() {
 async fn removals_that_are_off_for_a_day_let_a_deleted_resource_go() {
     for prune in PRUNING {
         let off = Options::with(|settings| {
-            settings.allow_unlisted = true;
+            settings.allow_authoritative = true;
             settings.removals = RemovalSwitch::new(|| false);
         });
         let (world, mut operator) = mortal_with(off, prune).await;
@@ -245,7 +245,7 @@ async fn a_deleted_resource_whose_declarer_vanished_is_let_go_after_a_day_and_ke
         operator.live(HOUR).await;
         world.cluster.delete("zoo/other");
         operator.live(HOUR).await;
-        assert_eq!(world.reason(MAIN), "Held", "{prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
         world.cluster.delete(MAIN);
         operator.live(HOUR * 26).await;
         ended(&world, prune);
@@ -259,7 +259,7 @@ async fn a_resource_that_never_had_a_pass_ends_when_it_is_deleted() {
     operator.kill().await;
     world.create("care/new", ["zoe"], |spec| {
         spec.prune = Prune::Owned;
-        spec.deletion_policy = DeletionPolicy::Prune;
+        spec.deletion_policy = DeletionPolicy::Delete;
     });
     world.cluster.delete("care/new");
     operator.restart().await;
@@ -274,7 +274,7 @@ async fn a_resource_that_is_deleted_protects_nobody() {
         let (world, mut operator) = mortal(prune).await;
         world.create("care/other", TEAM, |spec| {
             spec.prune = Prune::Owned;
-            spec.deletion_policy = DeletionPolicy::Prune;
+            spec.deletion_policy = DeletionPolicy::Delete;
         });
         operator.live(MINUTE * 15).await;
         world.cluster.delete(MAIN);

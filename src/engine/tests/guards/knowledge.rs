@@ -1,7 +1,7 @@
 //! What must be known before anybody is removed.
 
 use super::{CLAIMING, HOUR, MAIN, MINUTE, PRUNING, TEAM, WITHOUT_ERIN, all_stay, drop_erin, erin_left, team};
-use crate::api::{ConfigMapKeyRef, HeldBecause, Prune, SourceRef};
+use crate::api::{ApprovalReason, ConfigMapKeyRef, Prune, SourceRef};
 use crate::engine::store::StoreError;
 use crate::engine::tests::cluster::Op;
 
@@ -137,7 +137,7 @@ async fn a_missing_source_of_a_resource_that_is_deleted_stops_nobody() {
         world.create("zoo/other", ["zoe"], |spec| {
             spec.members_from = source("absent", false);
             spec.prune = Prune::Owned;
-            spec.deletion_policy = crate::api::DeletionPolicy::Prune;
+            spec.deletion_policy = crate::api::DeletionPolicy::Delete;
         });
         operator.live(MINUTE).await;
         world.deny(crate::chime::port::Operation::DescribeChannelMembership);
@@ -186,8 +186,8 @@ async fn who_was_declared_by_a_resource_that_vanished_waits_for_approval() {
         world.cluster.delete("zoo/other");
         operator.live(HOUR * 30).await;
         all_stay(&world, prune);
-        let held = world.cluster.status(MAIN).held.unwrap();
-        assert!(held.because.contains(&HeldBecause::DeclarerGone), "{prune:?}: {:?}", held.because);
+        let pending = world.cluster.status(MAIN).pending_approval.unwrap();
+        assert!(pending.reasons.contains(&ApprovalReason::DeclarerGone), "{prune:?}: {:?}", pending.reasons);
         world.approve(MAIN);
         operator.live(HOUR).await;
         assert!(world.deletes().contains(&"erin".to_owned()), "{prune:?}");
@@ -219,7 +219,11 @@ async fn a_resource_that_vanished_and_came_back_protects_again() {
         world.create("zoo/other", ["erin", "zoe"], |_| {});
         operator.live(HOUR).await;
         all_stay(&world, prune);
-        assert_eq!((world.reason(MAIN), world.cluster.status(MAIN).held), ("AllPresent".to_owned(), None), "{prune:?}");
+        assert_eq!(
+            (world.reason(MAIN), world.cluster.status(MAIN).pending_approval),
+            ("AllPresent".to_owned(), None),
+            "{prune:?}"
+        );
     }
 }
 
@@ -288,7 +292,7 @@ async fn a_missing_source_of_ones_own_stops_removals_and_an_optional_one_is_no_f
 async fn a_sibling_that_is_not_granted_what_it_asks_for_protects_its_people() {
     type Ask = fn(&mut crate::api::ChannelMembershipSpec);
     let asks: [Ask; 2] = [
-        |spec| spec.prune = Prune::Unlisted,
+        |spec| spec.prune = Prune::Authoritative,
         |spec| spec.chime_bearer = Some(crate::engine::tests::fake::user("other")),
     ];
     for prune in CLAIMING {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{HOUR, MAIN, MINUTE, PRUNING, all_stay, generous, team_with, until};
-use crate::api::{HeldBecause, Limits, Prune, Tolerance};
+use crate::api::{ApprovalReason, Limits, Prune, Tolerance};
 use crate::chime::port::Operation;
 use crate::engine::settings::RemovalSwitch;
 use crate::engine::tests::fake::users;
@@ -24,8 +24,8 @@ async fn crowd(count: usize, options: Options, prune: Prune, removals: Option<To
     (world, operator)
 }
 
-fn because(world: &World) -> Vec<HeldBecause> {
-    world.cluster.status(MAIN).held.map(|held| held.because).unwrap_or_default()
+fn reasons(world: &World) -> Vec<ApprovalReason> {
+    world.cluster.status(MAIN).pending_approval.map(|pending| pending.reasons).unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,8 +36,8 @@ async fn a_quarter_may_go_and_one_more_holds_them_all() {
             world.cluster.declare(MAIN, users(left));
             operator.live(HOUR * 3).await;
             assert_eq!(world.deletes().len(), removed, "{prune:?}");
-            let held = if removed == 0 { vec![HeldBecause::TooManyRemovals] } else { Vec::new() };
-            assert_eq!(because(&world), held, "{prune:?}");
+            let pending = if removed == 0 { vec![ApprovalReason::TooManyRemovals] } else { Vec::new() };
+            assert_eq!(reasons(&world), pending, "{prune:?}");
         }
     }
 }
@@ -97,7 +97,7 @@ async fn what_is_over_the_limit_goes_when_the_day_is_over_and_it_is_not_over_it_
     operator.live(HOUR).await;
     world.cluster.declare(MAIN, users(14));
     operator.live(HOUR * 3).await;
-    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (5, "Held"));
+    assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (5, "ApprovalRequired"));
     operator.live(HOUR * 26).await;
     assert_eq!((world.deletes().len(), &*world.reason(MAIN)), (6, "AllPresent"));
 }
@@ -128,7 +128,7 @@ async fn removals_that_were_begun_do_not_raise_the_limit() {
         let (on, of) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
         let (read, off) = (Arc::clone(&on), Arc::clone(&on));
         let options = Options::with(|settings| {
-            settings.allow_unlisted = true;
+            settings.allow_authoritative = true;
             settings.removals = RemovalSwitch::new(move || read.load(Ordering::Relaxed));
         });
         let (world, mut operator) = crowd(20, options, prune, None).await;
@@ -178,7 +178,7 @@ async fn the_limit_of_the_hour_makes_removals_wait_and_no_more() {
             let removed = world.deletes().len();
             assert!(removed <= 2 * hours, "{prune:?}: {removed} in {hours} hours");
             if removed < 5 {
-                assert_ne!(world.reason(MAIN), "Held", "{prune:?}");
+                assert_ne!(world.reason(MAIN), "ApprovalRequired", "{prune:?}");
                 assert_ne!(world.reason(MAIN), "AllPresent", "{prune:?}");
             }
         }
@@ -235,8 +235,8 @@ async fn more_additions_than_the_limit_wait_and_removals_go_on() {
     world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave"].into_iter().map(str::to_owned).chain(users(6)));
     operator.live(HOUR * 3).await;
     assert_eq!((world.adds().len(), world.deletes()), (5, vec!["erin".to_owned()]));
-    let held = world.cluster.status(MAIN).held.unwrap();
-    assert_eq!((held.additions, held.removals, held.because), (6, 0, vec![HeldBecause::TooManyAdditions]));
+    let pending = world.cluster.status(MAIN).pending_approval.unwrap();
+    assert_eq!((pending.additions, pending.removals, pending.reasons), (6, 0, vec![ApprovalReason::TooManyAdditions]));
     world.approve(MAIN);
     operator.live(MINUTE).await;
     assert_eq!((world.adds().len(), &*world.reason(MAIN)), (11, "AllPresent"));
@@ -250,7 +250,7 @@ async fn more_removals_than_the_limit_wait_and_additions_go_on() {
         operator.live(HOUR).await;
         all_stay(&world, prune);
         assert!(world.members().contains("new"), "{prune:?}");
-        assert_eq!(because(&world), [HeldBecause::TooManyRemovals], "{prune:?}");
+        assert_eq!(reasons(&world), [ApprovalReason::TooManyRemovals], "{prune:?}");
     }
 }
 
@@ -270,7 +270,7 @@ async fn approved_removals_under_way_let_no_additions_over_the_limit_through() {
     world.cluster.declare(MAIN, users(10).into_iter().chain((0..6).map(|n| format!("new{n}"))));
     operator.live(HOUR * 3).await;
     assert_eq!(world.adds().len(), 40, "{}", world.reason(MAIN));
-    assert_eq!((&*world.reason(MAIN), because(&world)), ("Held", vec![HeldBecause::TooManyAdditions]));
+    assert_eq!((&*world.reason(MAIN), reasons(&world)), ("ApprovalRequired", vec![ApprovalReason::TooManyAdditions]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,7 +281,7 @@ async fn approved_additions_are_finished_after_a_restart() {
     let mut operator = Operator::start_with(&world, slow);
     world.create(MAIN, users(500), |spec| spec.limits = Some(Limits { additions: Some(5), ..Limits::default() }));
     operator.live(MINUTE * 10).await;
-    assert_eq!((world.adds().len(), &*world.reason(MAIN)), (0, "Held"));
+    assert_eq!((world.adds().len(), &*world.reason(MAIN)), (0, "ApprovalRequired"));
     world.approve(MAIN);
     until(&mut operator, || !world.adds().is_empty()).await;
     assert!(world.adds().len() < 500);

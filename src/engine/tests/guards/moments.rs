@@ -44,7 +44,7 @@ async fn removals_that_are_switched_off_while_somebody_is_looked_at_stop_before_
         let on = Arc::new(AtomicBool::new(true));
         let read = Arc::clone(&on);
         let options = Options::with(|settings| {
-            settings.allow_unlisted = true;
+            settings.allow_authoritative = true;
             settings.removals = RemovalSwitch::new(move || read.load(Ordering::Relaxed));
         });
         let (world, mut operator) = team_with(options, |spec| spec.prune = prune).await;

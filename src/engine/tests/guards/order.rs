@@ -136,7 +136,7 @@ async fn the_finalizer_is_on_before_anybody_is_added() {
         let mut operator = Operator::start_with(&world, generous());
         world.create(MAIN, TEAM, |spec| {
             spec.prune = prune;
-            spec.deletion_policy = crate::api::DeletionPolicy::Prune;
+            spec.deletion_policy = crate::api::DeletionPolicy::Delete;
         });
         operator.live(HOUR).await;
         assert_eq!(world.members().len(), TEAM.len());
@@ -146,7 +146,7 @@ async fn the_finalizer_is_on_before_anybody_is_added() {
 /// Twenty are declared; ten of them are dropped, and removed at one call a second.
 async fn slowly(prune: Prune, removals: RemovalSwitch) -> (World, Operator) {
     let mut options = Options::with(|settings| {
-        settings.allow_unlisted = true;
+        settings.allow_authoritative = true;
         settings.removals = removals;
     });
     options.rates.bearer = Some("1".parse().unwrap());
@@ -246,7 +246,7 @@ async fn an_operator_that_only_reads_changes_nothing_and_nobody() {
         world.cluster.declare(MAIN, WITHOUT_ERIN.iter().chain(&["frank"]));
         world.create("care/ends", ["zoe"], |spec| {
             spec.prune = Prune::Owned;
-            spec.deletion_policy = crate::api::DeletionPolicy::Prune;
+            spec.deletion_policy = crate::api::DeletionPolicy::Delete;
         });
         operator.live(HOUR * 30).await;
         all_stay(&world, prune);
@@ -260,7 +260,7 @@ async fn an_operator_that_only_reads_changes_nothing_and_nobody() {
 async fn an_operator_whose_removals_are_off_adds_and_removes_nobody() {
     for prune in PRUNING {
         let off = Options::with(|settings| {
-            settings.allow_unlisted = true;
+            settings.allow_authoritative = true;
             settings.removals = RemovalSwitch::new(|| false);
         });
         let (world, mut operator) = team_with(off, |spec| spec.prune = prune).await;

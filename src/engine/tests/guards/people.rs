@@ -134,7 +134,7 @@ async fn the_bearer_of_another_resource_of_the_channel_stays() {
 
 fn heirs_of_erin(prune: Prune) -> Options {
     Options::with(|settings| {
-        settings.allow_unlisted = prune == Prune::Unlisted;
+        settings.allow_authoritative = prune == Prune::Authoritative;
         settings.former_bearers = vec![MemberArn::parse(&user("erin")).unwrap()];
     })
 }

@@ -79,15 +79,15 @@ async fn a_listing_that_is_cut_after_its_third_page_kicks_nobody_who_is_declared
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_of_which_a_page_is_refused_lets_nobody_unlisted_be_removed() {
+async fn a_listing_of_which_a_page_is_refused_lets_no_undeclared_member_be_removed() {
     for how in [Cut::Refused, Cut::Repeated] {
         let world = World::new();
         world.strangers(users(300));
         cut(&world, how);
         let mut operator = super::Operator::start_with(&world, super::generous());
-        world.create(MAIN, &users(300)[1..], |spec| spec.prune = Prune::Unlisted);
+        world.create(MAIN, &users(300)[1..], |spec| spec.prune = Prune::Authoritative);
         operator.live(HOUR * 3).await;
-        super::nobody_removed(&world, Prune::Unlisted);
+        super::nobody_removed(&world, Prune::Authoritative);
         world.mend();
         world.cluster.annotate(MAIN, RECONCILE_REQUESTED_AT, "now");
         operator.live(MINUTE * 3).await;

@@ -133,8 +133,8 @@ async fn an_empty_list_by_a_bad_template_kicks_nobody_and_waits_for_approval() {
     for prune in PRUNING {
         for world in [template_empties_the_list(prune).await, source_is_emptied(prune).await] {
             nobody_removed(&world, prune);
-            assert_eq!(world.reason(MAIN), "Held", "prune: {prune:?}");
-            assert_eq!(world.cluster.status(MAIN).held.unwrap().removals, 20, "prune: {prune:?}");
+            assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
+            assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().removals, 20, "prune: {prune:?}");
         }
     }
 }
@@ -144,7 +144,7 @@ async fn a_list_of_other_people_adds_them_and_kicks_nobody() {
     for prune in PRUNING {
         let world = template_replaces_everybody(prune).await;
         nobody_removed(&world, prune);
-        assert_eq!(world.reason(MAIN), "Held", "prune: {prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
         assert_eq!(world.members().len(), 40, "prune: {prune:?}");
     }
 }
@@ -154,7 +154,7 @@ async fn a_list_that_shrinks_each_minute_loses_a_quarter_in_a_day_and_no_more() 
     for prune in PRUNING {
         let world = list_shrinks_each_minute(prune).await;
         assert_eq!(world.deletes().len(), 25, "prune: {prune:?}");
-        assert_eq!(world.reason(MAIN), "Held", "prune: {prune:?}");
+        assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
     }
 }
 

@@ -89,7 +89,7 @@ async fn recreated_under_the_same_name(prune: Prune) -> World {
 
 /// The old one ends and a new one of its name is there before the operator's watch has shown either.
 async fn recreated_unseen(prune: Prune) -> World {
-    let (world, mut operator) = team(prune, DeletionPolicy::Prune).await;
+    let (world, mut operator) = team(prune, DeletionPolicy::Delete).await;
     operator.lose_watch();
     world.cluster.delete(MAIN);
     world.cluster.force_end(MAIN);
@@ -106,7 +106,7 @@ async fn recreated_unseen(prune: Prune) -> World {
 async fn one_of_two_declarers_is_deleted(prune: Prune, policy: DeletionPolicy) -> World {
     let (world, mut operator) = team(prune, policy).await;
     world.create("care/other", ["bob", "carol", "erin"], |spec| {
-        spec.prune = if prune == Prune::Unlisted { Prune::Owned } else { prune };
+        spec.prune = if prune == Prune::Authoritative { Prune::Owned } else { prune };
     });
     operator.live(MINUTE * 15).await;
     world.cluster.delete(MAIN);
@@ -153,8 +153,8 @@ async fn namespace_is_deleted(prune: Prune) -> World {
         world.channel(channel).with(|channel| channel.join(&arn("stranger"), &user("somebody"), world.clock.now()));
         world.cluster.create(&format!("other/keeps-{n}"), spec_of(channel, ["shared", "kept"]));
         for m in 0..10 {
-            // One `Unlisted` a channel would remove the stranger at once; here it is the namespace's end that counts.
-            let prune = if prune == Prune::Unlisted { Prune::Declared } else { prune };
+            // One `Authoritative` a channel would remove the stranger at once; here it is the namespace's end that counts.
+            let prune = if prune == Prune::Authoritative { Prune::Declared } else { prune };
             let mut spec = spec_of(channel, [format!("p{m}"), format!("q{m}"), "shared".to_owned()]);
             pruning(prune)(&mut spec);
             world.cluster.create(&format!("gone/r-{n}-{m}"), spec);
@@ -183,12 +183,12 @@ pub(super) async fn all(prune: Prune) -> Vec<World> {
         recreated_under_the_same_name(prune).await,
         recreated_unseen(prune).await,
         one_of_two_declarers_is_deleted(prune, DeletionPolicy::Retain).await,
-        one_of_two_declarers_is_deleted(prune, DeletionPolicy::Prune).await,
+        one_of_two_declarers_is_deleted(prune, DeletionPolicy::Delete).await,
         namespace_is_deleted(prune).await,
     ];
     for order in ORDERS {
         worlds.push(moved_to_the_other_type(prune, order).await);
-        for policy in [DeletionPolicy::Retain, DeletionPolicy::Prune] {
+        for policy in [DeletionPolicy::Retain, DeletionPolicy::Delete] {
             worlds.push(resource_is_renamed(prune, policy, order).await);
         }
     }
@@ -198,7 +198,7 @@ pub(super) async fn all(prune: Prune) -> Vec<World> {
 #[tokio::test(start_paused = true)]
 async fn a_renamed_resource_costs_nobody_a_place() {
     for prune in ALL {
-        for policy in [DeletionPolicy::Retain, DeletionPolicy::Prune] {
+        for policy in [DeletionPolicy::Retain, DeletionPolicy::Delete] {
             for order in ORDERS {
                 let world = resource_is_renamed(prune, policy, order).await;
                 nobody_removed(&world, prune);
@@ -228,7 +228,7 @@ async fn whom_two_declared_stays_for_the_second() {
     for prune in ALL {
         let world = one_of_two_declarers_is_deleted(prune, DeletionPolicy::Retain).await;
         nobody_removed(&world, prune);
-        let world = one_of_two_declarers_is_deleted(prune, DeletionPolicy::Prune).await;
+        let world = one_of_two_declarers_is_deleted(prune, DeletionPolicy::Delete).await;
         removed_at_most(&world, ["alice", "dave"], prune);
         if prune != Prune::Never {
             assert_eq!(world.deletes().len(), 2, "prune: {prune:?}");

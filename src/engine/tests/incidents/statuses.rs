@@ -10,7 +10,7 @@ const TEAM: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 async fn team(prune: Prune) -> (World, Operator) {
     let world = World::new();
     world.strangers(["stranger"]);
-    // With `Unlisted` a second resource declares the stranger, who is to stay whatever happens.
+    // With `Authoritative` a second resource declares the stranger, who is to stay whatever happens.
     world.create("zoo/strangers", ["stranger"], |_| {});
     let mut operator = Operator::start_with(&world, generous());
     world.create(MAIN, TEAM, |spec| spec.prune = prune);
@@ -113,7 +113,7 @@ async fn a_wiped_status_claims_nobody() {
     for prune in [Prune::Never, Prune::Owned, Prune::Declared] {
         nobody_removed(&status_is_wiped(prune).await, prune);
     }
-    assert_eq!(status_is_wiped(Prune::Unlisted).await.deletes(), ["erin"]);
+    assert_eq!(status_is_wiped(Prune::Authoritative).await.deletes(), ["erin"]);
 }
 
 #[tokio::test(start_paused = true)]

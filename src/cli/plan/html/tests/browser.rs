@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use tokio::process::Command;
 
-use super::super::super::canned::{full_of, held, large};
+use super::super::super::canned::{full_of, large, pending};
 use super::super::{SCRIPT, html, with_script};
 use crate::cli::plan::words::numbers;
 use crate::offline::plan::Plan;
@@ -88,7 +88,7 @@ fn sums_of(plan: &Plan) -> Vec<(String, String)> {
 #[tokio::test]
 async fn a_browser_shows_the_plans_numbers_and_has_nothing_to_complain_about() {
     let Some(chromium) = chromium() else { return };
-    for plan in [held(), full_of("<img src=x onerror=console.error(1)><script>console.error(2)</script>")] {
+    for plan in [pending(), full_of("<img src=x onerror=console.error(1)><script>console.error(2)</script>")] {
         let loaded = load(&chromium, &html(&plan), 1200).await;
         assert_eq!(loaded.complaints, Vec::<String>::new());
         assert_eq!(sums(&loaded.page), sums_of(&plan));
@@ -115,7 +115,7 @@ async fn a_page_of_a_thousand_resources_can_be_searched_on_a_phone() {
 #[tokio::test]
 async fn without_its_script_the_page_has_all_but_the_search() {
     let Some(chromium) = chromium() else { return };
-    let plan = held();
+    let plan = pending();
     let page = html(&plan).replace(&format!("<script>{SCRIPT}</script>"), "");
     let loaded = load(&chromium, &page, 1200).await;
     assert_eq!(loaded.complaints, Vec::<String>::new());
@@ -128,7 +128,7 @@ async fn without_its_script_the_page_has_all_but_the_search() {
 async fn a_browser_complains_about_what_the_page_does_not_allow() {
     let Some(chromium) = chromium() else { return };
     let intruder = "<img src=\"https://example.invalid/x.png\"><script>document.title = 'ran'</script></body>";
-    let page = html(&held()).replace("</body>", intruder);
+    let page = html(&pending()).replace("</body>", intruder);
     let loaded = load(&chromium, &page, 1200).await;
     assert_eq!(loaded.complaints.len(), 2, "{:?}", loaded.complaints);
     assert!(!loaded.page.contains("<title>ran"), "{}", loaded.page);

@@ -1,4 +1,4 @@
-//! Since when does nobody declare somebody?
+//! The grace period of each undeclared member: since when no resource declares it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::names::NameSet;
 /// flips, passes through states that nobody means.
 pub const SETTLED: Duration = Duration::from_secs(10);
 
-/// Who is declared by nobody, and since when that is known. Lost with the process: then the time begins anew.
+/// Who is declared by no resource, and since when that is known. Lost with the process: then the time begins anew.
 #[derive(Clone, Debug, Default)]
-pub struct Undeclared(BTreeMap<Box<str>, Timestamp>);
+pub struct GracePeriods(BTreeMap<Box<str>, Timestamp>);
 
-impl Undeclared {
-    /// Takes in who is declared by nobody now. Whoever is not among them was declared again, or left.
+impl GracePeriods {
+    /// Takes in who is declared by no resource now. Whoever is not among them was declared again, or left.
     pub fn observe(&mut self, names: &NameSet, now: Timestamp) {
         self.0.retain(|name, _| names.contains(name));
         for name in names.iter() {
@@ -41,7 +41,7 @@ impl Undeclared {
         self.0.clear();
     }
 
-    /// Whether somebody was declared by nobody for long enough.
+    /// Whether somebody was declared by no resource for long enough.
     pub fn is_settled(&self, name: &str, now: Timestamp) -> bool {
         self.0.get(name).is_some_and(|since| settled_at(*since) <= now)
     }
@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn whoever_is_declared_in_between_begins_anew() {
-        let mut undeclared = Undeclared::default();
+        let mut grace_periods = GracePeriods::default();
         let both: NameSet = ["user/a", "user/b"].into_iter().collect();
-        undeclared.observe(&both, at(0));
-        undeclared.observe(&["user/a"].into_iter().collect(), at(5));
-        undeclared.observe(&both, at(6));
-        assert!(!undeclared.is_settled("user/a", at(9)));
-        assert!(undeclared.is_settled("user/a", at(10)));
-        assert!(!undeclared.is_settled("user/b", at(15)));
-        assert_eq!(undeclared.next(at(10)), Some(at(16)));
-        assert!(!undeclared.is_settled("user/c", at(1_000_000)), "who was never seen undeclared is not");
+        grace_periods.observe(&both, at(0));
+        grace_periods.observe(&["user/a"].into_iter().collect(), at(5));
+        grace_periods.observe(&both, at(6));
+        assert!(!grace_periods.is_settled("user/a", at(9)));
+        assert!(grace_periods.is_settled("user/a", at(10)));
+        assert!(!grace_periods.is_settled("user/b", at(15)));
+        assert_eq!(grace_periods.next(at(10)), Some(at(16)));
+        assert!(!grace_periods.is_settled("user/c", at(1_000_000)), "who was never seen undeclared is not");
     }
 }

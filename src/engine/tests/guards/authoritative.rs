@@ -13,7 +13,7 @@ use crate::engine::tests::world::World;
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_is_removed_after_ten_minutes_and_not_before() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
+    let (world, mut operator) = team(Prune::Authoritative).await;
     world.cluster.edit(MAIN, |spec| spec.resync_interval = Some("10s".parse().unwrap()));
     operator.live(MINUTE).await;
     world.strangers(["zoe"]);
@@ -33,7 +33,7 @@ async fn a_stranger_is_seen_in_two_listings_five_seconds_apart() {
     let record = Arc::clone(&calls);
     world.meanwhile(move |operation| record.lock().unwrap().push((operation, Instant::now())));
     let mut operator = Operator::start_with(&world, generous());
-    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
     operator.live(MINUTE * 5).await;
     assert_eq!(world.deletes(), ["zoe"]);
     let calls = calls.lock().unwrap();
@@ -55,7 +55,7 @@ async fn a_stranger_whom_only_one_of_two_listings_shows_stays_for_now() {
         fake.with(|channel| channel.unseen = if listings == 2 { vec![user("zoe")] } else { Vec::new() });
     });
     let mut operator = Operator::start_with(&world, generous());
-    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
     operator.live(MINUTE * 5).await;
     all_stay(&world, "");
 }
@@ -72,7 +72,7 @@ async fn a_stranger_whom_only_the_second_of_two_listings_shows_stays_for_now() {
     });
     let mut operator = Operator::start_with(&world, generous());
     world.create(MAIN, TEAM, |spec| {
-        spec.prune = Prune::Unlisted;
+        spec.prune = Prune::Authoritative;
         spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
     });
     operator.live(MINUTE * 5).await;
@@ -83,7 +83,7 @@ async fn a_stranger_whom_only_the_second_of_two_listings_shows_stays_for_now() {
 
 #[tokio::test(start_paused = true)]
 async fn whom_we_added_is_listed_again_before_they_are_removed_as_strangers() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
+    let (world, mut operator) = team(Prune::Authoritative).await;
     let calls: Arc<Mutex<Vec<(Operation, Instant)>>> = Arc::default();
     let record = Arc::clone(&calls);
     world.meanwhile(move |operation| record.lock().unwrap().push((operation, Instant::now())));
@@ -103,21 +103,21 @@ async fn whom_we_added_is_listed_again_before_they_are_removed_as_strangers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unlisted_is_not_granted_without_the_flag() {
+async fn authoritative_is_not_granted_without_the_flag() {
     let world = World::new();
     world.strangers(["zoe"]);
     let mut operator = Operator::start(&world);
-    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+    world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
     operator.live(HOUR * 3).await;
     all_stay(&world, "");
     assert_eq!(world.reason(MAIN), "NotGranted");
-    assert!(world.cluster.status(MAIN).conditions[0].message.contains("--allow-unlisted"));
+    assert!(world.cluster.status(MAIN).conditions[0].message.contains("--allow-authoritative"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_that_want_all_others_out_the_older_one_has_its_way() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
-    world.create("a/newer", ["zoe"], |spec| spec.prune = Prune::Unlisted);
+    let (world, mut operator) = team(Prune::Authoritative).await;
+    world.create("a/newer", ["zoe"], |spec| spec.prune = Prune::Authoritative);
     operator.live(HOUR * 3).await;
     all_stay(&world, "");
     assert_eq!(
@@ -133,7 +133,7 @@ async fn of_two_that_want_all_others_out_the_older_one_has_its_way() {
 
 #[tokio::test(start_paused = true)]
 async fn bots_are_nobodys_strangers() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
+    let (world, mut operator) = team(Prune::Authoritative).await;
     world.strangers(["bot/helper", "zoe"]);
     operator.live(HOUR * 3).await;
     assert_eq!(world.deletes(), ["zoe"]);
@@ -142,7 +142,7 @@ async fn bots_are_nobodys_strangers() {
 
 #[tokio::test(start_paused = true)]
 async fn strangers_of_the_other_type_stay() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
+    let (world, mut operator) = team(Prune::Authoritative).await;
     world.strangers(["zoe"]);
     world.support().with(|channel| channel.members.insert(user("zoe"), crate::api::MembershipType::Hidden));
     operator.live(HOUR * 3).await;
@@ -156,7 +156,7 @@ async fn the_limit_is_of_all_who_are_there_and_a_first_plan_over_it_waits() {
         world.strangers((0..strangers).map(|n| format!("s{n}")));
         tokio::time::sleep(HOUR).await;
         let mut operator = Operator::start_with(&world, generous());
-        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
         operator.live(HOUR).await;
         assert_eq!(world.deletes().len(), removed, "{strangers} strangers beside five: a quarter is two");
     }
@@ -181,7 +181,7 @@ async fn the_sub_channels_of_an_elastic_channel_are_walked_before_anybody_is_rem
         let world = elastic(spans);
         tokio::time::sleep(HOUR).await;
         let mut operator = Operator::start_with(&world, generous());
-        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
         operator.live(HOUR).await;
         assert_eq!(world.deletes(), ["zoe"], "{spans}");
         let made = world.support().with(|channel| channel.made.clone());
@@ -212,18 +212,18 @@ async fn nobody_is_removed_from_an_elastic_channel_whose_sub_channels_cannot_be_
         world.deny(Operation::ListSubChannels);
         tokio::time::sleep(HOUR).await;
         let mut operator = Operator::start_with(&world, generous());
-        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Unlisted);
+        world.create(MAIN, TEAM, |spec| spec.prune = Prune::Authoritative);
         operator.live(HOUR * 3).await;
         all_stay(&world, spans);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_becomes_unlisted_waits_for_two_listings_too() {
-    let (world, mut operator) = team_with(Options::with(|settings| settings.allow_unlisted = true), |_| {}).await;
+async fn a_resource_that_becomes_authoritative_waits_for_two_listings_too() {
+    let (world, mut operator) = team_with(Options::with(|settings| settings.allow_authoritative = true), |_| {}).await;
     world.strangers(["zoe"]);
     operator.live(MINUTE * 30).await;
-    world.cluster.edit(MAIN, |spec| spec.prune = Prune::Unlisted);
+    world.cluster.edit(MAIN, |spec| spec.prune = Prune::Authoritative);
     operator.live(MINUTE).await;
     let listed = world.calls(Operation::ListChannelMemberships);
     all_stay(&world, "no listing has shown her yet");
@@ -234,8 +234,8 @@ async fn a_resource_that_becomes_unlisted_waits_for_two_listings_too() {
 
 #[tokio::test(start_paused = true)]
 async fn the_newer_of_two_has_its_way_when_the_older_is_gone() {
-    let (world, mut operator) = team(Prune::Unlisted).await;
-    world.create("a/newer", TEAM, |spec| spec.prune = Prune::Unlisted);
+    let (world, mut operator) = team(Prune::Authoritative).await;
+    world.create("a/newer", TEAM, |spec| spec.prune = Prune::Authoritative);
     world.strangers(["zoe"]);
     operator.live(MINUTE).await;
     world.cluster.delete(MAIN);

@@ -1,4 +1,4 @@
-//! `rollcall drain`: how does one uninstall Rollcall?
+//! `rollcall release` takes the finalizers off before Rollcall is uninstalled.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::controller::{self, Cluster, Scope};
 /// Take Rollcall's finalizer off all ChannelMemberships and release them: whatever deletes them afterwards removes nobody.
 ///
 /// For uninstalling; it may be run again. A released resource keeps the annotation rollcall.dev/release: take that off
-/// (kubectl annotate chm --all rollcall.dev/release-) to have deletionPolicy: Prune honoured again.
+/// (kubectl annotate chm --all rollcall.dev/release-) to have deletionPolicy: Delete honoured again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  rollcall drain
-  rollcall drain --watch-namespace care --watch-namespace sales")]
+  rollcall release
+  rollcall release --watch-namespace care --watch-namespace sales")]
 pub(super) struct Args {
-    /// Drain this namespace only; repeatable. Default: all.
+    /// Release the resources of this namespace only; repeatable. Default: all.
     #[arg(long, env = "ROLLCALL_WATCH_NAMESPACE", value_name = "NAMESPACE", value_delimiter = ',', value_parser = cluster::namespace)]
     watch_namespace: Vec<String>,
 }
@@ -25,9 +25,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     cluster::calling(async {
         let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
         let progress = Progress::new("released", "ChannelMemberships");
-        let drained = controller::drain(&cluster, |done, all| progress.set(done, all)).await;
+        let released = controller::release_all(&cluster, |done, all| progress.set(done, all)).await;
         drop(progress);
-        let count = drained.map_err(Failure::of)?;
+        let count = released.map_err(Failure::of)?;
         println!("released {count} ChannelMemberships; nobody was removed from a channel");
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! `rollcall unlisted`: whom does a channel have that nobody declares?
+//! `rollcall undeclared` shows the members of a channel that no resource declares.
 
 use std::collections::BTreeSet;
 
@@ -21,9 +21,9 @@ use crate::membership::arn::{ChannelArn, MemberArn, short};
 /// --namespace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  rollcall unlisted support
-  rollcall unlisted support -n care --live
-  rollcall unlisted care/support --live --inviters 100 -o json")]
+  rollcall undeclared support
+  rollcall undeclared support -n care --live
+  rollcall undeclared care/support --live --inviters 100 -o json")]
 pub(super) struct Args {
     /// The resource, as name or namespace/name.
     #[arg(value_name = "NAME")]
@@ -101,13 +101,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn by_status(entry: &Entry, channel: &ChannelArn) -> Result<Answer, Failure> {
     let status = entry.status();
-    let unlisted = status.and_then(|status| status.unlisted.clone());
+    let undeclared = status.and_then(|status| status.undeclared.clone());
     if status.is_none_or(|status| status.last_listed.is_none()) {
         let resource = entry.resource();
         return Err(Failure::of(format!("{resource}: the channel was not listed yet, as far as its status tells")));
     }
-    let unlisted = unlisted.unwrap_or_default();
-    let people = unlisted.sample.into_iter().map(|it| Person {
+    let undeclared = undeclared.unwrap_or_default();
+    let people = undeclared.sample.into_iter().map(|it| Person {
         name: name(channel, &it.member_arn),
         member_arn: it.member_arn,
         display_name: None,
@@ -119,7 +119,7 @@ fn by_status(entry: &Entry, channel: &ChannelArn) -> Result<Answer, Failure> {
         channel: channel.as_str().to_owned(),
         at: entry.told_at(),
         live: false,
-        count: unlisted.count as usize,
+        count: undeclared.count as usize,
         people: people.collect(),
     })
 }
@@ -135,7 +135,7 @@ async fn by_service(
     let failed = |why: String| Failure::of(format!("failed to list {channel}: {why}"));
     let there = service.members(channel, spec.membership_type).await.map_err(failed)?;
     let wanted = wanted(spec, channel, known, Timestamp::now());
-    let sample = entry.status().and_then(|status| status.unlisted.as_ref());
+    let sample = entry.status().and_then(|status| status.undeclared.as_ref());
     let reason = |arn: &str| sample?.sample.iter().find(|it| it.member_arn == arn).map(|it| it.reason);
     let mut people: Vec<Person> = there
         .into_iter()

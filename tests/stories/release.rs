@@ -13,10 +13,10 @@ use crate::stage::{Stage, channel, eventually, ids, ready, seed, shared, spec};
 const RESOURCES: usize = 500;
 const CHANNELS: usize = 50;
 
-async fn drain(stage: &Stage) -> Output {
+async fn release(stage: &Stage) -> Output {
     let kubeconfig = shared().await.kubeconfig();
     Command::new(env!("CARGO_BIN_EXE_rollcall"))
-        .args(["drain", "--watch-namespace", &stage.namespace])
+        .args(["release", "--watch-namespace", &stage.namespace])
         .env("KUBECONFIG", kubeconfig)
         .output()
         .unwrap()
@@ -28,7 +28,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn five_hundred_resources_of_every_policy_are_drained_under_a_running_operator_and_nobody_is_removed() {
+async fn five_hundred_resources_of_every_policy_are_released_under_a_running_operator_and_nobody_is_removed() {
     let channels = (0..CHANNELS).map(|n| format!("c{n}"));
     let stage = Stage::open(channels.fold(seed(20), |seed, id| seed.channel(ChannelSeed::new(&id)))).await;
     let operator = stage.operator(&["--resync-interval=10s"]);
@@ -36,7 +36,7 @@ async fn five_hundred_resources_of_every_policy_are_drained_under_a_running_oper
     let apply = |n: usize| {
         let mut spec = spec(&format!("c{}", n % CHANNELS), &everyone[n % 10..n % 10 + 10]);
         spec["prune"] = json!(["Owned", "Declared", "Never"][n % 3]);
-        spec["deletionPolicy"] = json!(if n % 3 == 2 || n.is_multiple_of(7) { "Retain" } else { "Prune" });
+        spec["deletionPolicy"] = json!(if n % 3 == 2 || n.is_multiple_of(7) { "Retain" } else { "Delete" });
         let stage = &stage;
         async move { stage.apply(&format!("r{n}"), spec).await }
     };
@@ -52,10 +52,10 @@ async fn five_hundred_resources_of_every_policy_are_drained_under_a_running_oper
     let before: Vec<usize> = (0..CHANNELS).map(|n| stage.count(&format!("c{n}"))).collect();
 
     assert_eq!(
-        said(&drain(&stage).await),
+        said(&release(&stage).await),
         format!("released {bound} ChannelMemberships; nobody was removed from a channel\n")
     );
-    assert!(said(&drain(&stage).await).starts_with("released 0 "), "it may be run again");
+    assert!(said(&release(&stage).await).starts_with("released 0 "), "it may be run again");
 
     // The operator still runs, and looks at each again.
     let asked = stage.reconcile("r1").await;
@@ -71,7 +71,7 @@ async fn five_hundred_resources_of_every_policy_are_drained_under_a_running_oper
 async fn what_is_stuck_in_its_deletion_goes_and_other_finalizers_stay() {
     let stage = Stage::open(seed(1)).await;
     let mut spec = spec("support", &["m0000"]);
-    (spec["prune"], spec["deletionPolicy"]) = (json!("Owned"), json!("Prune"));
+    (spec["prune"], spec["deletionPolicy"]) = (json!("Owned"), json!("Delete"));
     stage.apply("team", spec.clone()).await;
     stage.apply("kept", spec).await;
     let both = json!({"metadata": {"finalizers": ["example.com/other", "rollcall.dev/prune"]}});
@@ -81,7 +81,7 @@ async fn what_is_stuck_in_its_deletion_goes_and_other_finalizers_stay() {
     for name in ["team", "kept"] {
         stage.resources.delete(name, &DeleteParams::default()).await.unwrap();
     }
-    assert!(said(&drain(&stage).await).starts_with("released 2 "));
+    assert!(said(&release(&stage).await).starts_with("released 2 "));
     assert!(stage.resources.get_opt("team").await.unwrap().is_none());
     assert_eq!(stage.get("kept").await.finalizers(), ["example.com/other"]);
     stage.patch("kept", json!({"metadata": {"finalizers": []}})).await;

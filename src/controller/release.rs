@@ -32,13 +32,13 @@ struct Whole {
     spec: Guarded<ChannelMembershipSpec>,
 }
 
-/// Why not all could be drained.
+/// Why not all resources could be released.
 #[derive(Debug, thiserror::Error)]
-pub enum DrainError {
+pub enum ReleaseError {
     /// They could not be listed.
     #[error("failed to list channelmemberships.rollcall.dev: {0}")]
     List(String),
-    /// Some could not be written; those before them are drained.
+    /// Some could not be written; the others are released.
     #[error("failed to take {FINALIZER} off {resource}, and {more} others: {why}")]
     Write {
         /// `namespace/name`.
@@ -52,7 +52,10 @@ pub enum DrainError {
 
 /// Takes our finalizer off all resources in scope and releases them, and gives how many those were. Nobody is removed from a channel.
 /// `progress` is told how many are done, of how many.
-pub async fn drain(cluster: &Arc<Cluster>, mut progress: impl FnMut(usize, usize)) -> Result<usize, DrainError> {
+pub async fn release_all(
+    cluster: &Arc<Cluster>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<usize, ReleaseError> {
     let (mut done, mut failures) = (0, Vec::new());
     for _ in 0..ROUNDS {
         let todo = todo(cluster).await?;
@@ -72,24 +75,24 @@ pub async fn drain(cluster: &Arc<Cluster>, mut progress: impl FnMut(usize, usize
     }
     let more = failures.len().saturating_sub(1);
     match failures.into_iter().next() {
-        Some((resource, why)) => Err(DrainError::Write { resource, more, why }),
+        Some((resource, why)) => Err(ReleaseError::Write { resource, more, why }),
         None => Ok(done),
     }
 }
 
 /// Those that have our finalizer, or would be given it.
-async fn todo(cluster: &Cluster) -> Result<Vec<ObjectMeta>, DrainError> {
+async fn todo(cluster: &Cluster) -> Result<Vec<ObjectMeta>, ReleaseError> {
     let mut todo = Vec::new();
     for api in cluster.apis::<Whole>() {
         let keep = |object: Whole| todo.extend(is_bound(&object).then_some(object.metadata));
         let listed = cluster.list(&api, ListParams::default(), keep).await;
-        listed.map_err(|failure| DrainError::List(failure.to_string()))?;
+        listed.map_err(|failure| ReleaseError::List(failure.to_string()))?;
     }
     Ok(todo)
 }
 
 fn is_bound(object: &Whole) -> bool {
-    let wanted = object.spec.value.as_ref().is_ok_and(|spec| spec.deletion_policy == DeletionPolicy::Prune);
+    let wanted = object.spec.value.as_ref().is_ok_and(|spec| spec.deletion_policy == DeletionPolicy::Delete);
     let goes = object.metadata.deletion_timestamp.is_some();
     has_finalizer(&object.metadata) || wanted && !is_released(&object.metadata) && !goes
 }
