@@ -211,7 +211,9 @@ impl fmt::Display for Summary {
             write!(f, ", {} other", number(rest))?;
         }
         write!(f, "; {} of {} declared members present", number(self.present), number(self.desired))?;
-        for (count, what) in [(self.failed, "failed"), (self.pending_approval, "additions and removals pending approval")] {
+        for (count, what) in
+            [(self.failed, "failed"), (self.pending_approval, "additions and removals pending approval")]
+        {
             if count > 0 {
                 write!(f, ", {} {what}", number(count))?;
             }
