@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 
 /// The wait after `failures` failures in a row (one or more), doubling from two seconds to five minutes. `random`, in
 /// `0.0..1.0`, picks a moment in its second half, so that what failed together does not come back together.
-pub fn wait(failures: u32, random: f64) -> Duration {
+pub fn delay_after(failures: u32, random: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 };
     doubled.min(LONGEST).mul_f64(f64::midpoint(1.0, random))
@@ -29,9 +29,9 @@ impl Backoff {
     }
 
     /// The call failed once more: how long to wait now. `random` is in [0, 1).
-    pub fn failed(&mut self, random: f64) -> Duration {
+    pub fn next_delay(&mut self, random: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        wait(self.failures, random)
+        delay_after(self.failures, random)
     }
 }
 
@@ -41,18 +41,18 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_five_minutes() {
-        let most: Vec<u64> = (1..=10).map(|failures| wait(failures, 1.0).as_secs()).collect();
+        let most: Vec<u64> = (1..=10).map(|failures| delay_after(failures, 1.0).as_secs()).collect();
         assert_eq!(most, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         for failures in [31, 32, 33, 64, u32::MAX] {
-            assert_eq!(wait(failures, 1.0), LONGEST);
+            assert_eq!(delay_after(failures, 1.0), LONGEST);
         }
-        assert_eq!(wait(0, 1.0), FIRST);
+        assert_eq!(delay_after(0, 1.0), FIRST);
     }
 
     #[test]
     fn jitter_spreads_over_half_of_the_wait() {
-        assert_eq!(wait(3, 0.0), Duration::from_secs(4));
-        assert_eq!(wait(3, 0.5), Duration::from_secs(6));
-        assert_eq!(wait(3, f64::NAN), Duration::from_secs(8));
+        assert_eq!(delay_after(3, 0.0), Duration::from_secs(4));
+        assert_eq!(delay_after(3, 0.5), Duration::from_secs(6));
+        assert_eq!(delay_after(3, f64::NAN), Duration::from_secs(8));
     }
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::pace::{Pacer, Permit, Urgency};
+use super::call_metrics::CallMetrics;
 use super::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, Membership, Operation, Page, Service,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership, Operation, Page, Service,
     Target,
 };
-use super::tally::Tally;
+use super::rate_limit::{Permit, RateLimiter, SharedPriority};
 use super::trace;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
@@ -27,19 +27,19 @@ pub const DEADLINE: Duration = Duration::from_secs(12);
 #[derive(Debug)]
 pub struct Client<S> {
     pub(super) service: Arc<S>,
-    pacer: Arc<Pacer>,
-    pub(super) tally: Arc<Tally>,
-    pub(super) gate: Gate,
-    looks_only: bool,
+    limiter: Arc<RateLimiter>,
+    pub(super) metrics: Arc<CallMetrics>,
+    pub(super) may_call: LeadershipCheck,
+    read_only: bool,
 }
 
 /// Whether calls may be made at all.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(super) struct LeadershipCheck(Arc<dyn Fn() -> bool + Send + Sync>);
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for LeadershipCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Gate").field(&(self.0)()).finish()
+        f.debug_tuple("LeadershipCheck").field(&(self.0)()).finish()
     }
 }
 
@@ -47,80 +47,90 @@ impl<S> Clone for Client<S> {
     fn clone(&self) -> Self {
         Self {
             service: Arc::clone(&self.service),
-            pacer: Arc::clone(&self.pacer),
-            tally: Arc::clone(&self.tally),
-            gate: self.gate.clone(),
-            looks_only: self.looks_only,
+            limiter: Arc::clone(&self.limiter),
+            metrics: Arc::clone(&self.metrics),
+            may_call: self.may_call.clone(),
+            read_only: self.read_only,
         }
     }
 }
 
 impl<S: Service> Client<S> {
-    /// A client of this service. The pacer is one for each process.
-    pub fn new(service: Arc<S>, pacer: Arc<Pacer>) -> Self {
-        Self { service, pacer, tally: Arc::default(), gate: Gate(Arc::new(|| true)), looks_only: false }
+    /// A client of this service. The limiter is one for each process.
+    pub fn new(service: Arc<S>, limiter: Arc<RateLimiter>) -> Self {
+        Self {
+            service,
+            limiter,
+            metrics: Arc::default(),
+            may_call: LeadershipCheck(Arc::new(|| true)),
+            read_only: false,
+        }
     }
 
     /// A client that makes no call from when on `may_call` says no: whoever wants to make one waits, for the end of the process.
     pub fn only_while(self, may_call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { gate: Gate(Arc::new(may_call)), ..self }
+        Self { may_call: LeadershipCheck(Arc::new(may_call)), ..self }
     }
 
     /// A client that makes no call that changes anything: each is refused right here.
-    pub fn looking_only(self) -> Self {
-        Self { looks_only: true, ..self }
+    pub fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
     }
 
     /// Whether a call may be made that changes something.
     fn may_change(&self, operation: Operation) -> Result<(), CallError> {
         let refused =
-            || CallError::unnamed(CallErrorClass::AccessDenied, operation, "LooksOnly", "nothing is changed here");
-        if self.looks_only { Err(refused()) } else { Ok(()) }
+            || CallError::client_side(CallErrorClass::AccessDenied, operation, "ReadOnly", "nothing is changed here");
+        if self.read_only { Err(refused()) } else { Ok(()) }
     }
 
-    /// The pace of its calls.
-    pub fn pacer(&self) -> &Pacer {
-        &self.pacer
-    }
-
-    /// The same, to be kept.
-    pub fn shared_pacer(&self) -> &Arc<Pacer> {
-        &self.pacer
+    /// Returns the rate limiter of the calls.
+    pub fn rate_limiter(&self) -> &Arc<RateLimiter> {
+        &self.limiter
     }
 
     /// What was counted of its calls, those of its clones among them.
-    pub fn tally(&self) -> &Arc<Tally> {
-        &self.tally
+    pub fn call_metrics(&self) -> &Arc<CallMetrics> {
+        &self.metrics
     }
 
     /// Waits until a call of this kind may be made. Dropping the future leaves the queue.
-    pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
+    pub async fn acquire_permit(&self, target: &Target, operation: Operation, priority: &SharedPriority) -> Permit {
         let began = Instant::now();
-        let permit = self.pacer.permit(target, operation, urgency).await;
+        let permit = self.limiter.acquire_permit(target, operation, priority).await;
         let waited = began.elapsed();
-        self.tally.has_waited(operation, waited);
+        self.metrics.has_waited(operation, waited);
         permit.after(waited)
     }
 
-    /// As [`Self::permit`], for a call that is about no channel in particular.
-    pub async fn permit_of_bearer(&self, bearer: &MemberArn, operation: Operation, urgency: &Urgency) -> Permit {
+    /// As [`Self::acquire_permit`], for a call that is about no channel in particular.
+    pub async fn acquire_bearer_permit(
+        &self,
+        bearer: &MemberArn,
+        operation: Operation,
+        priority: &SharedPriority,
+    ) -> Permit {
         let began = Instant::now();
-        let permit = self.pacer.permit_of_bearer(bearer, operation, urgency).await;
-        self.tally.has_waited(operation, began.elapsed());
+        let permit = self.limiter.acquire_bearer_permit(bearer, operation, priority).await;
+        self.metrics.has_waited(operation, began.elapsed());
         permit
     }
 
     /// Leave to make a call now, paid for by those who wait: for what must follow another call at once. See
-    /// [`Pacer::permit_on_credit`].
+    /// [`RateLimiter::permit_on_credit`].
     pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
-        self.pacer.permit_on_credit(target, operation)
+        self.limiter.permit_on_credit(target, operation)
     }
 
     /// One page of the channel's members of the target's type: see [`Service::list_page`].
     pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelMemberships, || {
-            self.service.list_page(target, token)
-        })
+        execute(
+            (&self.metrics, &self.may_call),
+            permit,
+            target.channel.as_str(),
+            Operation::ListChannelMemberships,
+            || self.service.list_page(target, token),
+        )
         .await
     }
 
@@ -132,8 +142,8 @@ impl<S: Service> Client<S> {
         members: &[MemberArn],
     ) -> Result<BatchAnswer, CallError> {
         self.may_change(Operation::BatchCreateChannelMembership)?;
-        made(
-            (&self.tally, &self.gate),
+        execute(
+            (&self.metrics, &self.may_call),
             permit,
             target.channel.as_str(),
             Operation::BatchCreateChannelMembership,
@@ -142,31 +152,44 @@ impl<S: Service> Client<S> {
         .await
     }
 
-    /// One member's membership: see [`Service::describe`].
-    pub async fn describe(
+    /// One member's membership: see [`Service::describe_membership`].
+    pub async fn describe_membership(
         &self,
         permit: Permit,
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DescribeChannelMembership, || {
-            self.service.describe(target, member)
-        })
+        execute(
+            (&self.metrics, &self.may_call),
+            permit,
+            target.channel.as_str(),
+            Operation::DescribeChannelMembership,
+            || self.service.describe_membership(target, member),
+        )
         .await
     }
 
-    /// Deletes one membership: see [`Service::delete`].
-    pub async fn delete(&self, permit: Permit, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
+    /// Deletes one membership: see [`Service::delete_membership`].
+    pub async fn delete_membership(
+        &self,
+        permit: Permit,
+        target: &Target,
+        removal: Removal,
+    ) -> Result<Deleted, CallError> {
         self.may_change(Operation::DeleteChannelMembership)?;
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DeleteChannelMembership, || {
-            self.service.delete(target, removal)
-        })
+        execute(
+            (&self.metrics, &self.may_call),
+            permit,
+            target.channel.as_str(),
+            Operation::DeleteChannelMembership,
+            || self.service.delete_membership(target, removal),
+        )
         .await
     }
 
     /// The channel itself: see [`Service::describe_channel`].
     pub async fn describe_channel(&self, permit: Permit, target: &Target) -> Result<ChannelInfo, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::DescribeChannel, || {
+        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::DescribeChannel, || {
             self.service.describe_channel(target)
         })
         .await
@@ -179,15 +202,19 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelModerators, || {
-            self.service.moderators_page(target, token)
-        })
+        execute(
+            (&self.metrics, &self.may_call),
+            permit,
+            target.channel.as_str(),
+            Operation::ListChannelModerators,
+            || self.service.moderators_page(target, token),
+        )
         .await
     }
 
     /// One page of those who are banned: see [`Service::bans_page`].
     pub async fn bans_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListChannelBans, || {
+        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::ListChannelBans, || {
             self.service.bans_page(target, token)
         })
         .await
@@ -200,7 +227,7 @@ impl<S: Service> Client<S> {
         target: &Target,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
-        made((&self.tally, &self.gate), permit, target.channel.as_str(), Operation::ListSubChannels, || {
+        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::ListSubChannels, || {
             self.service.sub_channels_page(target, token)
         })
         .await
@@ -210,11 +237,11 @@ impl<S: Service> Client<S> {
     pub async fn channels_page(
         &self,
         permit: Permit,
-        whose: &ChannelsOf,
+        whose: &ChannelsQuery,
         token: Option<&str>,
     ) -> Result<Page, CallError> {
         let about = whose.bearer.app_instance();
-        made((&self.tally, &self.gate), permit, about, Operation::ListChannels, || {
+        execute((&self.metrics, &self.may_call), permit, about, Operation::ListChannels, || {
             self.service.channels_page(whose, token)
         })
         .await
@@ -222,24 +249,24 @@ impl<S: Service> Client<S> {
 }
 
 /// Makes a call about a channel or an app instance within the deadline, tells the pace how it went, and logs it.
-pub(super) async fn made<T, F: Future<Output = Result<T, CallError>>>(
-    (tally, gate): (&Tally, &Gate),
+pub(super) async fn execute<T, F: Future<Output = Result<T, CallError>>>(
+    (metrics, may_call): (&CallMetrics, &LeadershipCheck),
     permit: Permit,
     about: &str,
     operation: Operation,
     call: impl FnOnce() -> F,
 ) -> Result<T, CallError> {
     debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
-    if !(gate.0)() {
+    if !(may_call.0)() {
         drop(permit);
         return std::future::pending().await;
     }
-    let span = trace::call(about, operation, permit.waited());
-    let paced = permit.spend();
+    let span = trace::call_span(about, operation, permit.waited());
+    let paced = permit.start();
     let began = Instant::now();
     // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
     let answer = tokio::time::timeout(DEADLINE, Box::pin(call()).instrument(span.clone())).await.unwrap_or_else(|_| {
-        Err(CallError::unnamed(
+        Err(CallError::client_side(
             CallErrorClass::Transient,
             operation,
             "Timeout",
@@ -247,11 +274,11 @@ pub(super) async fn made<T, F: Future<Output = Result<T, CallError>>>(
         ))
     });
     let error = answer.as_ref().err();
-    tally.answered(operation, error.map(|error| error.class));
-    trace::answered(&span, error);
+    metrics.answered(operation, error.map(|error| error.class));
+    trace::record_outcome(&span, error);
     match error.map(|error| error.class) {
         Some(CallErrorClass::Throttled) => paced.throttled(),
-        _ => paced.passed(),
+        _ => paced.succeeded(),
     }
     tracing::debug!(
         operation = operation.as_str(),
@@ -271,8 +298,8 @@ mod tests {
 
     use super::*;
     use crate::api::MembershipType;
-    use crate::chime::pace::{Level, Rates};
     use crate::chime::port::Privacy;
+    use crate::chime::rate_limit::{Priority, Rates};
     use crate::membership::arn::ChannelArn;
 
     const LIST: Operation = Operation::ListChannelMemberships;
@@ -298,11 +325,11 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
+        async fn describe_membership(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
             Ok(None)
         }
 
-        async fn delete(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
+        async fn delete_membership(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
             Ok(Deleted::default())
         }
 
@@ -322,14 +349,14 @@ mod tests {
             Ok(Page::default())
         }
 
-        async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
+        async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
             Ok(Page::default())
         }
     }
 
     fn client(script: &[CallErrorClass]) -> Client<Scripted> {
         let service = Scripted(Mutex::new(script.to_vec()));
-        Client::new(Arc::new(service), Arc::new(Pacer::new(Rates::default(), NonZeroU16::MAX)))
+        Client::new(Arc::new(service), Arc::new(RateLimiter::new(Rates::default(), NonZeroU16::MAX)))
     }
 
     fn target() -> Target {
@@ -344,9 +371,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_service_that_never_answers_is_left_at_the_deadline() {
-        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
+        let (client, priority) = (client(&[]), SharedPriority::new(Priority::Edit));
         let began = Instant::now();
-        let permit = client.permit(&target(), Operation::BatchCreateChannelMembership, &urgency).await;
+        let permit = client.acquire_permit(&target(), Operation::BatchCreateChannelMembership, &priority).await;
         let error = client.batch_create(permit, &target(), &[]).await.unwrap_err();
         assert_eq!((error.class, error.code.as_str()), (CallErrorClass::Transient, "Timeout"));
         assert!((DEADLINE..DEADLINE + Duration::from_millis(2)).contains(&began.elapsed()));
@@ -354,13 +381,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_throttled_answer_slows_the_next_call_and_another_failure_does_not() {
-        let urgency = Urgency::new(Level::Retry);
+        let priority = SharedPriority::new(Priority::Retry);
         for (class, slowed) in [(CallErrorClass::Throttled, true), (CallErrorClass::Transient, false)] {
             let client = client(&[class]);
-            let permit = client.permit(&target(), LIST, &urgency).await;
+            let permit = client.acquire_permit(&target(), LIST, &priority).await;
             assert!(client.list_page(permit, &target(), None).await.is_err());
             let began = Instant::now();
-            let permit = client.clone().permit(&target(), LIST, &urgency).await;
+            let permit = client.clone().acquire_permit(&target(), LIST, &priority).await;
             assert_eq!(client.list_page(permit, &target(), None).await, Ok(Page::default()));
             assert_eq!(began.elapsed() >= Duration::from_secs(1), slowed, "{class:?}");
         }
@@ -368,39 +395,39 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_delete_on_credit_follows_its_describe_though_the_bearer_has_no_turn_left() {
-        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
+        let (client, priority) = (client(&[]), SharedPriority::new(Priority::Edit));
         let target = target();
         let began = Instant::now();
-        let permit = client.permit(&target, Operation::DescribeChannelMembership, &urgency).await;
+        let permit = client.acquire_permit(&target, Operation::DescribeChannelMembership, &priority).await;
         let alice = target.channel.member_named("user/alice");
-        assert_eq!(client.describe(permit, &target, &alice).await, Ok(None));
+        assert_eq!(client.describe_membership(permit, &target, &alice).await, Ok(None));
         let permit = client.permit_on_credit(&target, Operation::DeleteChannelMembership);
         let removal = crate::chime::removal::of(&target, "user/alice");
-        assert_eq!(client.delete(permit, &target, removal).await, Ok(Deleted::default()));
+        assert_eq!(client.delete_membership(permit, &target, removal).await, Ok(Deleted::default()));
         assert_eq!(began.elapsed(), Duration::ZERO);
-        let permit = client.permit(&target, Operation::DescribeChannel, &urgency).await;
+        let permit = client.acquire_permit(&target, Operation::DescribeChannel, &priority).await;
         assert_eq!(client.describe_channel(permit, &target).await, Ok(ChannelInfo::default()));
         assert!(began.elapsed() >= Duration::from_millis(200));
     }
 
     #[tokio::test(start_paused = true)]
     async fn lists_about_a_channel_are_made_each_by_its_own_permit() {
-        let (client, urgency, target) = (client(&[]), Urgency::new(Level::Edit), target());
-        let permit = client.permit(&target, Operation::ListChannelModerators, &urgency).await;
+        let (client, priority, target) = (client(&[]), SharedPriority::new(Priority::Edit), target());
+        let permit = client.acquire_permit(&target, Operation::ListChannelModerators, &priority).await;
         assert_eq!(client.moderators_page(permit, &target, None).await, Ok(Page::default()));
-        let permit = client.permit(&target, Operation::ListChannelBans, &urgency).await;
+        let permit = client.acquire_permit(&target, Operation::ListChannelBans, &priority).await;
         assert_eq!(client.bans_page(permit, &target, None).await, Ok(Page::default()));
-        let permit = client.permit(&target, Operation::ListSubChannels, &urgency).await;
+        let permit = client.acquire_permit(&target, Operation::ListSubChannels, &priority).await;
         assert_eq!(client.sub_channels_page(permit, &target, None).await, Ok(Page::default()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn channels_are_listed_at_the_pace_of_their_bearer() {
-        let (client, urgency) = (client(&[]), Urgency::new(Level::Edit));
-        let whose = ChannelsOf { bearer: target().bearer, privacy: Privacy::Public };
+        let (client, priority) = (client(&[]), SharedPriority::new(Priority::Edit));
+        let whose = ChannelsQuery { bearer: target().bearer, privacy: Privacy::Public };
         let began = Instant::now();
         for _ in 0..9 {
-            let permit = client.permit_of_bearer(&whose.bearer, Operation::ListChannels, &urgency).await;
+            let permit = client.acquire_bearer_permit(&whose.bearer, Operation::ListChannels, &priority).await;
             assert_eq!(client.channels_page(permit, &whose, None).await, Ok(Page::default()));
         }
         // The first goes at once.
@@ -410,11 +437,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_may_not_call_any_more_makes_no_call_and_takes_nobodys_turn() {
         let service = Arc::new(Scripted(Mutex::new(vec![CallErrorClass::Refused])));
-        let pacer = Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MIN));
-        let client = Client::new(Arc::clone(&service), pacer).only_while(|| false);
+        let limiter = Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MIN));
+        let client = Client::new(Arc::clone(&service), limiter).only_while(|| false);
         let target = target();
         for _ in 0..2 {
-            let permit = client.permit(&target, LIST, &Urgency::new(Level::Edit)).await;
+            let permit = client.acquire_permit(&target, LIST, &SharedPriority::new(Priority::Edit)).await;
             let call = tokio::time::timeout(Duration::from_hours(1), client.list_page(permit, &target, None)).await;
             assert!(call.is_err(), "it waits for the end of the process");
         }

@@ -7,8 +7,8 @@ use std::future::Future;
 
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
+pub use crate::membership::description::Membership;
 use crate::membership::guard::Removal;
-pub use crate::membership::witness::Membership;
 
 /// The most members that BatchCreateChannelMembership takes (service model, `MemberArns`).
 pub const MAX_BATCH: usize = 100;
@@ -32,7 +32,7 @@ pub struct Target {
 
 /// Whose channels are meant, and in whose name they are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ChannelsOf {
+pub struct ChannelsQuery {
     /// The user or bot in whose name calls are made. Its app instance is meant, and its region is where calls go.
     pub bearer: MemberArn,
     /// Which of the channels: a call tells those of one privacy.
@@ -139,7 +139,7 @@ pub struct BatchAnswer {
     /// Members whom the service says it added.
     pub added: Vec<String>,
     /// Members whom it did not add.
-    pub errors: Vec<MemberError>,
+    pub errors: Vec<BatchMemberError>,
     /// The service's request id.
     pub request_id: Option<String>,
 }
@@ -153,7 +153,7 @@ pub struct Deleted {
 
 /// Why one member of a batch was not added. Every field of it is optional in the service's model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemberError {
+pub struct BatchMemberError {
     /// Whom the error is about.
     pub member: Option<String>,
     /// The service's `ErrorCode`, an open set.
@@ -183,12 +183,12 @@ pub enum CallErrorClass {
 
 impl CallErrorClass {
     /// Whether the same call may well succeed a little later.
-    pub fn is_passing(self) -> bool {
+    pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Transient)
     }
 
     /// Whether every other call would be refused as well: it is no member's fault.
-    pub fn is_of_all_calls(self) -> bool {
+    pub fn affects_all_calls(self) -> bool {
         matches!(self, Self::BearerRejected | Self::AccessDenied)
     }
 }
@@ -212,7 +212,7 @@ pub struct CallError {
 
 impl CallError {
     /// A failure that the service did not put a name to: without a request id.
-    pub fn unnamed(class: CallErrorClass, operation: Operation, code: &str, message: impl Into<String>) -> Self {
+    pub fn client_side(class: CallErrorClass, operation: Operation, code: &str, message: impl Into<String>) -> Self {
         Self { class, operation, code: code.to_owned(), message: message.into(), request_id: None }
     }
 }
@@ -230,14 +230,18 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<BatchAnswer, CallError>> + Send;
 
     /// One member's membership, of whichever type; `None` when there is none.
-    fn describe(
+    fn describe_membership(
         &self,
         target: &Target,
         member: &MemberArn,
     ) -> impl Future<Output = Result<Option<Membership>, CallError>> + Send;
 
     /// Deletes one membership. A membership that is not there counts as deleted, where the service says so by 204 or NotFound.
-    fn delete(&self, target: &Target, removal: Removal) -> impl Future<Output = Result<Deleted, CallError>> + Send;
+    fn delete_membership(
+        &self,
+        target: &Target,
+        removal: Removal,
+    ) -> impl Future<Output = Result<Deleted, CallError>> + Send;
 
     /// The channel itself.
     fn describe_channel(&self, target: &Target) -> impl Future<Output = Result<ChannelInfo, CallError>> + Send;
@@ -262,7 +266,7 @@ pub trait Service: Send + Sync + 'static {
     /// One page of an app instance's channels, by ARN.
     fn channels_page(
         &self,
-        whose: &ChannelsOf,
+        whose: &ChannelsQuery,
         token: Option<&str>,
     ) -> impl Future<Output = Result<Page, CallError>> + Send;
 }

@@ -4,9 +4,9 @@
 //! credentials. The SDK's retries are off, because each attempt must take its turn in the pace and be seen.
 
 mod calls;
-mod directory;
 mod failure;
 pub mod identity;
+mod user_memberships;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ const FALLBACK_REGION: &str = "us-east-1";
 
 /// What an [`Sdk`] is made of; by default what the environment says. Not printable: it may hold a secret.
 #[derive(Clone)]
-pub struct Options {
+pub struct SdkOptions {
     /// Instead of AWS and of what `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING` says.
     pub endpoint: Option<String>,
     /// Access key id and secret, instead of the SDK's usual chain: for a simulator in this process.
@@ -47,7 +47,7 @@ pub struct Options {
     pub call_timeout: Duration,
 }
 
-impl Default for Options {
+impl Default for SdkOptions {
     fn default() -> Self {
         Self { endpoint: None, credentials: None, call_timeout: CALL_TIMEOUT }
     }
@@ -80,7 +80,7 @@ pub struct Sdk {
 
 impl Sdk {
     /// Reads the environment and the AWS profile. Credentials are fetched with the first call, not here.
-    pub async fn load(options: Options) -> Result<Self, LoadError> {
+    pub async fn load(options: SdkOptions) -> Result<Self, LoadError> {
         // Not the SDK's default chain, which asks the instance metadata service and waits for it where there is none.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())

@@ -14,7 +14,7 @@ use super::port::{CallError, Operation};
 pub const TARGET: &str = "traces";
 
 /// A call about a channel or an app instance that is about to be made, and how long it waited for its turn.
-pub(super) fn call(about: &str, operation: Operation, waited: Duration) -> Span {
+pub(super) fn call_span(about: &str, operation: Operation, waited: Duration) -> Span {
     tracing::info_span!(
         target: TARGET,
         "call",
@@ -33,7 +33,7 @@ pub(super) fn call(about: &str, operation: Operation, waited: Duration) -> Span 
 }
 
 /// How the call was answered.
-pub(super) fn answered(call: &Span, error: Option<&CallError>) {
+pub(super) fn record_outcome(call: &Span, error: Option<&CallError>) {
     call.record("rollcall.answer", error.map_or("OK", |error| &error.code));
     if error.is_some() {
         call.record("otel.status_code", "ERROR");
@@ -41,7 +41,7 @@ pub(super) fn answered(call: &Span, error: Option<&CallError>) {
 }
 
 /// By which request id the service knows the call under way.
-pub(super) fn request_id(id: Option<&str>) {
+pub(super) fn record_request_id(id: Option<&str>) {
     if let Some(id) = id {
         Span::current().record("aws.request_id", id);
     }

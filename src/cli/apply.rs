@@ -23,7 +23,7 @@ use super::service::ServiceArgs;
 use super::{Failure, cluster, files};
 use crate::api::Interval;
 use crate::chime::client::Client;
-use crate::chime::pace::Share;
+use crate::chime::rate_limit::QuotaShare;
 use crate::chime::sdk::Sdk;
 use crate::engine::clock::Clock;
 use crate::engine::settings::{RemovalSwitch, Settings};
@@ -92,7 +92,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     args.service.one_bearer_an_app_instance()?;
     if std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty()) {
-        logs::init(logs::Format::Auto, None).map_err(Failure::of)?;
+        logs::init_logging(logs::LogFormat::Auto, None).map_err(Failure::of)?;
     }
     cluster::calling(apply(args)).map(|()| ExitCode::SUCCESS)
 }
@@ -104,7 +104,7 @@ async fn apply(args: &Args) -> Result<(), Failure> {
         eprintln!("warning: {warning}");
     }
     let (file, origin) = stood(args, &mut files)?;
-    let (client, endpoint) = args.service.client(Share::ASIDE).await?;
+    let (client, endpoint) = args.service.client(QuotaShare::BESIDE_OPERATOR).await?;
     let consent = Arc::new(Consent::default());
     let settings = settings(args, endpoint.clone(), &consent)?;
     let now = Timestamp::now();
@@ -197,9 +197,9 @@ fn tell_of_bystanders(scene: &Scene) {
 
 async fn plan(client: &Client<Sdk>, settings: &Settings, scene: &Scene, endpoint: Option<&str>) -> Plan {
     let clock = Clock::starting_at(Timestamp::now());
-    let engine = Engine::new(client.clone().looking_only(), settings.clone(), clock, CancellationToken::new());
+    let engine = Engine::new(client.clone().read_only(), settings.clone(), clock, CancellationToken::new());
     let progress = Progress::new("looked at", "channels");
-    let rates = client.pacer().rates();
+    let rates = client.rate_limiter().rates();
     let mut plan = forecast::plan(&engine, scene, rates, |done, all| progress.set(done, all)).await;
     plan.remarks.extend(endpoint.map(|endpoint| format!("the service is {endpoint}, not AWS")));
     plan

@@ -16,7 +16,7 @@ use super::Failure;
 use super::cluster::{self, namespace};
 use super::run::Switch;
 use super::service::{self, ServiceArgs};
-use crate::chime::sdk::{Options, Sdk};
+use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::membership::arn::ChannelArn;
 
 /// Look for what is wrong, and say what to do about it. Nothing is changed: what cannot be asked without an effect is not probed.
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 async fn examine(args: &Args) -> Report {
     let mut report = Report::default();
-    match Sdk::load(Options::default()).await {
+    match Sdk::load(SdkOptions::default()).await {
         Err(error) => {
             report.add(Finding::failed("endpoint", error.to_string(), "correct the address, or unset it for AWS"));
         }

@@ -17,8 +17,8 @@ use super::progress::Progress;
 use super::service::{self, ServiceArgs};
 use crate::api::{MAX_MEMBERS, MembershipType};
 use crate::chime::client::Client;
-use crate::chime::pace::Share;
-use crate::chime::port::{CallError, CallErrorClass, ChannelsOf, Operation, Privacy, Target};
+use crate::chime::port::{CallError, CallErrorClass, ChannelsQuery, Operation, Privacy, Target};
+use crate::chime::rate_limit::QuotaShare;
 use crate::chime::reader::Reader;
 use crate::chime::sdk::Sdk;
 use crate::membership::arn::ChannelArn;
@@ -99,7 +99,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 async fn export(args: &Args) -> Result<(), Failure> {
     let folder = args.output_dir.as_deref().map(Folder::open).transpose()?;
-    let (client, endpoint) = args.service.client(Share::ASIDE).await?;
+    let (client, endpoint) = args.service.client(QuotaShare::BESIDE_OPERATOR).await?;
     if let Some(endpoint) = endpoint {
         eprintln!("the service is {endpoint}, and not AWS");
     }
@@ -150,8 +150,8 @@ impl Export<'_> {
         let bearer = self.args.service.bearer_of(app_instance)?;
         let mut channels = Vec::new();
         for privacy in [Privacy::Public, Privacy::Private] {
-            let whose = ChannelsOf { bearer: bearer.clone(), privacy };
-            let listed = self.reader(&|error, rest| self.remark(app_instance, error, rest)).channels(&whose).await;
+            let whose = ChannelsQuery { bearer: bearer.clone(), privacy };
+            let listed = self.reader(&|error, rest| self.remark(app_instance, error, rest)).list_channels(&whose).await;
             let listed = listed.map_err(|error| {
                 let advice = match error.class {
                     CallErrorClass::ChannelNotAccessible => {
@@ -251,14 +251,14 @@ impl Export<'_> {
     async fn live(&self, target: &Target) -> Result<Live, CallError> {
         let remark = |error: &CallError, rest: Duration| self.remark(target.channel.as_str(), error, rest);
         let reader = self.reader(&remark);
-        let info = reader.channel(target).await?;
+        let info = reader.describe_channel(target).await?;
         let mut members = Vec::new();
         for kind in [MembershipType::Default, MembershipType::Hidden] {
             // An elastic channel has no hidden members (Chime SDK Developer Guide, elastic channels).
             let asked_for = self.args.membership_type.is_none_or(|only| only == kind);
             if asked_for && !(info.elastic && kind == MembershipType::Hidden) {
                 let target = Target { membership_type: kind, ..target.clone() };
-                let listed = reader.members(&target, info.elastic).await;
+                let listed = reader.list_members(&target, info.elastic).await;
                 members.push((kind, listed.map_err(|error| of_type(kind, error))?));
             }
         }

@@ -10,9 +10,9 @@ use super::person::Live;
 use super::service::ServiceArgs;
 use crate::api::MembershipType;
 use crate::chime::client::Client;
-use crate::chime::pace::Share;
 use crate::chime::port::Target;
-use crate::chime::reader::{Person, Reader};
+use crate::chime::rate_limit::QuotaShare;
+use crate::chime::reader::{ListedMember, Reader};
 use crate::chime::sdk::Sdk;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -47,7 +47,7 @@ impl LiveArgs {
             return Ok(None);
         }
         self.service.one_bearer_an_app_instance()?;
-        let (client, endpoint) = self.service.client(Share::ASIDE).await?;
+        let (client, endpoint) = self.service.client(QuotaShare::BESIDE_OPERATOR).await?;
         let mut bearers: HashMap<String, MemberArn> = HashMap::new();
         let known = known.into_iter().filter_map(|arn| MemberArn::parse(arn).ok());
         for bearer in self.service.chime_bearer.iter().cloned().chain(known) {
@@ -86,7 +86,7 @@ impl Asked {
             Err(why) => return unknown(why),
         };
         let reader = self.reader();
-        let membership = match reader.membership(&target, member).await {
+        let membership = match reader.describe_membership(&target, member).await {
             Ok(None) => return Live::Out,
             Err(error) => return unknown(error.to_string()),
             Ok(Some(membership)) => membership,
@@ -94,9 +94,9 @@ impl Asked {
         let (mut creator, mut moderator) = (false, false);
         if roles {
             // What may not be asked is left open: that they are there is known.
-            let info = reader.channel(&target).await.unwrap_or_default();
+            let info = reader.describe_channel(&target).await.unwrap_or_default();
             creator = info.created_by.as_deref() == Some(member.as_str());
-            let moderators = reader.moderators(&target).await.unwrap_or_default();
+            let moderators = reader.list_moderators(&target).await.unwrap_or_default();
             moderator = moderators.iter().any(|moderator| moderator == member.as_str());
         }
         Live::In {
@@ -112,7 +112,7 @@ impl Asked {
     pub async fn channels_of(&self, user: &MemberArn) -> Result<Vec<(ChannelArn, Option<MembershipType>)>, String> {
         let instance = user.app_instance();
         let bearer = self.bearer(instance).ok_or_else(|| no_bearer(instance))?;
-        let all = self.reader().channels_of(bearer, user).await.map_err(|error| error.to_string())?;
+        let all = self.reader().list_user_channels(bearer, user).await.map_err(|error| error.to_string())?;
         let read = |(arn, of): (String, _)| match ChannelArn::parse(&arn) {
             Ok(channel) => Ok((channel, of)),
             Err(error) => Err(error.to_string()),
@@ -121,12 +121,16 @@ impl Asked {
     }
 
     /// Everybody in a channel of one type, with their names.
-    pub async fn members(&self, channel: &ChannelArn, membership_type: MembershipType) -> Result<Vec<Person>, String> {
+    pub async fn members(
+        &self,
+        channel: &ChannelArn,
+        membership_type: MembershipType,
+    ) -> Result<Vec<ListedMember>, String> {
         let target = self.target(channel, membership_type)?;
         let reader = self.reader();
         // Who may not describe a channel may still list one.
-        let elastic = reader.channel(&target).await.is_ok_and(|info| info.elastic);
-        reader.members(&target, elastic).await.map_err(|error| error.to_string())
+        let elastic = reader.describe_channel(&target).await.is_ok_and(|info| info.elastic);
+        reader.list_members(&target, elastic).await.map_err(|error| error.to_string())
     }
 
     fn reader(&self) -> Reader<'_, Sdk> {

@@ -41,6 +41,6 @@ impl Permits {
 /// What a file grants, or everything without one.
 pub(super) fn granting(file: Option<&Arc<GrantsFile>>) -> Granting {
     let Some(file) = file else { return Granting::everything() };
-    let now = Arc::clone(file);
-    Granting::by(&file.path().display().to_string(), move || now.now())
+    let grants = Arc::clone(file);
+    Granting::by(&file.path().display().to_string(), move || grants.current_grants())
 }

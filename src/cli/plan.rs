@@ -24,7 +24,7 @@ use super::permits::{Permits, granting};
 use super::progress::Progress;
 use super::service::ServiceArgs;
 use super::{Failure, cluster, files};
-use crate::chime::pace::{Rates, Share};
+use crate::chime::rate_limit::{QuotaShare, Rates};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
 use crate::engine::settings::{RemovalSwitch, Settings};
@@ -59,8 +59,8 @@ pub(super) struct Args {
     permits: Permits,
 
     /// The share of the service's quotas that the operator uses: by it the time is reckoned that carrying out takes.
-    #[arg(long, env = "ROLLCALL_OPERATOR_SHARE", value_name = "PERCENT", default_value_t = Share::default())]
-    operator_share: Share,
+    #[arg(long, env = "ROLLCALL_OPERATOR_SHARE", value_name = "PERCENT", default_value_t = QuotaShare::default())]
+    operator_share: QuotaShare,
 
     /// How to print the plan.
     #[arg(short, long, env = "ROLLCALL_OUTPUT", value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
@@ -101,7 +101,7 @@ async fn make(args: &Args) -> Result<Plan, Failure> {
         eprintln!("warning: {warning}");
     }
     let origin = args.before.origin(&files, &args.files.namespace).await?;
-    let (client, endpoint) = args.service.client(Share::ASIDE).await?;
+    let (client, endpoint) = args.service.client(QuotaShare::BESIDE_OPERATOR).await?;
     let settings = Settings {
         bearers: args.service.chime_bearer.clone(),
         allow_bearer_override: args.permits.allow_bearer_override,
@@ -118,7 +118,7 @@ async fn make(args: &Args) -> Result<Plan, Failure> {
     let now = Timestamp::now();
     let scene = Scene::new(&files, &origin, args.before.prune, &settings, now);
     // A plan never calls what changes anything, and could not.
-    let engine = Engine::new(client.looking_only(), settings, Clock::starting_at(now), CancellationToken::new());
+    let engine = Engine::new(client.read_only(), settings, Clock::starting_at(now), CancellationToken::new());
     let rates = Rates { share: args.operator_share, ..Rates::default() };
     let progress = Progress::new("looked at", "channels");
     let mut plan = forecast::plan(&engine, &scene, &rates, |done, all| progress.set(done, all)).await;

@@ -18,13 +18,13 @@ use super::cluster::{self, namespace};
 use super::permits::{Permits, granting};
 use super::service::ServiceArgs;
 use crate::api::Interval;
-use crate::chime::pace::Share;
+use crate::chime::rate_limit::QuotaShare;
 use crate::controller::{self, Cluster, Scope, Vitals};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
 use crate::engine::settings::Settings;
-use crate::ops::lease::Claim;
-use crate::ops::serve::Address;
+use crate::ops::lease::Leadership;
+use crate::ops::serve::ListenAddress;
 use crate::ops::traces::Traces;
 use crate::ops::{logs, stop};
 
@@ -78,7 +78,7 @@ pub(super) struct Args {
 
     /// Where /metrics is told, as ip:port or :port; nowhere unless given.
     #[arg(long, env = "ROLLCALL_METRICS_ADDRESS", value_name = "ADDRESS")]
-    metrics_address: Option<Address>,
+    metrics_address: Option<ListenAddress>,
 
     /// Whether /metrics has a gauge for each resource.
     #[arg(long, env = "ROLLCALL_METRICS_PER_RESOURCE", value_name = "on|off", default_value = "on")]
@@ -86,7 +86,7 @@ pub(super) struct Args {
 
     /// Where /healthz and /readyz are told, as ip:port or :port; nowhere unless given.
     #[arg(long, env = "ROLLCALL_HEALTH_ADDRESS", value_name = "ADDRESS")]
-    health_address: Option<Address>,
+    health_address: Option<ListenAddress>,
 
     /// Wait until no other process leads, by a Lease: several may run, and one carries out the resources.
     #[arg(long, env = "ROLLCALL_LEADER_ELECT", value_parser = BoolishValueParser::new())]
@@ -106,7 +106,7 @@ pub(super) struct Args {
 
     /// How log lines look.
     #[arg(long, env = "ROLLCALL_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
-    log_format: logs::Format,
+    log_format: logs::LogFormat,
 }
 
 /// Whether something is done.
@@ -119,8 +119,8 @@ pub(super) enum Switch {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.service.one_bearer_an_app_instance()?;
     cluster::calling(async {
-        let traces = Traces::of_environment(&Handle::current()).map_err(Failure::of)?;
-        logs::init(args.log_format, traces.as_ref()).map_err(Failure::of)?;
+        let traces = Traces::from_environment(&Handle::current()).map_err(Failure::of)?;
+        logs::init_logging(args.log_format, traces.as_ref()).map_err(Failure::of)?;
         let end = operate(args).await;
         if let Some(traces) = traces {
             traces.flush().await;
@@ -131,7 +131,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 async fn operate(args: &Args) -> Result<(), Failure> {
     let cluster = cluster::client().await?;
-    let (client, endpoint) = args.service.client(Share::default()).await?;
+    let (client, endpoint) = args.service.client(QuotaShare::default()).await?;
     let stop = stop::on_signal().map_err(Failure::of)?;
     let (permits, grants) = (&args.permits, args.permits.grants()?);
     let settings = Settings {
@@ -147,13 +147,13 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         grants: granting(grants.as_ref()),
         custom_endpoint: endpoint.clone(),
     };
-    let candidate = leader::candidate(args, &cluster)?;
-    let claim = candidate.as_ref().map_or_else(Claim::unopposed, |candidate| candidate.claim().clone());
-    let leads = claim.clone();
-    let client = client.only_while(move || leads.holds());
+    let elector = leader::elector(args, &cluster)?;
+    let leadership = elector.as_ref().map_or_else(Leadership::always, |elector| elector.leadership().clone());
+    let leads = leadership.clone();
+    let client = client.only_while(move || leads.is_held());
     let clock = Clock::starting_at(Timestamp::now());
     let (engine, vitals) = (Arc::<OnceLock<_>>::default(), Arc::<Vitals>::default());
-    pages::pages(args, &client, &engine, &vitals, &claim).open().map_err(Failure::of)?.serve();
+    pages::endpoints(args, &client, &engine, &vitals, &leadership).open().map_err(Failure::of)?.serve();
     let scope = Scope::of(&args.watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -173,21 +173,21 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     }
     if let Some(file) = &grants {
         let (file, vitals) = (Arc::clone(file), Arc::clone(&vitals));
-        tokio::spawn(async move { file.watch(|| vitals.look_again()).await });
+        tokio::spawn(async move { file.watch_changes(|| vitals.look_again()).await });
     } else {
         tracing::info!(
             "no --grants: every namespace that is watched reaches every channel that a bearer can reach, with any prune but Authoritative"
         );
     }
-    if let Some(candidate) = &candidate {
+    if let Some(elector) = &elector {
         tokio::select! {
-            () = candidate.lead() => {}
+            () = elector.acquire() => {}
             () = stop.cancelled() => return Ok(()),
         }
     }
     // Not sooner: from here on nobody else is taken to write.
     let engine = Arc::clone(engine.get_or_init(|| Arc::new(Engine::new(client, settings, clock, stop.clone()))));
-    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On).led_by(claim));
+    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On).led_by(leadership));
     let kind = Arc::clone(&cluster);
     tokio::spawn(async move { controller::served(&kind).await.tell() });
     let too_late = async {
@@ -196,11 +196,11 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     };
     tokio::select! {
         () = controller::run(cluster, engine, &vitals, stop.clone()) => tracing::info!("rollcall has stopped"),
-        lost = leader::lost(candidate.as_ref()) => return Err(Failure::of(lost)),
+        lost = leader::lost(elector.as_ref()) => return Err(Failure::of(lost)),
         () = too_late => tracing::warn!("stopped with statuses unwritten: the API server did not take them in {} s", STOP.as_secs()),
     }
-    if let Some(candidate) = &candidate {
-        candidate.release().await;
+    if let Some(elector) = &elector {
+        elector.release_lease().await;
     }
     Ok(())
 }

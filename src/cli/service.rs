@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::chime::client::Client;
-use crate::chime::pace::{FixedRate, Pacer, Rates, Share};
-use crate::chime::sdk::{Options, Sdk};
+use crate::chime::rate_limit::{FixedRate, QuotaShare, RateLimiter, Rates};
+use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct ServiceArgs {
 
     /// The share of the service's quotas to use; the live chat application has the rest. [default: 80% for run, else 20%]
     #[arg(long, env = "ROLLCALL_QUOTA_SHARE", value_name = "PERCENT")]
-    quota_share: Option<Share>,
+    quota_share: Option<QuotaShare>,
 
     /// Calls a second for a bearer, in place of the share; 0 = no limit.
     #[arg(long, env = "ROLLCALL_BEARER_RATE", value_name = "RATE")]
@@ -40,21 +40,21 @@ pub(super) struct ServiceArgs {
 impl ServiceArgs {
     /// A client of the service, at `share` of its quotas where nothing else is asked for, and its address where that is not AWS. Nothing
     /// is called yet.
-    pub(super) async fn client(&self, share: Share) -> Result<(Client<Sdk>, Option<String>), Failure> {
-        let service = Sdk::load(Options::default()).await.map_err(Failure::of)?;
+    pub(super) async fn client(&self, share: QuotaShare) -> Result<(Client<Sdk>, Option<String>), Failure> {
+        let service = Sdk::load(SdkOptions::default()).await.map_err(Failure::of)?;
         let endpoint = service.custom_endpoint().map(str::to_owned);
         Ok((self.client_of(Arc::new(service), share), endpoint))
     }
 
     /// The same of a service that others look at as well.
-    pub(super) fn client_of(&self, service: Arc<Sdk>, share: Share) -> Client<Sdk> {
+    pub(super) fn client_of(&self, service: Arc<Sdk>, share: QuotaShare) -> Client<Sdk> {
         let rates = Rates {
             share: self.quota_share.unwrap_or(share),
             bearer: self.bearer_rate,
             channel_batch: self.channel_batch_rate,
             channel_list: self.channel_list_rate,
         };
-        Client::new(service, Arc::new(Pacer::new(rates, self.concurrency)))
+        Client::new(service, Arc::new(RateLimiter::new(rates, self.concurrency)))
     }
 
     /// In whose name an app instance is called.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::engine::store::StoreError;
-use crate::ops::lease::Claim;
+use crate::ops::lease::Leadership;
 
 /// Every call of the API server ends within this; the client has no deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -53,20 +53,20 @@ pub struct Cluster {
     pub(super) reads_sources: bool,
     scope: Scope,
     turns: Semaphore,
-    claim: Claim,
+    leadership: Leadership,
 }
 
 impl Cluster {
     /// The cluster of `client`, of which `scope` is watched. ConfigMaps are called for only if `reads_sources`.
     pub fn new(client: Client, scope: Scope, reads_sources: bool) -> Self {
         let turns = Semaphore::new(CALLS_AT_ONCE);
-        let claim = Claim::unopposed();
-        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, turns, claim }
+        let leadership = Leadership::always();
+        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, turns, leadership }
     }
 
     /// One that is called only while this holds: whoever wants to call afterwards waits, for the end of the process.
-    pub fn led_by(self, claim: Claim) -> Self {
-        Self { claim, ..self }
+    pub fn led_by(self, leadership: Leadership) -> Self {
+        Self { leadership, ..self }
     }
 
     /// Objects of a kind in all that is watched: together they are each object once.
@@ -122,7 +122,7 @@ impl Cluster {
                 break turn;
             }
         };
-        if !self.claim.holds() {
+        if !self.leadership.is_held() {
             return std::future::pending().await;
         }
         match tokio::time::timeout(DEADLINE, Box::pin(call())).await {

@@ -19,7 +19,7 @@ use super::slots::Slots;
 use super::watched::Watched;
 use crate::api::{ChannelMembershipStatus, Reason};
 use crate::ops::health::Health;
-use crate::ops::metrics::{Metrics, Page};
+use crate::ops::metrics::{Metrics, MetricsWriter};
 
 /// A watch is stuck that gave no sign of life for so long: it is begun anew every minute, and an API server that does not answer is given up after
 /// two.
@@ -95,16 +95,16 @@ impl Vitals {
             self.in_flight.clone(),
         );
         let vitals = Arc::clone(self);
-        metrics.read_off(move |page| vitals.write(page, per_resource));
+        metrics.add_collector(move |page| vitals.write(page, per_resource));
     }
 
     /// Alive while watches and passes move; ready once all watches have shown what there is. `waits` says whether there is nothing to
     /// carry out yet because another process does it.
     pub fn check(self: &Arc<Self>, health: &mut Health, waits: impl Fn() -> bool + Send + Sync + 'static) {
         let vitals = Arc::clone(self);
-        health.alive_if(move || vitals.stuck().map_or(Ok(()), Err));
+        health.add_liveness_check(move || vitals.stuck().map_or(Ok(()), Err));
         let vitals = Arc::clone(self);
-        health.ready_if(move || {
+        health.add_readiness_check(move || {
             if waits() || vitals.is_synced() { Ok(()) } else { Err("the watch has not shown all resources yet".into()) }
         });
     }
@@ -161,7 +161,7 @@ impl Vitals {
         })
     }
 
-    fn write(&self, page: &mut Page<'_>, per_resource: bool) -> fmt::Result {
+    fn write(&self, page: &mut MetricsWriter<'_>, per_resource: bool) -> fmt::Result {
         let (mut census, mut silence) = (Census::default(), Duration::ZERO);
         for part in self.lock().iter() {
             silence = silence.max(part.resources.since_event());
@@ -213,7 +213,7 @@ impl Census {
             u32::from(status.pending_approval.as_ref().is_some_and(|pending| !pending.approved));
     }
 
-    fn write(&self, page: &mut Page<'_>, per_resource: bool) -> fmt::Result {
+    fn write(&self, page: &mut MetricsWriter<'_>, per_resource: bool) -> fmt::Result {
         let mut resources = page.gauges("resources", "Resources, by what their condition Ready says and why")?;
         for ((ready, reason), count) in &self.resources {
             resources.set(&[("ready", *ready), ("reason", *reason)], f64::from(*count))?;

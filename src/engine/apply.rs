@@ -8,8 +8,8 @@ use super::pass::{Halt, Pass};
 use super::store::Store;
 use super::wait::Waiting;
 use crate::chime::backoff::Backoff;
-use crate::chime::pace::{Level, Permit, Urgency};
 use crate::chime::port::{BatchAnswer, CallError, CallErrorClass, MAX_BATCH, Operation, Service};
+use crate::chime::rate_limit::{Permit, Priority, SharedPriority};
 use crate::membership::answer::Answer;
 use crate::membership::arn::MemberArn;
 use crate::membership::plan::Plan;
@@ -73,7 +73,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             let most = MAX_REFUSALS
                 + if is_members { 2 * u32::try_from(alone.len()).unwrap_or(MAX_ALONE).min(MAX_ALONE) } else { 0 };
             let enough = refusals > most || refusals == most && part.len() > 1;
-            if error.class.is_of_all_calls() || enough && !is_members {
+            if error.class.affects_all_calls() || enough && !is_members {
                 for name in alone {
                     self.memory.problems.clear(&name);
                 }
@@ -117,7 +117,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     self.take_in(&names, &answer, doubtful);
                     return Ok(Added::Answered);
                 }
-                Err(error) if error.class.is_passing() => {
+                Err(error) if error.class.is_transient() => {
                     // It may have its effect until now.
                     self.cell.tried(&names);
                     drop(alone);
@@ -167,13 +167,13 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Waits for a turn to call.
     pub(super) async fn turn(&mut self, operation: Operation) -> Result<Permit, Halt> {
         let (client, target, urgency) = (self.engine.client.clone(), self.intent.target.clone(), self.urgency.clone());
-        self.wait(&Waiting::Turn, async move { client.permit(&target, operation, &urgency).await }).await
+        self.wait(&Waiting::Turn, async move { client.acquire_permit(&target, operation, &urgency).await }).await
     }
 
     /// Rests after a call that failed and may pass the next time. From here on the pass is a retry.
     pub(super) async fn rest(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), Halt> {
-        self.urgency = Urgency::new(self.urgency.level().max(Level::Retry));
-        let rest = backoff.failed(fastrand::f64());
+        self.urgency = SharedPriority::new(self.urgency.current().max(Priority::Retry));
+        let rest = backoff.next_delay(fastrand::f64());
         let error = self.worth_another_try(backoff.failures(), error)?;
         self.wait(&Waiting::Again(error), tokio::time::sleep(rest)).await
     }

@@ -16,7 +16,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         loop {
             let permit = self.turn(Operation::DescribeChannel).await?;
             match self.engine.client.describe_channel(permit, &self.intent.target).await {
-                Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                Err(error) if error.class.is_transient() => self.rest(&mut backoff, error).await?,
                 answer => {
                     if let Ok(info) = &answer {
                         self.cell.learn(info.elastic);
@@ -39,7 +39,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     _ => client.moderators_page(permit, target, token.as_deref()).await,
                 };
                 match page {
-                    Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                    Err(error) if error.class.is_transient() => self.rest(&mut backoff, error).await?,
                     page => break page,
                 }
             };
@@ -54,7 +54,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 next => token = next,
             }
         }
-        Ok(Err(CallError::unnamed(CallErrorClass::Refused, operation, "UnreadableAnswer", "the list does not end")))
+        Ok(Err(CallError::client_side(CallErrorClass::Refused, operation, "UnreadableAnswer", "the list does not end")))
     }
 
     /// A sub-channel is asked for of elastic channels only.

@@ -24,7 +24,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     unseen |=
                         found.is_some_and(|found| found.membership_type == Some(self.intent.target.membership_type));
                 }
-                Err(error) if error.class.is_of_all_calls() => return Err(Halt::Refused(error)),
+                Err(error) if error.class.affects_all_calls() => return Err(Halt::Refused(error)),
                 Err(error) => {
                     let message = format!("is said to be a member already, which could not be confirmed: {error}");
                     self.failed(&name, Some(&error.code), &message);
@@ -63,7 +63,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     pub(super) async fn look_at(&mut self, name: &str) -> Result<Result<Option<Membership>, CallError>, Halt> {
         let member = self.intent.roster.arn(name);
         let permit = self.turn(Operation::DescribeChannelMembership).await?;
-        Ok(self.engine.client.describe(permit, &self.intent.target, &member).await)
+        Ok(self.engine.client.describe_membership(permit, &self.intent.target, &member).await)
     }
 
     /// One membership, asked for again until it is answered or refused.
@@ -71,7 +71,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let mut backoff = Backoff::default();
         loop {
             match self.look_at(name).await? {
-                Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                Err(error) if error.class.is_transient() => self.rest(&mut backoff, error).await?,
                 answer => return Ok(answer),
             }
         }

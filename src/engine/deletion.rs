@@ -16,8 +16,8 @@ use super::pass::{Engine, Halt, Next, Pass};
 use super::report::Report;
 use super::store::{Event, Store, StoreError};
 use crate::api::{ChannelMembershipSpec, DeletionPolicy, Mode, Prune, Reason};
-use crate::chime::pace::Level;
 use crate::chime::port::Service;
+use crate::chime::rate_limit::Priority;
 use crate::membership::names::NameSet;
 use crate::membership::problem::Problems;
 use crate::membership::roll::Roll;
@@ -85,7 +85,7 @@ impl<S: Service> Engine<S> {
         cancel: &'a CancellationToken,
     ) -> Pass<'a, S, T> {
         let own = memory.last_roster.clone().unwrap_or_else(|| Arc::clone(&intent.roster));
-        self.start(declaration, last_intent(intent), own, memory, report, Level::Edit, cancel)
+        self.start(declaration, last_intent(intent), own, memory, report, Priority::Edit, cancel)
     }
 }
 

@@ -11,8 +11,8 @@ use super::trace;
 use super::view::{Cell, Flight, Listed, Listing, Look};
 use super::views::Views;
 use crate::chime::backoff::Backoff;
-use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service, Target};
+use crate::chime::rate_limit::{Priority, SharedPriority};
 
 /// A listing is begun anew at most so often because its token was refused or came twice.
 const MAX_RESTARTS: u32 = 3;
@@ -25,15 +25,15 @@ const MAX_PAGES: usize = 20_000;
 
 impl<S: Service> Views<S> {
     /// A view of a listing that began at `not_before` or later; one is begun where none is under way.
-    pub(super) fn look(self: &Arc<Self>, cell: &Arc<Cell>, not_before: Instant, level: Level) -> Look {
+    pub(super) fn look(self: &Arc<Self>, cell: &Arc<Cell>, not_before: Instant, level: Priority) -> Look {
         cell.look(not_before, level, || self.list(cell, level))
     }
 
     /// Starts to list in the background.
-    fn list(self: &Arc<Self>, cell: &Arc<Cell>, level: Level) -> Flight {
+    fn list(self: &Arc<Self>, cell: &Arc<Cell>, level: Priority) -> Flight {
         let (views, cell) = (Arc::clone(self), Arc::clone(cell));
         let (tell, news) = watch::channel(Listing::Running);
-        let urgency = Urgency::new(level);
+        let urgency = SharedPriority::new(level);
         let wake = Arc::new(Notify::new());
         let flight = Flight { urgency: urgency.clone(), news, wake: Arc::clone(&wake), landed: false };
         let span = trace::listing(&cell.target.channel);
@@ -64,7 +64,7 @@ impl Drop for Over<'_> {
 struct List<'a, S> {
     views: &'a Arc<Views<S>>,
     cell: &'a Cell,
-    urgency: Urgency,
+    urgency: SharedPriority,
     tell: &'a watch::Sender<Listing>,
     wake: &'a Notify,
 }
@@ -156,7 +156,7 @@ impl<S: Service> List<'_, S> {
         let mut backoff = Backoff::default();
         loop {
             let client = &self.views.client;
-            let permit = client.permit(target, operation, &self.urgency).await;
+            let permit = client.acquire_permit(target, operation, &self.urgency).await;
             if token.is_none() {
                 *began = Some(Instant::now());
             }
@@ -171,13 +171,13 @@ impl<S: Service> List<'_, S> {
                     }
                     return Some(Ok(page));
                 }
-                Err(error) if error.class.is_passing() => {
+                Err(error) if error.class.is_transient() => {
                     // The cell holds one receiver itself.
                     if self.tell.receiver_count() <= 1 {
                         return None;
                     }
                     self.tell.send_replace(Listing::Retrying(error));
-                    self.rest(backoff.failed(fastrand::f64())).await;
+                    self.rest(backoff.next_delay(fastrand::f64())).await;
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -205,5 +205,5 @@ enum Fault {
 
 /// An answer that the service's model does not allow for.
 fn odd(message: &str) -> CallError {
-    CallError::unnamed(CallErrorClass::Refused, Operation::ListChannelMemberships, "UnreadableAnswer", message)
+    CallError::client_side(CallErrorClass::Refused, Operation::ListChannelMemberships, "UnreadableAnswer", message)
 }

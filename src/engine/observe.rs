@@ -9,8 +9,8 @@ use super::store::Store;
 use super::view::{Listing, Look};
 use super::wait::Waiting;
 use crate::api::{Mode, Prune};
-use crate::chime::pace::Level;
 use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
+use crate::chime::rate_limit::Priority;
 
 /// Listings may take this part of a bearer's rate; beyond it, resync intervals stretch.
 const LISTING_SHARE: f64 = 0.5;
@@ -24,7 +24,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// Waits for a view of a listing that began at `not_before` or later.
     pub(super) async fn look(&mut self, mut not_before: Instant) -> Result<(), Halt> {
         loop {
-            let level = self.urgency.level();
+            let level = self.urgency.current();
             let mut news = match self.engine.views.look(&self.cell, not_before, level) {
                 Look::Ready => return Ok(()),
                 Look::Wait(news) => news,
@@ -68,7 +68,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             return Halt::Interrupted;
         }
         let (class, operation) = (CallErrorClass::Transient, Operation::ListChannelMemberships);
-        Halt::Refused(CallError::unnamed(class, operation, "Lost", "the listing ended without an answer"))
+        Halt::Refused(CallError::client_side(class, operation, "Lost", "the listing ended without an answer"))
     }
 
     /// From when on a listing is recent enough: a request wants one of its own, one in doubt is made again, an edit takes what
@@ -90,8 +90,8 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             return at;
         }
-        let age = match self.urgency.level() {
-            Level::Edit | Level::Retry if !self.cell.until_resync(self.interval()).is_zero() => self.interval(),
+        let age = match self.urgency.current() {
+            Priority::Edit | Priority::Retry if !self.cell.until_resync(self.interval()).is_zero() => self.interval(),
             _ => self.interval() / 2,
         };
         now.checked_sub(age).unwrap_or(now)
@@ -123,7 +123,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     /// would take too much of its rate.
     pub(super) fn interval(&self) -> Duration {
         let wanted = self.intent.interval;
-        let Some(rate) = self.engine.client.pacer().bearer_rate(&self.intent.target) else { return wanted };
+        let Some(rate) = self.engine.client.rate_limiter().bearer_rate(&self.intent.target) else { return wanted };
         #[expect(clippy::cast_precision_loss, reason = "pages are far below 2^52")]
         let pages = self.cell.pages_of_bearer() as f64;
         wanted.max(Duration::try_from_secs_f64((pages / (rate * LISTING_SHARE)).ceil()).unwrap_or(wanted))

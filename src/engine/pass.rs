@@ -24,8 +24,8 @@ use super::views::Views;
 use crate::api::{ChannelMembershipStatus, Mode, Prune, Reason};
 use crate::chime::backoff;
 use crate::chime::client::Client;
-use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, Service};
+use crate::chime::rate_limit::{Priority, SharedPriority};
 use crate::membership::ledger::Ledger;
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
@@ -104,9 +104,9 @@ pub(super) struct Pass<'a, S, T> {
     /// Whether somebody was refused as Forbidden, which a ban would explain.
     pub(super) forbidden: bool,
     /// How urgent the pass was when it began.
-    pub(super) level: Level,
+    pub(super) level: Priority,
     /// How urgent its calls are.
-    pub(super) urgency: Urgency,
+    pub(super) urgency: SharedPriority,
     /// Whether it only foresees what will be: then every wait is over.
     pub(super) foresees: bool,
     /// Drawn once, so that members who fail together come back together: each alone would be a batch and a status write.
@@ -156,14 +156,14 @@ impl<S: Service> Engine<S> {
     }
 
     /// How urgent a pass over this declaration is, once memory is up to it.
-    fn level(&self, declaration: &Declaration<'_>, memory: &Memory) -> Level {
+    fn level(&self, declaration: &Declaration<'_>, memory: &Memory) -> Priority {
         let now = self.clock.now();
         if memory.is_edit(declaration) {
-            Level::Edit
+            Priority::Edit
         } else if memory.problems.next_retry().is_some_and(|due| due <= now) || !memory.grace_periods.is_empty() {
-            Level::Retry
+            Priority::Retry
         } else {
-            Level::Resync
+            Priority::Resync
         }
     }
 
@@ -227,7 +227,7 @@ impl<S: Service> Engine<S> {
         own: Arc<Roster>,
         memory: &'a mut Memory,
         report: Report<'a, T>,
-        level: Level,
+        level: Priority,
         cancel: &'a CancellationToken,
     ) -> Pass<'a, S, T> {
         let cell = self.views.cell(&intent.target);
@@ -274,7 +274,7 @@ impl<S: Service> Engine<S> {
             waiting: None,
             forbidden: false,
             level,
-            urgency: Urgency::new(level),
+            urgency: SharedPriority::new(level),
             foresees: false,
             jitter: fastrand::f64(),
             cancel,
@@ -317,7 +317,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
     pub(super) fn failed(&mut self, name: &str, code: Option<&str>, message: &str) {
         let (now, jitter) = (self.engine.clock.now(), self.jitter);
         self.forbidden |= code == Some("Forbidden");
-        self.memory.problems.record(name, code, message, now, |attempts| backoff::wait(attempts, jitter));
+        self.memory.problems.record(name, code, message, now, |attempts| backoff::delay_after(attempts, jitter));
     }
 
     /// Where everybody stands now.

@@ -23,8 +23,8 @@ use super::store::{Store, Wake};
 use super::view::Interest;
 use crate::api::{ChannelMembershipStatus, MemberProblem, Mode, PendingApproval, Prune, Reason, Stays};
 use crate::chime::backoff::Backoff;
-use crate::chime::pace::Level;
 use crate::chime::port::{CallError, Service, Target};
+use crate::chime::rate_limit::Priority;
 use crate::membership::arn::{ChannelArn, MemberArn};
 use crate::membership::ledger::Ledger;
 use crate::membership::names::NameSet;
@@ -153,7 +153,7 @@ impl<S: Service> Engine<S> {
             self.last_start(declaration, &intent, memory, report, &never)
         } else {
             let own = Arc::clone(&intent.roster);
-            self.start(declaration, intent, own, memory, report, Level::Edit, &never)
+            self.start(declaration, intent, own, memory, report, Priority::Edit, &never)
         };
         pass.foresees = true;
         let mut forecast = Forecast { target: Some(pass.intent.target.clone()), ..Forecast::default() };
@@ -250,7 +250,7 @@ impl<S: Service> Pass<'_, S, Nowhere> {
             let mut backoff = Backoff::default();
             let found = loop {
                 match self.look_at(name).await? {
-                    Err(error) if error.class.is_passing() => self.rest(&mut backoff, error).await?,
+                    Err(error) if error.class.is_transient() => self.rest(&mut backoff, error).await?,
                     found => break found.map_err(Halt::Refused)?,
                 }
             };

@@ -187,7 +187,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 }
                 Attempt::Refused(error) => {
                     refusals += 1;
-                    if error.class.is_of_all_calls() || refusals == MAX_REFUSALS {
+                    if error.class.affects_all_calls() || refusals == MAX_REFUSALS {
                         return Err(Halt::Refused(error));
                     }
                     self.stays(name, Stays::Refused, REFUSED_FOR);
@@ -216,7 +216,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             }
             let found = match self.look_at(name).await? {
                 Ok(found) => found,
-                Err(error) if error.class.is_passing() => {
+                Err(error) if error.class.is_transient() => {
                     drop(alone);
                     self.rest(&mut backoff, error).await?;
                     continue;
@@ -242,7 +242,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                     return Ok(Attempt::Removed);
                 }
                 // It may have had its effect: look again, and delete only what is still there.
-                Err(error) if error.class.is_passing() => {
+                Err(error) if error.class.is_transient() => {
                     drop(alone);
                     self.rest(&mut backoff, error).await?;
                 }
@@ -315,7 +315,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         let member = removal.member().clone();
         let target = &self.intent.target;
         let permit = self.engine.client.permit_on_credit(target, Operation::DeleteChannelMembership);
-        let answer = self.engine.client.delete(permit, target, removal).await;
+        let answer = self.engine.client.delete_membership(permit, target, removal).await;
         if let Ok(deleted) = &answer {
             self.engine.tally.has_removed();
             self.audit(Action::Removed, &member, deleted.request_id.as_deref());

@@ -132,7 +132,7 @@ impl<'a, T: Store> Report<'a, T> {
             Reason::SourceNotReady
         } else if !found.rivals.is_empty() || found.usurped.is_some() {
             Reason::OwnershipConflict
-        } else if let Some(error) = found.removal_refused.as_ref().filter(|error| !error.class.is_passing()) {
+        } else if let Some(error) = found.removal_refused.as_ref().filter(|error| !error.class.is_transient()) {
             message::reason_of(error)
         } else if found.pending_approval() > 0 {
             Reason::ApprovalRequired

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use self::known::{Known, Wanted};
 pub(super) use self::known::{Listed, SETTLING};
-use crate::chime::pace::{Level, Urgency};
 use crate::chime::port::{CallError, Target};
+use crate::chime::rate_limit::{Priority, SharedPriority};
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
 use crate::membership::roster::Roster;
@@ -84,7 +84,7 @@ pub(super) struct Interest {
 /// A listing under way. It goes on by itself, so that whoever waits may leave.
 pub(super) struct Flight {
     /// Raised by whoever joins.
-    pub(super) urgency: Urgency,
+    pub(super) urgency: SharedPriority,
     /// How it goes.
     pub(super) news: watch::Receiver<Listing>,
     /// Ends a rest after a call that failed: somebody asks now.
@@ -128,15 +128,15 @@ impl Cell {
     }
 
     /// A view of a listing that began at `not_before` or later; `begin` starts one where none is under way.
-    pub(super) fn look(&self, not_before: Instant, level: Level, begin: impl FnOnce() -> Flight) -> Look {
+    pub(super) fn look(&self, not_before: Instant, level: Priority, begin: impl FnOnce() -> Flight) -> Look {
         let mut state = lock(&self.state);
         if !state.unconfirmed && state.view.as_ref().is_some_and(|view| view.began >= not_before) {
             return Look::Ready;
         }
         if let Some(flight) = &state.flight {
             // One that began too early is waited for all the same: there is one listing at a time.
-            flight.urgency.raise(level);
-            if level == Level::Edit {
+            flight.urgency.raise_to(level);
+            if level == Priority::Edit {
                 flight.wake.notify_one();
             }
             return Look::Wait(flight.news.clone());

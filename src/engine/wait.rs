@@ -8,8 +8,8 @@ use super::message;
 use super::pass::{Halt, Pass};
 use super::store::Store;
 use crate::api::{Mode, Reason};
-use crate::chime::pace::Level;
 use crate::chime::port::{CallError, Service};
+use crate::chime::rate_limit::Priority;
 
 /// What a pass waits for.
 pub(super) enum Waiting {
@@ -39,7 +39,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 }
                 continue;
             };
-            let rate = self.engine.client.pacer().batch_rate(&self.intent.target);
+            let rate = self.engine.client.rate_limiter().batch_rate(&self.intent.target);
             let (reason, message) = match waiting {
                 Waiting::Again(error) => (Reason::Retrying, message::retrying(&found, error)),
                 Waiting::Turn if found.pending == 0 && found.leaving > 0 => {
@@ -60,6 +60,6 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
         if self.intent.mode == Mode::Observe || self.cell.listed().is_none() && self.report.has_counts() {
             return None;
         }
-        Some(self.findings()).filter(|found| self.level == Level::Edit || found.pending > 0)
+        Some(self.findings()).filter(|found| self.level == Priority::Edit || found.pending > 0)
     }
 }

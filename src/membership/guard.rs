@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::arn::{ChannelArn, MemberArn};
 use super::claims::Claims;
+use super::description::Membership;
 use super::names::NameSet;
 use super::roll::Roll;
-use super::witness::Membership;
 use crate::api::{MembershipType, Prune, Stays};
 
 /// Whoever joined less long ago is not removed by `prune: Authoritative`: a declaration may be on its way.

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::plan::Cost;
-use crate::chime::pace::{Limit, Rates};
 use crate::chime::port::{MAX_BATCH, Target};
+use crate::chime::rate_limit::{RateLimit, Rates};
 use crate::engine::preview::{Forecast, Standing};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -60,16 +60,17 @@ impl Bill {
 
     /// The sum, at these rates: bearers and channels are worked off side by side, so the slowest of them decides.
     pub fn total(&self, rates: &Rates) -> Cost {
-        let rest = |region: &str, limit: Limit, calls: usize| {
+        let rest = |region: &str, limit: RateLimit, calls: usize| {
             let Some(rate) = rates.per_second(region, limit) else { return 0.0 };
             #[expect(clippy::cast_precision_loss, reason = "calls are far below 2^52")]
             let calls = calls as f64;
             calls / rate
         };
-        let pages = self.pages.iter().map(|(target, pages)| rest(target.channel.region(), Limit::ChannelList, *pages));
+        let pages =
+            self.pages.iter().map(|(target, pages)| rest(target.channel.region(), RateLimit::ChannelList, *pages));
         let batches =
-            self.batches.iter().map(|(channel, batches)| rest(channel.region(), Limit::ChannelBatch, *batches));
-        let calls = self.calls.iter().map(|((region, _), calls)| rest(region, Limit::Bearer, *calls));
+            self.batches.iter().map(|(channel, batches)| rest(channel.region(), RateLimit::ChannelBatch, *batches));
+        let calls = self.calls.iter().map(|((region, _), calls)| rest(region, RateLimit::Bearer, *calls));
         let seconds = pages.chain(batches).chain(calls).fold(0.0, f64::max);
         let seconds = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX).as_secs();
         Cost { seconds, ..self.total }

@@ -13,7 +13,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use crate::api::{MAX_MEMBERS, MembershipType};
-use crate::chime::reader::Person;
+use crate::chime::reader::ListedMember;
 use crate::membership::arn::{ChannelArn, short};
 
 use self::comment::tame;
@@ -31,7 +31,7 @@ pub struct Live {
     /// Whether its members are in sub-channels.
     pub elastic: bool,
     /// Who is in it, by the types that were asked for.
-    pub members: Vec<(MembershipType, Vec<Person>)>,
+    pub members: Vec<(MembershipType, Vec<ListedMember>)>,
 }
 
 /// How manifests are written.
@@ -110,9 +110,9 @@ struct Roll<'a> {
 }
 
 impl<'a> Roll<'a> {
-    fn of(live: &'a Live, kind: MembershipType, people: &'a [Person]) -> Self {
+    fn of(live: &'a Live, kind: MembershipType, people: &'a [ListedMember]) -> Self {
         let mut roll = Self { live, kind, declared: Vec::new(), left_out: Vec::new() };
-        for Person { arn, name } in people {
+        for ListedMember { arn, name } in people {
             match written(&live.channel, arn) {
                 Ok(written) => roll.declared.push((written, name.as_deref())),
                 Err(why) => roll.left_out.push((arn, why)),

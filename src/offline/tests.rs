@@ -24,7 +24,7 @@ use super::plan::{Plan, ResourcePlan};
 use super::scene::{Origin, Scene};
 use crate::api::{ChannelMembership, ChannelMembershipSpec};
 use crate::chime::client::Client;
-use crate::chime::pace::{Pacer, Rates};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
 use crate::engine::settings::Settings;
 use crate::engine::tests::cluster::Object;
@@ -99,7 +99,7 @@ fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipS
 async fn plan(world: &World, files: &Manifests, origin: &Origin) -> Plan {
     let scene = Scene::new(files, origin, true, &settings(), world.clock.now());
     let service = Arc::new(world.port(&Process::with_latency(LATENCY)));
-    let client = Client::new(service, Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX))).looking_only();
+    let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
     let engine = Engine::new(client, settings(), world.clock, CancellationToken::new());
     forecast::plan(&engine, &scene, &Rates::default(), |_, _| {}).await
 }

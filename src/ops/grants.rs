@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// Why a file grants nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum GrantsFileError {
     /// It cannot be read.
     #[error("failed to read the grants of {0}: {1}")]
     Unreadable(PathBuf, io::Error),
@@ -56,7 +56,7 @@ type Stamp = (i64, i64, u64, u64);
 
 impl GrantsFile {
     /// Reads it. Here, at the start, anything wrong is an error.
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub fn open(path: &Path) -> Result<Self, GrantsFileError> {
         let stamp = stamp(path);
         let grants = Arc::new(read(path)?);
         Ok(Self { path: path.to_owned(), last: Mutex::new(Last { stamp, grants, complaint: None }) })
@@ -68,7 +68,7 @@ impl GrantsFile {
     }
 
     /// What it grants now.
-    pub fn now(&self) -> Arc<Grants> {
+    pub fn current_grants(&self) -> Arc<Grants> {
         let stamp = stamp(&self.path);
         let mut last = self.lock();
         if stamp.is_none() || last.stamp != stamp {
@@ -79,8 +79,8 @@ impl GrantsFile {
     }
 
     /// Calls `changed` whenever something else is granted than before; for ever.
-    pub async fn watch(&self, changed: impl Fn()) {
-        let mut before = self.now();
+    pub async fn watch_changes(&self, changed: impl Fn()) {
+        let mut before = self.current_grants();
         loop {
             sleep(EVERY).await;
             let now = {
@@ -123,18 +123,18 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((file.mtime(), file.mtime_nsec(), file.len(), file.ino()))
 }
 
-fn read(path: &Path) -> Result<Grants, FileError> {
-    let unreadable = |error| FileError::Unreadable(path.to_owned(), error);
+fn read(path: &Path) -> Result<Grants, GrantsFileError> {
+    let unreadable = |error| GrantsFileError::Unreadable(path.to_owned(), error);
     if fs::metadata(path).map_err(unreadable)?.len() > MAX_BYTES {
-        return Err(FileError::TooLong(path.to_owned()));
+        return Err(GrantsFileError::TooLong(path.to_owned()));
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;
     let no_grants = |error: serde_yaml::Error| {
         let words = error.to_string();
-        FileError::NoGrants(path.to_owned(), words.lines().next().unwrap_or_default().to_owned())
+        GrantsFileError::NoGrants(path.to_owned(), words.lines().next().unwrap_or_default().to_owned())
     };
     let grants: Grants = serde_yaml::from_str(&text).map_err(no_grants)?;
-    grants.check().map_err(|error| FileError::Wrong(path.to_owned(), error))?;
+    grants.check().map_err(|error| GrantsFileError::Wrong(path.to_owned(), error))?;
     Ok(grants)
 }
 
@@ -150,20 +150,20 @@ mod tests {
     fn what_the_file_says_holds_at_once_and_a_file_that_went_bad_grants_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grants.yaml");
-        assert!(matches!(GrantsFile::open(&path), Err(FileError::Unreadable(..))));
+        assert!(matches!(GrantsFile::open(&path), Err(GrantsFileError::Unreadable(..))));
         fs::write(&path, "[{namespaces: [a]}]").unwrap();
-        assert!(matches!(GrantsFile::open(&path), Err(FileError::Wrong(..))));
+        assert!(matches!(GrantsFile::open(&path), Err(GrantsFileError::Wrong(..))));
         fs::write(&path, ONE).unwrap();
         let file = GrantsFile::open(&path).unwrap();
-        assert_eq!(file.now().len(), 1);
+        assert_eq!(file.current_grants().len(), 1);
         for (text, granted) in [("[]", 0), (ONE, 1), ("nonsense: {", 0), (ONE, 1), ("", 0), (ONE, 1)] {
             fs::write(&path, text).unwrap();
-            assert_eq!(file.now().len(), granted, "{text}");
+            assert_eq!(file.current_grants().len(), granted, "{text}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(file.now().is_empty());
+        assert!(file.current_grants().is_empty());
         fs::write(&path, format!("{ONE}{}", " ".repeat(1 << 20))).unwrap();
-        assert!(file.now().is_empty(), "nobody means a file so long");
+        assert!(file.current_grants().is_empty(), "nobody means a file so long");
     }
 
     #[tokio::test(start_paused = true)]
@@ -173,7 +173,7 @@ mod tests {
         fs::write(&path, "[]").unwrap();
         let (file, told) = (Arc::new(GrantsFile::open(&path).unwrap()), Arc::<AtomicUsize>::default());
         let (watched, count) = (Arc::clone(&file), Arc::clone(&told));
-        tokio::spawn(async move { watched.watch(|| _ = count.fetch_add(1, Ordering::Relaxed)).await });
+        tokio::spawn(async move { watched.watch_changes(|| _ = count.fetch_add(1, Ordering::Relaxed)).await });
         sleep(EVERY * 5).await;
         assert_eq!(told.load(Ordering::Relaxed), 0);
         fs::write(&path, ONE).unwrap();

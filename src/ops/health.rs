@@ -17,29 +17,29 @@ pub struct Health {
 
 impl Health {
     /// Without this the process is to be restarted.
-    pub fn alive_if(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn add_liveness_check(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.alive.push(Box::new(check));
     }
 
     /// Without this the process has not begun to do what it is there for.
-    pub fn ready_if(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    pub fn add_readiness_check(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.ready.push(Box::new(check));
     }
 
     /// Whether it is alive; if not, why.
-    pub fn alive(&self) -> Result<(), String> {
+    pub fn check_liveness(&self) -> Result<(), String> {
         all(&self.alive)
     }
 
     /// Whether it is ready; if not, why.
-    pub fn ready(&self) -> Result<(), String> {
+    pub fn check_readiness(&self) -> Result<(), String> {
         all(&self.ready)
     }
 }
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health").field("alive", &self.alive()).field("ready", &self.ready()).finish()
+        f.debug_struct("Health").field("alive", &self.check_liveness()).field("ready", &self.check_readiness()).finish()
     }
 }
 
@@ -55,11 +55,14 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_and_readiness_is_another_matter() {
         let mut health = Health::default();
-        assert_eq!((health.alive(), health.ready()), (Ok(()), Ok(())));
-        health.alive_if(|| Ok(()));
-        health.alive_if(|| Err("a".to_owned()));
-        health.alive_if(|| Err("b".to_owned()));
-        health.ready_if(|| Err("not yet".to_owned()));
-        assert_eq!((health.alive(), health.ready()), (Err("a\nb".to_owned()), Err("not yet".to_owned())));
+        assert_eq!((health.check_liveness(), health.check_readiness()), (Ok(()), Ok(())));
+        health.add_liveness_check(|| Ok(()));
+        health.add_liveness_check(|| Err("a".to_owned()));
+        health.add_liveness_check(|| Err("b".to_owned()));
+        health.add_readiness_check(|| Err("not yet".to_owned()));
+        assert_eq!(
+            (health.check_liveness(), health.check_readiness()),
+            (Err("a\nb".to_owned()), Err("not yet".to_owned()))
+        );
     }
 }

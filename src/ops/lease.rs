@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Which Lease it is, and for how long it is held.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct LeaseConfig {
     /// Where it is.
     pub namespace: String,
     /// Its name.
@@ -28,39 +28,39 @@ pub struct Terms {
     pub duration: Duration,
 }
 
-impl Terms {
+impl LeaseConfig {
     /// Who could not renew for so long leads no more: client-go's 10 s of 15.
-    fn believed(&self) -> Duration {
+    fn renew_deadline(&self) -> Duration {
         self.duration * 2 / 3
     }
 
     /// Between two renewals: client-go's 2 s of 15.
-    fn renewal(&self) -> Duration {
+    fn renew_interval(&self) -> Duration {
         self.duration * 2 / 15
     }
 
     /// Between two looks of those who wait: one that was given back is taken within a second.
-    fn look(&self) -> Duration {
-        self.renewal().min(Duration::from_secs(1))
+    fn retry_interval(&self) -> Duration {
+        self.renew_interval().min(Duration::from_secs(1))
     }
 }
 
 /// Whether this process leads, as of now. It is asked before each thing that only a leader may do.
 #[derive(Clone, Debug)]
-pub struct Claim(Option<Arc<Mutex<Option<Instant>>>>);
+pub struct Leadership(Option<Arc<Mutex<Option<Instant>>>>);
 
-impl Claim {
+impl Leadership {
     /// Of a process that nobody else competes with: always.
-    pub fn unopposed() -> Self {
+    pub fn always() -> Self {
         Self(None)
     }
 
-    fn opposed() -> Self {
+    fn not_held() -> Self {
         Self(Some(Arc::default()))
     }
 
     /// Whether it holds.
-    pub fn holds(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.0.as_ref().is_none_or(|until| {
             let until = *until.lock().unwrap_or_else(PoisonError::into_inner);
             until.is_some_and(|until| Instant::now() < until)
@@ -74,15 +74,15 @@ impl Claim {
     }
 
     fn set(&self, until: Option<Instant>) {
-        if let Some(claim) = &self.0 {
-            *claim.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        if let Some(leadership) = &self.0 {
+            *leadership.lock().unwrap_or_else(PoisonError::into_inner) = until;
         }
     }
 }
 
 /// The lease is not ours any more: whoever led must stop.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum LeadershipLost {
     /// The API server did not take a renewal in time.
     #[error("lost the lease {lease}: it could not be renewed within {} s ({why}); stopped, so that another process can lead", .within.as_secs())]
     NotRenewed {
@@ -104,46 +104,46 @@ pub enum Lost {
 }
 
 /// A process that wants to lead.
-pub struct Candidate {
+pub struct LeaderElector {
     leases: Api<Lease>,
-    terms: Terms,
-    claim: Claim,
+    config: LeaseConfig,
+    leadership: Leadership,
     /// The lease as it was last written by us.
     held: Mutex<Option<Lease>>,
 }
 
-impl fmt::Debug for Candidate {
+impl fmt::Debug for LeaderElector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate")
-            .field("terms", &self.terms)
-            .field("leads", &self.claim.holds())
+        f.debug_struct("LeaderElector")
+            .field("config", &self.config)
+            .field("leads", &self.leadership.is_held())
             .finish_non_exhaustive()
     }
 }
 
-impl Candidate {
+impl LeaderElector {
     /// One that does not lead yet.
-    pub fn new(client: Client, terms: Terms) -> Self {
-        let leases = Api::namespaced(client, &terms.namespace);
-        Self { leases, terms, claim: Claim::opposed(), held: Mutex::default() }
+    pub fn new(client: Client, config: LeaseConfig) -> Self {
+        let leases = Api::namespaced(client, &config.namespace);
+        Self { leases, config, leadership: Leadership::not_held(), held: Mutex::default() }
     }
 
     /// Whether it leads.
-    pub fn claim(&self) -> &Claim {
-        &self.claim
+    pub fn leadership(&self) -> &Leadership {
+        &self.leadership
     }
 
     /// Waits until it leads.
-    pub async fn lead(&self) {
+    pub async fn acquire(&self) {
         let mut watched: Option<(Lease, Instant)> = None;
         let mut told = None;
         loop {
             let began = Instant::now();
-            let by = began + self.terms.believed();
-            let wait = match timeout_at(by, self.try_to_lead(&mut watched)).await {
+            let by = began + self.config.renew_deadline();
+            let wait = match timeout_at(by, self.try_acquire(&mut watched)).await {
                 Ok(Ok(None)) => {
-                    self.claim.set(Some(by));
-                    tracing::info!(lease = self.lease(), identity = self.terms.identity, "this process leads");
+                    self.leadership.set(Some(by));
+                    tracing::info!(lease = self.lease(), identity = self.config.identity, "this process leads");
                     return;
                 }
                 Ok(Ok(Some(wait))) => wait,
@@ -155,9 +155,9 @@ impl Candidate {
                         _ => "",
                     };
                     tracing::warn!(lease = self.lease(), %error, "failed to read or take the lease{hint}");
-                    self.terms.renewal()
+                    self.config.renew_interval()
                 }
-                Err(_) => self.terms.look(),
+                Err(_) => self.config.retry_interval(),
             };
             let holder = watched.as_ref().map(|(lease, _)| holder(lease).to_owned());
             if holder != told {
@@ -169,8 +169,8 @@ impl Candidate {
     }
 
     /// Takes the lease if that may be done now; else says when to look again.
-    async fn try_to_lead(&self, watched: &mut Option<(Lease, Instant)>) -> Result<Option<Duration>, kube::Error> {
-        let Some(lease) = self.leases.get_opt(&self.terms.name).await? else {
+    async fn try_acquire(&self, watched: &mut Option<(Lease, Instant)>) -> Result<Option<Duration>, kube::Error> {
+        let Some(lease) = self.leases.get_opt(&self.config.name).await? else {
             return self.write(None).await.map(|taken| (!taken).then_some(Duration::ZERO));
         };
         let now = Instant::now();
@@ -182,43 +182,43 @@ impl Candidate {
         let free_at = stood_since + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         if !holder(&lease).is_empty() && now < free_at {
             *watched = Some((lease, stood_since));
-            return Ok(Some(self.terms.look().min(free_at - now)));
+            return Ok(Some(self.config.retry_interval().min(free_at - now)));
         }
         self.write(Some(lease)).await.map(|taken| (!taken).then_some(Duration::ZERO))
     }
 
     /// Renews the lease for as long as it can.
-    pub async fn keep(&self) -> Lost {
+    pub async fn renew_loop(&self) -> LeadershipLost {
         let mut why = "no answer".to_owned();
         loop {
-            let Some(until) = self.claim.until() else { return self.taken("nobody") };
-            let next = Instant::now() + self.terms.renewal();
+            let Some(until) = self.leadership.until() else { return self.taken("nobody") };
+            let next = Instant::now() + self.config.renew_interval();
             sleep_until(next.min(until)).await;
             let began = Instant::now();
             match timeout_at(until, self.renew()).await {
-                Ok(Ok(Renewal::Done)) => self.claim.set(Some(began + self.terms.believed())),
+                Ok(Ok(Renewal::Done)) => self.leadership.set(Some(began + self.config.renew_deadline())),
                 Ok(Ok(Renewal::Taken(holder))) => {
-                    self.claim.set(None);
+                    self.leadership.set(None);
                     return self.taken(&holder);
                 }
                 Ok(Err(error)) => why = error.to_string(),
                 Err(_) => {}
             }
-            if !self.claim.holds() {
-                self.claim.set(None);
-                return Lost::NotRenewed { lease: self.lease(), within: self.terms.believed(), why };
+            if !self.leadership.is_held() {
+                self.leadership.set(None);
+                return LeadershipLost::NotRenewed { lease: self.lease(), within: self.config.renew_deadline(), why };
             }
         }
     }
 
     /// Gives it back, so that another process can lead at once. If that fails, it has to wait.
-    pub async fn release(&self) {
-        let Some(until) = self.claim.until() else { return };
-        self.claim.set(None);
+    pub async fn release_lease(&self) {
+        let Some(until) = self.leadership.until() else { return };
+        self.leadership.set(None);
         let Some(mut lease) = self.held() else { return };
         let spec = lease.spec.get_or_insert_default();
         (spec.holder_identity, spec.lease_duration_seconds) = (Some(String::new()), Some(1));
-        match timeout_at(until, self.leases.replace(&self.terms.name, &PostParams::default(), &lease)).await {
+        match timeout_at(until, self.leases.replace(&self.config.name, &PostParams::default(), &lease)).await {
             Ok(Ok(_)) => tracing::info!(lease = self.lease(), "gave the lease back"),
             Ok(Err(error)) => tracing::warn!(lease = self.lease(), %error, "failed to give the lease back"),
             Err(_) => tracing::warn!(lease = self.lease(), "failed to give the lease back in time"),
@@ -230,8 +230,8 @@ impl Candidate {
             return Ok(Renewal::Done);
         }
         // Somebody wrote it since: perhaps we did, and the answer never came.
-        match self.leases.get_opt(&self.terms.name).await? {
-            Some(lease) if holder(&lease) != self.terms.identity => Ok(Renewal::Taken(holder(&lease).to_owned())),
+        match self.leases.get_opt(&self.config.name).await? {
+            Some(lease) if holder(&lease) != self.config.identity => Ok(Renewal::Taken(holder(&lease).to_owned())),
             lease => {
                 let ours = self.write(lease).await?;
                 Ok(if ours { Renewal::Done } else { Renewal::Taken("somebody else".to_owned()) })
@@ -244,14 +244,14 @@ impl Candidate {
         let now = MicroTime(Timestamp::now());
         let fresh = lease.is_none();
         let mut lease = lease.unwrap_or_else(|| Lease {
-            metadata: ObjectMeta { name: Some(self.terms.name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta { name: Some(self.config.name.clone()), ..ObjectMeta::default() },
             spec: None,
         });
         let before = lease.spec.take().unwrap_or_default();
-        let is_ours = before.holder_identity.as_deref() == Some(&self.terms.identity);
+        let is_ours = before.holder_identity.as_deref() == Some(&self.config.identity);
         lease.spec = Some(LeaseSpec {
-            holder_identity: Some(self.terms.identity.clone()),
-            lease_duration_seconds: i32::try_from(self.terms.duration.as_secs()).ok(),
+            holder_identity: Some(self.config.identity.clone()),
+            lease_duration_seconds: i32::try_from(self.config.duration.as_secs()).ok(),
             acquire_time: before.acquire_time.filter(|_| is_ours).or_else(|| Some(now.clone())),
             renew_time: Some(now),
             lease_transitions: Some(before.lease_transitions.unwrap_or_default() + i32::from(!is_ours && !fresh)),
@@ -260,7 +260,7 @@ impl Candidate {
         let answer = if fresh {
             self.leases.create(&PostParams::default(), &lease).await
         } else {
-            self.leases.replace(&self.terms.name, &PostParams::default(), &lease).await
+            self.leases.replace(&self.config.name, &PostParams::default(), &lease).await
         };
         match answer {
             Ok(lease) => {
@@ -278,11 +278,11 @@ impl Candidate {
     }
 
     fn lease(&self) -> String {
-        format!("{}/{}", self.terms.namespace, self.terms.name)
+        format!("{}/{}", self.config.namespace, self.config.name)
     }
 
-    fn taken(&self, holder: &str) -> Lost {
-        Lost::Taken { lease: self.lease(), holder: holder.to_owned() }
+    fn taken(&self, holder: &str) -> LeadershipLost {
+        LeadershipLost::Taken { lease: self.lease(), holder: holder.to_owned() }
     }
 }
 

@@ -17,7 +17,7 @@ const DEFAULT_FILTER: &str = "info,kube_runtime::controller=warn,kube_runtime::w
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
@@ -36,7 +36,7 @@ pub struct FilterError {
 }
 
 /// Sends log lines to stderr from here on, panics among them, and spans to a collector, if there is one.
-pub fn init(format: Format, traces: Option<&Traces>) -> Result<(), FilterError> {
+pub fn init_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), FilterError> {
     let value = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
     let value = value.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     // What is for a collector stands in no line, and so costs nothing where there is none.
@@ -44,9 +44,9 @@ pub fn init(format: Format, traces: Option<&Traces>) -> Result<(), FilterError> 
     let filter = filter.map_err(|source| FilterError { value, source })?;
     let lines = fmt::layer().with_writer(stderr);
     let text = match format {
-        Format::Auto => stderr().is_terminal(),
-        Format::Text => true,
-        Format::Json => false,
+        LogFormat::Auto => stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
     };
     let lines = if text {
         lines.with_ansi(stderr().is_terminal()).with_target(false).boxed()

@@ -1,7 +1,7 @@
 //! What can be counted and measured of a running process?
 //!
 //! Each component has what it measures as a value and registers it here; nothing is global. Most of it is read off when somebody
-//! asks ([`Metrics::read_off`]), so that it costs nothing before, needs no care when a resource goes, and never grows.
+//! asks ([`Metrics::add_collector`]), so that it costs nothing before, needs no care when a resource goes, and never grows.
 
 mod engine;
 mod service;
@@ -13,10 +13,10 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Metric, Registry};
 
-pub use self::engine::register as register_engine;
-pub use self::service::register as register_service;
+pub use self::engine::register_engine_metrics;
+pub use self::service::register_service_metrics;
 
-/// The media type of [`Metrics::render`] (Prometheus, exposition formats).
+/// The media type of [`Metrics::render_text`] (Prometheus, exposition formats).
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of a process.
@@ -26,7 +26,7 @@ pub struct Metrics(Registry);
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self(Registry::with_prefix("rollcall"));
-        metrics.read_off(|page| {
+        metrics.add_collector(|page| {
             let mut info = page.gauges("build_info", "What runs; always 1")?;
             info.set(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)
         });
@@ -41,12 +41,12 @@ impl Metrics {
     }
 
     /// Takes in metrics that are read off whenever somebody asks.
-    pub fn read_off(&mut self, read: impl Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static) {
-        self.0.register_collector(Box::new(Reading(read)));
+    pub fn add_collector(&mut self, read: impl Fn(&mut MetricsWriter<'_>) -> fmt::Result + Send + Sync + 'static) {
+        self.0.register_collector(Box::new(FnCollector(read)));
     }
 
     /// All of them, as Prometheus and `promtool check metrics` read them.
-    pub fn render(&self) -> Result<String, fmt::Error> {
+    pub fn render_text(&self) -> Result<String, fmt::Error> {
         let mut openmetrics = String::new();
         text::encode_registry(&mut openmetrics, &self.0)?;
         classic(&openmetrics)
@@ -70,22 +70,22 @@ fn classic(openmetrics: &str) -> Result<String, fmt::Error> {
     Ok(page)
 }
 
-struct Reading<F>(F);
+struct FnCollector<F>(F);
 
-impl<F> fmt::Debug for Reading<F> {
+impl<F> fmt::Debug for FnCollector<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reading")
+        f.write_str("FnCollector")
     }
 }
 
-impl<F: Fn(&mut Page<'_>) -> fmt::Result + Send + Sync + 'static> Collector for Reading<F> {
+impl<F: Fn(&mut MetricsWriter<'_>) -> fmt::Result + Send + Sync + 'static> Collector for FnCollector<F> {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        (self.0)(&mut Page(encoder))
+        (self.0)(&mut MetricsWriter(encoder))
     }
 }
 
 /// Where metrics that are read off are written.
-pub struct Page<'a>(DescriptorEncoder<'a>);
+pub struct MetricsWriter<'a>(DescriptorEncoder<'a>);
 
 /// Gauges of one name, told apart by labels.
 pub struct Gauges<'a>(MetricEncoder<'a>);
@@ -93,7 +93,7 @@ pub struct Gauges<'a>(MetricEncoder<'a>);
 /// Counters of one name, told apart by labels.
 pub struct Counters<'a>(MetricEncoder<'a>);
 
-impl Page<'_> {
+impl MetricsWriter<'_> {
     /// One gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
@@ -141,13 +141,13 @@ mod tests {
         let mut metrics = Metrics::default();
         let kept = Counter::<u64>::default();
         metrics.register("kept", "Kept up to date", kept.clone());
-        metrics.read_off(|page| {
+        metrics.add_collector(|page| {
             page.counter("things", "Things", 7)?;
             page.gauge("share", "A share", 0.5)?;
             page.counters("calls", "Calls")?.set(&[("operation", "List"), ("answer", "a \"b\"")], 2.0)
         });
         kept.inc();
-        let page = metrics.render().unwrap();
+        let page = metrics.render_text().unwrap();
         for line in [
             concat!("rollcall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1.0"),
             "# TYPE rollcall_kept_total counter",

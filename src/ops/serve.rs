@@ -17,9 +17,9 @@ use super::metrics::{MEDIA_TYPE, Metrics};
 
 /// An address to listen at, as `0.0.0.0:8080`, or `:8080` for all addresses of version 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address(SocketAddr);
+pub struct ListenAddress(SocketAddr);
 
-impl FromStr for Address {
+impl FromStr for ListenAddress {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -28,61 +28,61 @@ impl FromStr for Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// What is told at which address. Nobody listens before [`Pages::open`].
+/// What is told at which address. Nobody listens before [`HttpEndpoints::open`].
 #[derive(Default)]
-pub struct Pages(BTreeMap<Address, Router>);
+pub struct HttpEndpoints(BTreeMap<ListenAddress, Router>);
 
 /// An address that cannot be listened at.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen at {address}: {source}")]
 pub struct ListenError {
-    address: Address,
+    address: ListenAddress,
     source: io::Error,
 }
 
 /// Sockets that are open, to be served.
-pub struct Open(Vec<(tokio::net::TcpListener, Router)>);
+pub struct OpenEndpoints(Vec<(tokio::net::TcpListener, Router)>);
 
-impl Pages {
+impl HttpEndpoints {
     /// `/metrics`.
-    pub fn metrics(&mut self, at: Address, metrics: Arc<Metrics>) {
+    pub fn add_metrics(&mut self, at: ListenAddress, metrics: Arc<Metrics>) {
         self.add(at, Router::new().route("/metrics", get(async move || page(&metrics))));
     }
 
     /// `/healthz` and `/readyz`: 200, or 503 and what is wrong.
-    pub fn health(&mut self, at: Address, health: Arc<Health>) {
+    pub fn add_health(&mut self, at: ListenAddress, health: Arc<Health>) {
         let same = Arc::clone(&health);
         let router = Router::new()
-            .route("/healthz", get(async move || verdict(health.alive())))
-            .route("/readyz", get(async move || verdict(same.ready())));
+            .route("/healthz", get(async move || verdict(health.check_liveness())))
+            .route("/readyz", get(async move || verdict(same.check_readiness())));
         self.add(at, router);
     }
 
-    fn add(&mut self, at: Address, router: Router) {
+    fn add(&mut self, at: ListenAddress, router: Router) {
         let before = self.0.remove(&at).unwrap_or_default();
         self.0.insert(at, before.merge(router));
     }
 
     /// Opens the sockets.
-    pub fn open(self) -> Result<Open, ListenError> {
-        let listen = |(address, router): (Address, Router)| {
+    pub fn open(self) -> Result<OpenEndpoints, ListenError> {
+        let listen = |(address, router): (ListenAddress, Router)| {
             let listener = TcpListener::bind(address.0).and_then(|listener| {
                 listener.set_nonblocking(true)?;
                 tokio::net::TcpListener::from_std(listener)
             });
             listener.map(|listener| (listener, router)).map_err(|source| ListenError { address, source })
         };
-        self.0.into_iter().map(listen).collect::<Result<_, _>>().map(Open)
+        self.0.into_iter().map(listen).collect::<Result<_, _>>().map(OpenEndpoints)
     }
 }
 
-impl Open {
+impl OpenEndpoints {
     /// Answers, in the background, until the runtime ends.
     pub fn serve(self) {
         for (listener, router) in self.0 {
@@ -95,7 +95,7 @@ impl Open {
 }
 
 fn page(metrics: &Metrics) -> Response {
-    match metrics.render() {
+    match metrics.render_text() {
         Ok(page) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -125,13 +125,13 @@ mod tests {
 
     #[tokio::test]
     async fn metrics_and_health_may_share_an_address() {
-        let at: Address = "127.0.0.1:0".parse().unwrap();
+        let at: ListenAddress = "127.0.0.1:0".parse().unwrap();
         let mut health = Health::default();
-        health.ready_if(|| Err("the watch is not through".to_owned()));
-        let mut pages = Pages::default();
-        pages.metrics(at, Arc::new(Metrics::default()));
-        pages.health(at, Arc::new(health));
-        let router = pages.0.remove(&at).unwrap();
+        health.add_readiness_check(|| Err("the watch is not through".to_owned()));
+        let mut endpoints = HttpEndpoints::default();
+        endpoints.add_metrics(at, Arc::new(Metrics::default()));
+        endpoints.add_health(at, Arc::new(health));
+        let router = endpoints.0.remove(&at).unwrap();
         assert_eq!(ask(&router, "/healthz").await, (200, "ok\n".to_owned()));
         assert_eq!(ask(&router, "/readyz").await, (503, "the watch is not through\n".to_owned()));
         assert!(ask(&router, "/metrics").await.1.contains("rollcall_build_info"));
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn an_address_is_an_ip_and_a_port_or_the_port_alone() {
-        assert_eq!(":8080".parse::<Address>().unwrap().to_string(), "0.0.0.0:8080");
-        assert_eq!("[::1]:9".parse::<Address>().unwrap().to_string(), "[::1]:9");
+        assert_eq!(":8080".parse::<ListenAddress>().unwrap().to_string(), "0.0.0.0:8080");
+        assert_eq!("[::1]:9".parse::<ListenAddress>().unwrap().to_string(), "[::1]:9");
         for wrong in ["", "8080", "localhost:80", ":99999", "0.0.0.0"] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ListenAddress>().is_err(), "{wrong}");
         }
     }
 }

@@ -4,8 +4,8 @@
 //! [`environment`] refuses what the SDK would pass over in silence. Spans wait in a queue of 2,048 (`OTEL_BSP_MAX_QUEUE_SIZE`) and what does not
 //! fit is dropped, so a collector that is away neither holds up a pass nor fills memory.
 
-mod carrier;
 mod environment;
+mod otlp_client;
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use self::carrier::Carrier;
 use self::environment::Environment;
 pub use self::environment::VariableError;
+use self::otlp_client::OtlpClient;
 use crate::chime::trace::TARGET;
 
 /// What is still to be sent when the process ends has this long.
@@ -52,14 +52,11 @@ pub enum TracesError {
 impl Traces {
     /// What the environment says; `None` where it asks for no traces, and then there is no thread and no span. Sends by `runtime`, which needs
     /// a provider of cryptography by then.
-    pub fn of_environment(runtime: &Handle) -> Result<Option<Self>, TracesError> {
+    pub fn from_environment(runtime: &Handle) -> Result<Option<Self>, TracesError> {
         let Some(environment) = Environment::read(|name| std::env::var_os(name))? else { return Ok(None) };
-        let carrier = Carrier::new(&environment, runtime.clone()).map_err(TracesError::Certificates)?;
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(carrier)
-            .build()?;
+        let client = OtlpClient::new(&environment, runtime.clone()).map_err(TracesError::Certificates)?;
+        let exporter =
+            SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_http_client(client).build()?;
         let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter);
         Ok(Some(Self(provider.build())))
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt as _};
 use rollcall::api::MembershipType;
 use rollcall::chime::port::{Service as _, Target};
-use rollcall::chime::sdk::{self, Sdk};
+use rollcall::chime::sdk::{Sdk, SdkOptions};
 use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ChannelSeed, Seed};
 use serde_json::json;
@@ -21,7 +21,7 @@ const MEMBERS: usize = 100;
 /// The calls of the plan and nothing else, by the same client and as many of them at once.
 async fn calls_alone(desk: &Desk) -> f64 {
     let credentials = Some(("simulator".to_owned(), "simulator".to_owned()));
-    let options = sdk::Options { endpoint: Some(desk.simulator.endpoint()), credentials, ..sdk::Options::default() };
+    let options = SdkOptions { endpoint: Some(desk.simulator.endpoint()), credentials, ..SdkOptions::default() };
     let service = Arc::new(Sdk::load(options).await.unwrap());
     let began = Instant::now();
     let lists = (0..RESOURCES).map(|n| {

@@ -2,7 +2,7 @@
 
 use rollcall::api::MembershipType;
 use rollcall::chime::port::{ChannelInfo, Membership, Page, Service as _, Target};
-use rollcall::chime::sdk::{Options as SdkOptions, Sdk};
+use rollcall::chime::sdk::{Sdk, SdkOptions};
 use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ChannelSeed, Effect, ElasticConfiguration, Fault, Operation, Seed};
 use serde_json::json;
@@ -170,10 +170,10 @@ async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
         created: Some(long_ago),
     };
     let sixty_four = MemberArn::parse(&arn("user/p00064")).unwrap();
-    assert_eq!(sdk.describe(&third, &sixty_four).await, Ok(Some(membership.clone())));
-    assert_eq!(sdk.describe(&elastic, &sixty_four).await, Ok(Some(membership)));
+    assert_eq!(sdk.describe_membership(&third, &sixty_four).await, Ok(Some(membership.clone())));
+    assert_eq!(sdk.describe_membership(&elastic, &sixty_four).await, Ok(Some(membership)));
     let elsewhere = Target { sub_channel: Some(sub_channels.items[0].as_str().into()), ..elastic.clone() };
-    assert_eq!(sdk.describe(&elsewhere, &sixty_four).await, Ok(None));
+    assert_eq!(sdk.describe_membership(&elsewhere, &sixty_four).await, Ok(None));
     let member = target("channel/plain", "user/alice");
     for error in
         [sdk.moderators_page(&member, None).await.unwrap_err(), sdk.bans_page(&member, None).await.unwrap_err()]

@@ -13,8 +13,8 @@ use super::Sdk;
 use super::failure::{MOST_CODE, MOST_MESSAGE, call_error, tidy};
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, MemberError, Membership, Operation,
-    PAGE_SIZE, Page, Privacy, Service, Target,
+    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership,
+    Operation, PAGE_SIZE, Page, Privacy, Service, Target,
 };
 use crate::chime::trace;
 use crate::membership::arn::MemberArn;
@@ -58,7 +58,7 @@ impl Service for Sdk {
         Ok(BatchAnswer {
             added: added.into_iter().filter_map(|member| arn_of(Some(member))).collect(),
             errors: errors
-                .map(|error| MemberError {
+                .map(|error| BatchMemberError {
                     member: error.member_arn,
                     code: error.error_code.map(|code| tidy(code.as_str(), MOST_CODE)),
                     message: error.error_message.map(|message| tidy(&message, MOST_MESSAGE)),
@@ -68,7 +68,7 @@ impl Service for Sdk {
         })
     }
 
-    async fn describe(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
+    async fn describe_membership(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
         let answer = self
             .client(target.channel.region())
             .describe_channel_membership()
@@ -84,7 +84,7 @@ impl Service for Sdk {
                 // An answer that says nothing is not one that says that there is no such membership.
                 let membership = answer.channel_membership.ok_or_else(|| {
                     let message = "the answer holds no membership";
-                    CallError::unnamed(CallErrorClass::Transient, operation, "UnreadableAnswer", message)
+                    CallError::client_side(CallErrorClass::Transient, operation, "UnreadableAnswer", message)
                 })?;
                 Ok(Some(Membership {
                     membership_type: membership.r#type.as_ref().and_then(known_type),
@@ -97,7 +97,7 @@ impl Service for Sdk {
         }
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
+    async fn delete_membership(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         if removal.channel() != &target.channel {
             let message = format!(
@@ -106,7 +106,7 @@ impl Service for Sdk {
                 target.channel,
                 removal.channel()
             );
-            return Err(CallError::unnamed(CallErrorClass::Refused, operation, "OtherChannel", message));
+            return Err(CallError::client_side(CallErrorClass::Refused, operation, "OtherChannel", message));
         }
         let answer = self
             .client(target.channel.region())
@@ -186,7 +186,7 @@ impl Service for Sdk {
         Ok(page(sub_channels.filter_map(|summary| summary.sub_channel_id), answer.next_token))
     }
 
-    async fn channels_page(&self, whose: &ChannelsOf, token: Option<&str>) -> Result<Page, CallError> {
+    async fn channels_page(&self, whose: &ChannelsQuery, token: Option<&str>) -> Result<Page, CallError> {
         let answer = self
             .client(whose.bearer.region())
             .list_channels()
@@ -213,7 +213,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let answer = answer.map_err(|error| call_error(operation, &error));
-    trace::request_id(match &answer {
+    trace::record_request_id(match &answer {
         Ok(answer) => answer.request_id(),
         Err(error) => error.request_id.as_deref(),
     });

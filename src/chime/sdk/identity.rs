@@ -14,7 +14,7 @@ use super::{CONNECT_TIMEOUT, Sdk};
 
 /// Who gave the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CredentialsSource {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
     Environment,
     /// A profile of `~/.aws`, or a process or sign-in that it names.
@@ -29,7 +29,7 @@ pub enum Source {
     Other,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for CredentialsSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Environment => "AWS_ACCESS_KEY_ID in the environment",
@@ -44,7 +44,7 @@ impl fmt::Display for Source {
 
 /// Who calls, as STS says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallerIdentity {
     /// The ARN of a user or of a session of a role.
     pub arn: String,
 }
@@ -61,16 +61,16 @@ pub struct CallerError {
 
 impl Sdk {
     /// Whose credentials calls are signed with. They are fetched, and no call is made with them.
-    pub async fn source(&self) -> Result<Source, String> {
+    pub async fn credentials_source(&self) -> Result<CredentialsSource, String> {
         let provider = self.config.credentials_provider().ok_or("there is no provider of credentials")?;
         let credentials = provider.provide_credentials().await.map_err(|error| tidy(&causes(&error), MOST_MESSAGE))?;
         let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
         // The last one is the innermost, by which the chain chose.
-        Ok(features.iter().rev().find_map(source).unwrap_or(Source::Other))
+        Ok(features.iter().rev().find_map(source_of).unwrap_or(CredentialsSource::Other))
     }
 
     /// Asks STS in whose name calls are signed, which takes no right of its own (AWS STS API reference, GetCallerIdentity).
-    pub async fn caller(&self) -> Result<Caller, CallerError> {
+    pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(self.call_timeout).build();
         let config = aws_sdk_sts::config::Builder::from(&self.config)
@@ -82,7 +82,7 @@ impl Sdk {
             code: error.code().map(str::to_owned),
             message: tidy(&error.message().map_or_else(|| causes(&error), str::to_owned), MOST_MESSAGE),
         })?;
-        Ok(Caller { arn: answer.arn.unwrap_or_else(|| "an identity without ARN".to_owned()) })
+        Ok(CallerIdentity { arn: answer.arn.unwrap_or_else(|| "an identity without ARN".to_owned()) })
     }
 
     /// Whether an address of STS was configured, so that it is asked even where the service is not AWS.
@@ -103,17 +103,19 @@ impl Sdk {
     }
 }
 
-fn source(feature: &Feature) -> Option<Source> {
+fn source_of(feature: &Feature) -> Option<CredentialsSource> {
     Some(match feature {
-        Feature::CredentialsEnvVars => Source::Environment,
-        Feature::CredentialsProfileStsWebIdToken | Feature::CredentialsEnvVarsStsWebIdToken => Source::WebIdentity,
-        Feature::CredentialsHttp => Source::Container,
-        Feature::CredentialsImds => Source::Instance,
+        Feature::CredentialsEnvVars => CredentialsSource::Environment,
+        Feature::CredentialsProfileStsWebIdToken | Feature::CredentialsEnvVarsStsWebIdToken => {
+            CredentialsSource::WebIdentity
+        }
+        Feature::CredentialsHttp => CredentialsSource::Container,
+        Feature::CredentialsImds => CredentialsSource::Instance,
         Feature::CredentialsProfile
         | Feature::CredentialsProfileSourceProfile
         | Feature::CredentialsProfileNamedProvider
         | Feature::CredentialsProfileProcess
-        | Feature::CredentialsProcess => Source::Profile,
+        | Feature::CredentialsProcess => CredentialsSource::Profile,
         _ => return None,
     })
 }

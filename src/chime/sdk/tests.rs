@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::api::MembershipType;
-use crate::chime::port::{BatchAnswer, CallErrorClass, MemberError, Membership, Operation, Page, Service, Target};
+use crate::chime::port::{BatchAnswer, BatchMemberError, CallErrorClass, Membership, Operation, Page, Service, Target};
 use crate::membership::arn::ChannelArn;
 use crate::membership::arn::MemberArn;
 
@@ -101,7 +101,7 @@ impl StandIn {
 
 async fn load(endpoint: &str, call_timeout: Duration) -> Sdk {
     let credentials = Some(("AKIDEXAMPLE".to_owned(), "secret".to_owned()));
-    Sdk::load(Options { endpoint: Some(endpoint.to_owned()), credentials, call_timeout }).await.unwrap()
+    Sdk::load(SdkOptions { endpoint: Some(endpoint.to_owned()), credentials, call_timeout }).await.unwrap()
 }
 
 fn target(membership_type: MembershipType) -> Target {
@@ -178,17 +178,21 @@ async fn a_batch_tells_who_was_added_and_why_others_were_not() {
     let stand_in = StandIn::answering(200, None, body).await;
     let answer = stand_in.sdk().await.batch_create(&target(MembershipType::Default), &[member("a")]).await.unwrap();
     assert_eq!(answer.added, ["m1"]);
-    let of =
-        |member: &str, code: &str| MemberError { member: Some(member.into()), code: Some(code.into()), message: None };
-    let banned = MemberError { message: Some("banned".into()), ..of("m2", "Forbidden") };
-    assert_eq!(answer.errors, [banned, of("m3", "BrandNew"), MemberError::default()]);
+    let of = |member: &str, code: &str| BatchMemberError {
+        member: Some(member.into()),
+        code: Some(code.into()),
+        message: None,
+    };
+    let banned = BatchMemberError { message: Some("banned".into()), ..of("m2", "Forbidden") };
+    assert_eq!(answer.errors, [banned, of("m3", "BrandNew"), BatchMemberError::default()]);
 }
 
 #[tokio::test]
 async fn a_membership_is_described_by_type_and_inviter() {
     let body = r#"{"ChannelMembership":{"InvitedBy":{"Arn":"boss"},"Type":"HIDDEN","Member":{"Arn":"m"},"CreatedTimestamp":1.7e9}}"#;
     let stand_in = StandIn::answering(200, None, body).await;
-    let described = stand_in.sdk().await.describe(&target(MembershipType::Default), &member("a")).await.unwrap();
+    let described =
+        stand_in.sdk().await.describe_membership(&target(MembershipType::Default), &member("a")).await.unwrap();
     let created = Some(jiff::Timestamp::from_second(1_700_000_000).unwrap());
     let expected =
         Membership { membership_type: Some(MembershipType::Hidden), invited_by: Some("boss".into()), created };
@@ -199,13 +203,17 @@ async fn a_membership_is_described_by_type_and_inviter() {
 #[tokio::test]
 async fn who_is_not_there_is_described_as_nobody() {
     let stand_in = StandIn::answering(404, Some("NotFoundException"), r#"{"Code":"NotFound","Message":"no"}"#).await;
-    assert_eq!(stand_in.sdk().await.describe(&target(MembershipType::Default), &member("a")).await, Ok(None));
+    assert_eq!(
+        stand_in.sdk().await.describe_membership(&target(MembershipType::Default), &member("a")).await,
+        Ok(None)
+    );
 }
 
 #[tokio::test]
 async fn a_404_that_is_not_the_services_is_no_absence() {
     let stand_in = StandIn::answering(404, None, "<html>no such page</html>").await;
-    let error = stand_in.sdk().await.describe(&target(MembershipType::Default), &member("a")).await.unwrap_err();
+    let error =
+        stand_in.sdk().await.describe_membership(&target(MembershipType::Default), &member("a")).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (CallErrorClass::ChannelNotAccessible, "Http404"));
 }
 
@@ -349,7 +357,7 @@ async fn an_endpoint_that_is_no_address_is_refused_by_name() {
     for endpoint in
         ["localhost:8080", "http://", "http://a b", "ftp://host", "https:///path", "http://user:secret@host"]
     {
-        let options = Options { endpoint: Some(endpoint.to_owned()), ..Options::default() };
+        let options = SdkOptions { endpoint: Some(endpoint.to_owned()), ..SdkOptions::default() };
         let error = Sdk::load(options).await.err().unwrap();
         assert_eq!(error, LoadError::BadEndpoint(endpoint.replace("http://user:secret@", "")));
         assert!(!error.to_string().contains("secret"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Args;
 use super::report::{Finding, Report};
 use crate::chime::sdk::Sdk;
-use crate::chime::sdk::identity::Source;
+use crate::chime::sdk::identity::CredentialsSource;
 
 /// The regions that serve Amazon Chime SDK messaging (AWS General Reference, "Amazon Chime SDK endpoints and quotas").
 const REGIONS: [&str; 2] = ["us-east-1", "eu-central-1"];
@@ -14,10 +14,10 @@ const REGIONS: [&str; 2] = ["us-east-1", "eu-central-1"];
 const FIPS_REGION: &str = "us-east-1";
 
 /// Variables by which a cluster gives a pod its own role, and how that is called.
-const ROLES_OF_PODS: [(&str, Source, &str); 3] = [
-    ("AWS_WEB_IDENTITY_TOKEN_FILE", Source::WebIdentity, "IRSA"),
-    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", Source::Container, "EKS Pod Identity"),
-    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", Source::Container, "ECS"),
+const ROLES_OF_PODS: [(&str, CredentialsSource, &str); 3] = [
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", CredentialsSource::WebIdentity, "IRSA"),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", CredentialsSource::Container, "EKS Pod Identity"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", CredentialsSource::Container, "ECS"),
 ];
 
 /// Where calls go.
@@ -54,7 +54,7 @@ pub(super) fn endpoint(args: &Args, sdk: &Sdk, report: &mut Report) {
 
 /// Who gives the credentials; whether there are any.
 pub(super) async fn credentials(sdk: &Sdk, report: &mut Report) -> bool {
-    let source = match sdk.source().await {
+    let source = match sdk.credentials_source().await {
         Ok(source) => source,
         Err(why) => {
             let advice = "give the pod a role (IRSA or EKS Pod Identity), or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
@@ -68,7 +68,9 @@ pub(super) async fn credentials(sdk: &Sdk, report: &mut Report) -> bool {
         if is_set(variable) && source != role {
             let message = format!("{variable} offers the role of the pod ({called}), and {source} comes before it");
             let advice = match source {
-                Source::Environment => "take AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the environment",
+                CredentialsSource::Environment => {
+                    "take AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY out of the environment"
+                }
                 _ => "take the other credentials away, or the role of the pod",
             };
             report.add(Finding::warning("shadowed role", message, advice));
@@ -83,7 +85,7 @@ pub(super) async fn identity(sdk: &Sdk, report: &mut Report) {
         report.add(Finding::skipped("identity", "the service is not AWS, so AWS is not asked who calls"));
         return;
     }
-    report.add(match sdk.caller().await {
+    report.add(match sdk.caller_identity().await {
         Ok(caller) => Finding::ok("identity", caller.arn),
         Err(error) => match error.code.as_deref() {
             Some(code) => Finding::failed("identity", error.to_string(), of_credentials(code)),

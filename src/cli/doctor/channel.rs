@@ -10,8 +10,8 @@ use super::report::{Finding, Report};
 use super::{Args, remark};
 use crate::api::MembershipType;
 use crate::chime::client::Client;
-use crate::chime::pace::{Level, Share, Urgency};
-use crate::chime::port::{CallError, CallErrorClass, ChannelInfo, ChannelsOf, Operation, Page, Privacy, Target};
+use crate::chime::port::{CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Operation, Page, Privacy, Target};
+use crate::chime::rate_limit::{Priority, QuotaShare, SharedPriority};
 use crate::chime::reader;
 use crate::chime::sdk::Sdk;
 use crate::membership::arn::{ChannelArn, MemberArn};
@@ -23,22 +23,22 @@ const TRIES: u32 = 3;
 pub(super) struct Patient<'a> {
     args: &'a Args,
     client: Client<Sdk>,
-    urgency: Urgency,
+    priority: SharedPriority,
     /// Bearers whom the service refuses: whatever else is asked in their name is refused as well.
     rejected: RefCell<HashSet<MemberArn>>,
 }
 
 impl<'a> Patient<'a> {
     pub fn new(args: &'a Args, sdk: Arc<Sdk>) -> Self {
-        let client = args.service.client_of(sdk, Share::ASIDE);
-        Self { args, client, urgency: Urgency::new(Level::Edit), rejected: RefCell::default() }
+        let client = args.service.client_of(sdk, QuotaShare::BESIDE_OPERATOR);
+        Self { args, client, priority: SharedPriority::new(Priority::Edit), rejected: RefCell::default() }
     }
 
     /// Whether a bearer exists, and which role it has: only an AppInstanceAdmin may list PRIVATE channels.
     pub async fn bearer(&self, bearer: &MemberArn, report: &mut Report) {
-        let whose = ChannelsOf { bearer: bearer.clone(), privacy: Privacy::Private };
+        let whose = ChannelsQuery { bearer: bearer.clone(), privacy: Privacy::Private };
         let answer = self.ask(async || {
-            let permit = self.client.permit_of_bearer(bearer, Operation::ListChannels, &self.urgency).await;
+            let permit = self.client.acquire_bearer_permit(bearer, Operation::ListChannels, &self.priority).await;
             self.client.channels_page(permit, &whose, None).await
         });
         let finding = match answer.await {
@@ -90,7 +90,7 @@ impl<'a> Patient<'a> {
 
     /// How much of the quotas is taken, and whether it was too much.
     pub fn pace(&self, report: &mut Report) {
-        let share = |target: &Target| self.client.pacer().bearer_rate(target);
+        let share = |target: &Target| self.client.rate_limiter().bearer_rate(target);
         let target = self.args.channel.first().and_then(|channel| {
             let bearer = self.args.service.bearer_of(channel.app_instance()).ok()?.clone();
             Some(Target {
@@ -104,8 +104,8 @@ impl<'a> Patient<'a> {
             Some(rate) => format!(", at {rate} a second for a bearer"),
             None => ", with no limit".to_owned(),
         });
-        let tally = self.client.tally();
-        report.add(match tally.throttled() {
+        let calls = self.client.call_metrics();
+        report.add(match calls.throttled() {
             0 => Finding::ok("quota", format!("no call was answered 429{}", rate.unwrap_or_default())),
             throttled => Finding::warning(
                 "quota",
@@ -116,7 +116,7 @@ impl<'a> Patient<'a> {
     }
 
     async fn ask<T>(&self, call: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
-        reader::answer(
+        reader::retry_transient(
             TRIES,
             &|error, rest| remark(&format!("{error}; once more in {:.1} s", rest.as_secs_f64())),
             call,
@@ -209,9 +209,9 @@ impl Look<'_> {
     }
 
     async fn describe(&mut self) -> Result<ChannelInfo, CallErrorClass> {
-        let (client, urgency, target) = (&self.patient.client, &self.patient.urgency, &self.target);
+        let (client, priority, target) = (&self.patient.client, &self.patient.priority, &self.target);
         let answer = self.patient.ask(async || {
-            let permit = client.permit(target, Operation::DescribeChannel, urgency).await;
+            let permit = client.acquire_permit(target, Operation::DescribeChannel, priority).await;
             client.describe_channel(permit, target).await
         });
         let answer = answer.await;
@@ -235,17 +235,17 @@ impl Look<'_> {
 
     /// One call that reads; of a list the first page.
     async fn probe(&self, operation: Operation, target: &Target) -> Result<Page, CallError> {
-        let (client, urgency) = (&self.patient.client, &self.patient.urgency);
+        let (client, priority) = (&self.patient.client, &self.patient.priority);
         self.patient
             .ask(async || {
-                let permit = client.permit(target, operation, urgency).await;
+                let permit = client.acquire_permit(target, operation, priority).await;
                 match operation {
                     Operation::ListChannelModerators => client.moderators_page(permit, target, None).await,
                     Operation::ListChannelBans => client.bans_page(permit, target, None).await,
                     Operation::ListSubChannels => client.sub_channels_page(permit, target, None).await,
                     // The bearer's own; that it is none is an answer.
                     Operation::DescribeChannelMembership => {
-                        client.describe(permit, target, &target.bearer).await.map(|_| Page::default())
+                        client.describe_membership(permit, target, &target.bearer).await.map(|_| Page::default())
                     }
                     _ => client.list_page(permit, target, None).await,
                 }

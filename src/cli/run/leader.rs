@@ -6,13 +6,13 @@ use std::future;
 use kube::Client;
 
 use super::{Args, Failure};
-use crate::ops::lease::{Candidate, Lost, Terms};
+use crate::ops::lease::{LeaderElector, LeadershipLost, LeaseConfig};
 
 /// Where a pod reads its own namespace (Kubernetes, "Accessing the Kubernetes API from a Pod").
 const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// A candidate, if there is an election.
-pub(super) fn candidate(args: &Args, client: &Client) -> Result<Option<Candidate>, Failure> {
+/// A elector, if there is an election.
+pub(super) fn elector(args: &Args, client: &Client) -> Result<Option<LeaderElector>, Failure> {
     if !args.leader_elect {
         return Ok(None);
     }
@@ -23,19 +23,19 @@ pub(super) fn candidate(args: &Args, client: &Client) -> Result<Option<Candidate
     })?;
     // A pod's name, or a host's; and a part of its own for each start.
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "rollcall".to_owned());
-    let terms = Terms {
+    let config = LeaseConfig {
         namespace,
         name: args.lease_name.clone(),
         identity: format!("{host}_{:016x}", fastrand::u64(..)),
         duration: args.lease_duration.duration(),
     };
-    Ok(Some(Candidate::new(client.clone(), terms)))
+    Ok(Some(LeaderElector::new(client.clone(), config)))
 }
 
 /// Keeps the lease, and gives why that ended; never, if there is no election.
-pub(super) async fn lost(candidate: Option<&Candidate>) -> Lost {
-    match candidate {
-        Some(candidate) => candidate.keep().await,
+pub(super) async fn lost(elector: Option<&LeaderElector>) -> LeadershipLost {
+    match elector {
+        Some(elector) => elector.renew_loop().await,
         None => future::pending().await,
     }
 }

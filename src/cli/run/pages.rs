@@ -9,47 +9,47 @@ use crate::chime::port::Service;
 use crate::controller::Vitals;
 use crate::engine::Engine;
 use crate::ops::health::Health;
-use crate::ops::lease::Claim;
-use crate::ops::metrics::{self, Metrics};
-use crate::ops::serve::Pages;
+use crate::ops::lease::Leadership;
+use crate::ops::metrics::{Metrics, register_engine_metrics, register_service_metrics};
+use crate::ops::serve::HttpEndpoints;
 
 /// Calls that wait for their turn are looked after every second at least.
 const QUEUE_LATE: Duration = Duration::from_mins(5);
 
 /// What whoever runs it can ask.
-pub(super) fn pages<S: Service>(
+pub(super) fn endpoints<S: Service>(
     args: &Args,
     client: &Client<S>,
     engine: &Arc<OnceLock<Arc<Engine<S>>>>,
     vitals: &Arc<Vitals>,
-    claim: &Claim,
-) -> Pages {
-    let mut pages = Pages::default();
+    leadership: &Leadership,
+) -> HttpEndpoints {
+    let mut endpoints = HttpEndpoints::default();
     if let Some(address) = args.metrics_address {
         let mut metrics = Metrics::default();
-        metrics::register_service(&mut metrics, client);
-        metrics::register_engine(&mut metrics, engine);
-        let leads = claim.clone();
-        metrics.read_off(move |page| {
+        register_service_metrics(&mut metrics, client);
+        register_engine_metrics(&mut metrics, engine);
+        let leads = leadership.clone();
+        metrics.add_collector(move |page| {
             page.gauge(
                 "leader",
                 "Whether this process carries out the resources: 1 or 0",
-                f64::from(u8::from(leads.holds())),
+                f64::from(u8::from(leads.is_held())),
             )
         });
         vitals.register(&mut metrics, args.metrics_per_resource == Switch::On);
-        pages.metrics(address, Arc::new(metrics));
+        endpoints.add_metrics(address, Arc::new(metrics));
     }
     if let Some(address) = args.health_address {
         let mut health = Health::default();
-        let leads = claim.clone();
-        vitals.check(&mut health, move || !leads.holds());
-        let pacer = Arc::clone(client.shared_pacer());
-        health.alive_if(move || match pacer.overdue() {
+        let leads = leadership.clone();
+        vitals.check(&mut health, move || !leads.is_held());
+        let limiter = Arc::clone(client.rate_limiter());
+        health.add_liveness_check(move || match limiter.overdue() {
             late if late > QUEUE_LATE => Err(format!("calls of the service wait for {} s too long", late.as_secs())),
             _ => Ok(()),
         });
-        pages.health(address, Arc::new(health));
+        endpoints.add_health(address, Arc::new(health));
     }
-    pages
+    endpoints
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chime::client::Client as Chime;
-use crate::chime::pace::{Pacer, Rates};
-use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, ChannelsOf, Deleted, Membership, Page, Target};
+use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, ChannelsQuery, Deleted, Membership, Page, Target};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::controller::Scope;
 use crate::controller::canned::{self, lines, refusal};
 use crate::engine::clock::Clock;
@@ -35,11 +35,11 @@ impl Service for Defective {
         Ok(BatchAnswer { added, ..BatchAnswer::default() })
     }
 
-    async fn describe(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
+    async fn describe_membership(&self, _: &Target, _: &MemberArn) -> Result<Option<Membership>, CallError> {
         Ok(None)
     }
 
-    async fn delete(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
+    async fn delete_membership(&self, _: &Target, _: Removal) -> Result<Deleted, CallError> {
         Ok(Deleted::default())
     }
 
@@ -59,7 +59,7 @@ impl Service for Defective {
         Ok(Page::default())
     }
 
-    async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
+    async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
         Ok(Page::default())
     }
 }
@@ -79,7 +79,7 @@ pub(in crate::controller) fn object(channel: &str, sources: &[&str]) -> Arc<Watc
 pub(in crate::controller) fn context(cluster: Arc<Cluster>, service: Defective) -> Arc<Context<Defective>> {
     let settings = Settings::of_bearer(&format!("{INSTANCE}/user/rollcall"));
     let shutdown = CancellationToken::new();
-    let chime = Chime::new(Arc::new(service), Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
+    let chime = Chime::new(Arc::new(service), Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX)));
     let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
     Arc::new(Context {
         cluster,

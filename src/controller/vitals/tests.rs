@@ -58,22 +58,22 @@ fn health(vitals: &Arc<Vitals>) -> Health {
 async fn a_watch_that_hangs_is_no_life() {
     let (vitals, _stop) = controller(Watching::Hangs);
     let health = health(&vitals);
-    assert!(health.ready().is_err(), "nothing was listed yet");
+    assert!(health.check_readiness().is_err(), "nothing was listed yet");
     sleep(Duration::from_mins(4)).await;
-    assert_eq!((health.alive(), health.ready()), (Ok(()), Ok(())));
+    assert_eq!((health.check_liveness(), health.check_readiness()), (Ok(()), Ok(())));
     sleep(Duration::from_mins(2)).await;
-    assert_eq!(health.alive(), Err("the watch of resources is stuck for 360 s".to_owned()));
-    assert_eq!(health.ready(), Ok(()), "what it knows it still knows");
+    assert_eq!(health.check_liveness(), Err("the watch of resources is stuck for 360 s".to_owned()));
+    assert_eq!(health.check_readiness(), Ok(()), "what it knows it still knows");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_over_which_nothing_happens_for_hours_is_alive() {
     let (vitals, _stop) = controller(Watching::IsQuiet);
     sleep(Duration::from_hours(5)).await;
-    assert_eq!(health(&vitals).alive(), Ok(()));
+    assert_eq!(health(&vitals).check_liveness(), Ok(()));
     let mut metrics = Metrics::default();
     vitals.register(&mut metrics, true);
-    let page = metrics.render().unwrap();
+    let page = metrics.render_text().unwrap();
     assert!(page.contains("rollcall_watch_last_event_seconds 18000.0"), "{page}");
 }
 
@@ -81,7 +81,7 @@ async fn a_watch_over_which_nothing_happens_for_hours_is_alive() {
 async fn an_api_server_that_is_away_is_no_reason_to_be_restarted() {
     let (vitals, _stop) = controller(Watching::Fails);
     sleep(Duration::from_hours(5)).await;
-    assert_eq!(health(&vitals).alive(), Ok(()));
+    assert_eq!(health(&vitals).check_liveness(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,14 +129,14 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
     let strange = json!({"conditions": told("Sometimes", "Mood")});
     let statuses = [refused, pending, fine, strange, json!({"observedGeneration": -1})];
     let mut metrics = Metrics::default();
-    metrics.read_off(move |page| {
+    metrics.add_collector(move |page| {
         let mut census = Census::default();
         for (index, status) in statuses.iter().enumerate() {
             census.count(&resource(&format!("r{index}"), status), true);
         }
         census.write(page, true)
     });
-    let page = metrics.render().unwrap();
+    let page = metrics.render_text().unwrap();
     for line in [
         r#"rollcall_resources{ready="False",reason="MembersRefused"} 1.0"#,
         r#"rollcall_resources{ready="False",reason="ApprovalRequired"} 1.0"#,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::fake::{Fake, Resource, engine, engine_at, user, users};
 use crate::api::MembershipType;
-use crate::chime::pace::Rates;
 use crate::chime::port::Operation::{
     BatchCreateChannelMembership as Batch, DescribeChannelMembership as Describe, ListChannelMemberships as List,
 };
+use crate::chime::rate_limit::Rates;
 use crate::engine::Next;
 
 const READY: &str = "Ready=True Reconciling=False Stalled=False AllPresent";

@@ -17,7 +17,7 @@ use super::process::Process;
 use super::world::spec;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT};
 use crate::chime::client::Client;
-use crate::chime::pace::{Pacer, Rates};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::clock::Clock;
 use crate::engine::declaration::Snapshot;
 use crate::engine::memory::Memory;
@@ -181,7 +181,7 @@ pub fn engine_at(service: &Fake, rates: Rates) -> Engine<Fake> {
 
 /// An engine of a process that stops when `stop` is cancelled.
 pub fn engine_until(service: &Fake, rates: Rates, stop: CancellationToken) -> Engine<Fake> {
-    let client = Client::new(Arc::new(service.clone()), Arc::new(Pacer::new(rates, NonZeroU16::MAX)));
+    let client = Client::new(Arc::new(service.clone()), Arc::new(RateLimiter::new(rates, NonZeroU16::MAX)));
     Engine::new(client, settings(), service.clock, stop)
 }
 

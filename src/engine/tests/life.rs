@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Fault, Resource, engine, engine_at, engine_until, user, users};
-use crate::chime::pace::Rates;
 use crate::chime::port::CallErrorClass::ChannelNotAccessible;
 use crate::chime::port::Operation::{BatchCreateChannelMembership as Batch, ListChannelMemberships as List};
+use crate::chime::rate_limit::Rates;
 use crate::engine::Next;
 use crate::engine::memory::Memory;
 use crate::engine::store::StoreError;

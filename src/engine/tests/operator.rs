@@ -16,7 +16,7 @@ use super::fake::settings;
 use super::process::Process;
 use super::world::{Port, World};
 use crate::chime::client::Client;
-use crate::chime::pace::{Pacer, Rates};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::declaration::Source;
 use crate::engine::memory::Memory;
 use crate::engine::settings::Settings;
@@ -166,7 +166,7 @@ struct Driver {
 impl Driver {
     fn new(world: World, options: &Options, process: Process, stale: Stale) -> Self {
         let stop = CancellationToken::new();
-        let pacer = Arc::new(Pacer::new(options.rates, NonZeroU16::MAX));
+        let pacer = Arc::new(RateLimiter::new(options.rates, NonZeroU16::MAX));
         let client = Client::new(Arc::new(world.port(&process)), pacer);
         let engine = Arc::new(Engine::new(client, options.settings.clone(), world.clock, stop.clone()));
         let (wake, woken) = mpsc::unbounded_channel();

@@ -17,8 +17,8 @@ use crate::api::{
     APPROVE, ApprovalReason, DeletionPolicy, Limits, MembershipType, Mode, Prune, Reason, SourceRef, Stays,
 };
 use crate::chime::client::Client;
-use crate::chime::pace::{Pacer, Rates};
 use crate::chime::port::{CallErrorClass, Operation};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
 use crate::engine::declaration::{Snapshot, Source};
 use crate::engine::memory::Memory;
@@ -41,7 +41,7 @@ async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, Fo
     let options = Options::with(|settings| settings.allow_authoritative = true);
     let client = Client::new(
         Arc::new(world.port(&Process::with_latency(LATENCY))),
-        Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)),
+        Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX)),
     );
     let engine = Engine::new(client, options.settings, world.clock, CancellationToken::new());
     let (objects, moves) = (world.cluster.objects(), world.moves());

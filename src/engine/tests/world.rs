@@ -10,7 +10,7 @@ use super::fake::{Fake, INSTANCE, user};
 use super::process::Process;
 use crate::api::{APPROVE, ChannelMembershipSpec, MembershipType, Stays};
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, Membership, Operation, Page, Service,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership, Operation, Page, Service,
     Target,
 };
 use crate::engine::clock::Clock;
@@ -323,15 +323,15 @@ impl Service for Port {
         self.call(operation, target, &named, async |fake: Fake| fake.batch_create(target, members).await).await
     }
 
-    async fn describe(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
+    async fn describe_membership(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
         let operation = Operation::DescribeChannelMembership;
-        self.call(operation, target, &[member], async |fake: Fake| fake.describe(target, member).await).await
+        self.call(operation, target, &[member], async |fake: Fake| fake.describe_membership(target, member).await).await
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
+    async fn delete_membership(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         let member = removal.member().clone();
-        self.call(operation, target, &[&member], async |fake: Fake| fake.delete(target, removal).await).await
+        self.call(operation, target, &[&member], async |fake: Fake| fake.delete_membership(target, removal).await).await
     }
 
     async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
@@ -354,7 +354,7 @@ impl Service for Port {
         self.call(operation, target, &[], async |fake: Fake| fake.sub_channels_page(target, token).await).await
     }
 
-    async fn channels_page(&self, _: &ChannelsOf, _: Option<&str>) -> Result<Page, CallError> {
+    async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
         unreachable!("no pass lists the channels of an app instance")
     }
 }

@@ -19,7 +19,7 @@ const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 fn live<T: AsRef<str>>(id: &str, visible: &[T], hidden: &[T]) -> Live {
     let channel = ChannelArn::parse(&format!("{INSTANCE}/channel/{id}")).unwrap();
     let people = |names: &[T]| {
-        let person = |name: &T| Person { arn: format!("{INSTANCE}/{}", name.as_ref()), name: None };
+        let person = |name: &T| ListedMember { arn: format!("{INSTANCE}/{}", name.as_ref()), name: None };
         names.iter().map(person).collect()
     };
     Live { channel, title: None, elastic: false, members: vec![(Visible, people(visible)), (Hidden, people(hidden))] }
@@ -150,7 +150,7 @@ fn ids_that_yaml_would_read_as_something_else_stay_ids() {
 fn whom_no_manifest_may_name_is_named_in_a_comment_with_the_reason() {
     let mut live = live("support", &["user/alice", "admin/x"], &[]);
     let elsewhere = "arn:aws:chime:us-east-1:123456789012:app-instance/2e/user/bob";
-    live.members[0].1.push(Person { arn: elsewhere.to_owned(), name: None });
+    live.members[0].1.push(ListedMember { arn: elsewhere.to_owned(), name: None });
     let text = text(&live, &Style::default());
     assert!(text.contains(&format!("\n    # {elsewhere}: of another app instance")), "{text}");
     assert!(text.contains(&format!("\n    # {INSTANCE}/admin/x: no ARN of a user or bot\n")), "{text}");

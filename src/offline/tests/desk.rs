@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus};
 use crate::chime::client::Client;
-use crate::chime::pace::{Pacer, Rates};
+use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
 use crate::engine::declaration::Snapshot;
 use crate::engine::settings::RemovalSwitch;
@@ -167,7 +167,7 @@ impl Desk {
 
     pub async fn plan(&self) -> Plan {
         let service = Arc::new(self.service.port(&Process::with_latency(LATENCY)));
-        let client = Client::new(service, Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX))).looking_only();
+        let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
         let engine = Engine::new(client, settings(), self.service.clock, CancellationToken::new());
         crate::offline::forecast::plan(&engine, &self.scene(), &Rates::default(), |_, _| {}).await
     }
@@ -217,7 +217,7 @@ impl Desk {
         settings.min_resync_interval = Duration::from_hours(24);
         settings.removals = RemovalSwitch::new(move || removes);
         let service = Arc::new(self.service.port(process));
-        let client = Client::new(service, Arc::new(Pacer::new(Rates::UNLIMITED, NonZeroU16::MAX)));
+        let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX)));
         let shutdown = CancellationToken::new();
         let engine = Arc::new(Engine::new(client, settings, self.service.clock, shutdown.clone()));
         let terms = Terms { approved: self.approved.clone(), removes };

@@ -20,7 +20,7 @@ struct State {
 
 impl Server {
     /// A process that wants to lead; `cut` takes its network away.
-    fn candidate(&self, identity: &str) -> (Arc<Candidate>, Arc<Mutex<bool>>) {
+    fn elector(&self, identity: &str) -> (Arc<LeaderElector>, Arc<Mutex<bool>>) {
         let (server, cut) = (self.clone(), Arc::<Mutex<bool>>::default());
         let is_cut = Arc::clone(&cut);
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -38,13 +38,13 @@ impl Server {
                 Ok::<_, kube::Error>(Response::builder().status(status).body(answer).unwrap())
             }
         });
-        let terms = Terms {
+        let config = LeaseConfig {
             namespace: "n".to_owned(),
             name: "rollcall".to_owned(),
             identity: identity.to_owned(),
             duration: DURATION,
         };
-        (Arc::new(Candidate::new(Client::new(service, "n"), terms)), cut)
+        (Arc::new(LeaderElector::new(Client::new(service, "n"), config)), cut)
     }
 
     fn answer(&self, method: &Method, mut lease: Value) -> (u16, Value) {
@@ -74,22 +74,22 @@ impl Server {
 }
 
 /// Leads, then renews, and gives how it ended.
-fn live(candidate: &Arc<Candidate>) -> tokio::task::JoinHandle<Lost> {
-    let candidate = Arc::clone(candidate);
+fn live(elector: &Arc<LeaderElector>) -> tokio::task::JoinHandle<LeadershipLost> {
+    let elector = Arc::clone(elector);
     tokio::spawn(async move {
-        candidate.lead().await;
-        candidate.keep().await
+        elector.acquire().await;
+        elector.renew_loop().await
     })
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_leads_while_it_renews_however_long_that_is() {
     let server = Server::default();
-    let candidates: Vec<_> = ["a", "b", "c"].iter().map(|identity| server.candidate(identity).0).collect();
-    let lives: Vec<_> = candidates.iter().map(live).collect();
+    let electors: Vec<_> = ["a", "b", "c"].iter().map(|identity| server.elector(identity).0).collect();
+    let lives: Vec<_> = electors.iter().map(live).collect();
     for _ in 0..1000 {
         sleep(Duration::from_millis(3_700)).await;
-        assert_eq!(candidates.iter().filter(|candidate| candidate.claim().holds()).count(), 1);
+        assert_eq!(electors.iter().filter(|elector| elector.leadership().is_held()).count(), 1);
     }
     assert!(lives.iter().all(|life| !life.is_finished()));
 }
@@ -97,46 +97,46 @@ async fn one_leads_while_it_renews_however_long_that_is() {
 #[tokio::test(start_paused = true)]
 async fn who_is_killed_is_followed_within_the_time_of_the_lease_and_not_before() {
     let server = Server::default();
-    let ((first, _), (second, _)) = (server.candidate("a"), server.candidate("b"));
+    let ((first, _), (second, _)) = (server.elector("a"), server.elector("b"));
     let life = live(&first);
     sleep(Duration::from_mins(1)).await;
     let _waits = live(&second);
     sleep(Duration::from_mins(1)).await;
     life.abort();
     sleep(Duration::from_secs(12)).await;
-    assert!(!second.claim().holds(), "the first may still believe in itself");
+    assert!(!second.leadership().is_held(), "the first may still believe in itself");
     sleep(Duration::from_secs(4)).await;
-    assert!(second.claim().holds());
+    assert!(second.leadership().is_held());
     assert_eq!(server.holder(), "b");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_given_back_is_taken_within_a_second() {
     let server = Server::default();
-    let ((first, _), (second, _)) = (server.candidate("a"), server.candidate("b"));
+    let ((first, _), (second, _)) = (server.elector("a"), server.elector("b"));
     let life = live(&first);
     sleep(Duration::from_secs(5)).await;
     let _waits = live(&second);
     sleep(Duration::from_secs(30)).await;
     life.abort();
-    first.release().await;
-    assert!(!first.claim().holds());
+    first.release_lease().await;
+    assert!(!first.leadership().is_held());
     sleep(Duration::from_millis(1_001)).await;
-    assert!(second.claim().holds());
+    assert!(second.leadership().is_held());
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_cut_off_stops_believing_before_anybody_else_leads() {
     let server = Server::default();
-    let ((first, cut), (second, _)) = (server.candidate("a"), server.candidate("b"));
+    let ((first, cut), (second, _)) = (server.elector("a"), server.elector("b"));
     let life = live(&first);
     sleep(Duration::from_secs(5)).await;
     let _waits = live(&second);
     sleep(Duration::from_secs(30)).await;
     *cut.lock().unwrap() = true;
-    while !second.claim().holds() {
+    while !second.leadership().is_held() {
         sleep(Duration::from_millis(10)).await;
-        assert!(!(first.claim().holds() && second.claim().holds()));
+        assert!(!(first.leadership().is_held() && second.leadership().is_held()));
     }
     let lost = life.await.unwrap();
     assert!(lost.to_string().starts_with("lost the lease n/rollcall: it could not be renewed within 10 s"), "{lost}");
@@ -145,39 +145,39 @@ async fn who_is_cut_off_stops_believing_before_anybody_else_leads() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_whose_answer_never_came_is_found_to_be_ours() {
     let server = Server::default();
-    let (candidate, _) = server.candidate("a");
-    candidate.lead().await;
+    let (elector, _) = server.elector("a");
+    elector.acquire().await;
     // The first renewal takes effect behind our back.
     let mut lease = server.answer(&Method::GET, Value::Null).1;
     lease["spec"]["renewTime"] = Value::Null;
     assert_eq!(server.answer(&Method::PUT, lease).0, 200);
     let life = tokio::spawn({
-        let candidate = Arc::clone(&candidate);
-        async move { candidate.keep().await }
+        let elector = Arc::clone(&elector);
+        async move { elector.renew_loop().await }
     });
     sleep(Duration::from_mins(5)).await;
-    assert!(candidate.claim().holds() && !life.is_finished());
+    assert!(elector.leadership().is_held() && !life.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
 async fn slow_answers_shorten_the_belief_and_too_slow_ones_end_it() {
     let server = Server::default();
-    let (candidate, _) = server.candidate("a");
-    let life = live(&candidate);
+    let (elector, _) = server.elector("a");
+    let life = live(&elector);
     sleep(Duration::from_secs(5)).await;
     server.0.lock().unwrap().answers_after = Duration::from_secs(4);
     sleep(Duration::from_mins(5)).await;
-    assert!(candidate.claim().holds() && !life.is_finished());
+    assert!(elector.leadership().is_held() && !life.is_finished());
     server.0.lock().unwrap().answers_after = Duration::from_secs(14);
-    assert!(matches!(life.await.unwrap(), Lost::NotRenewed { .. }));
-    assert!(!candidate.claim().holds());
+    assert!(matches!(life.await.unwrap(), LeadershipLost::NotRenewed { .. }));
+    assert!(!elector.leadership().is_held());
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_finds_another_name_on_it_is_told_whose() {
     let server = Server::default();
-    let (candidate, _) = server.candidate("a");
-    let life = live(&candidate);
+    let (elector, _) = server.elector("a");
+    let life = live(&elector);
     sleep(Duration::from_secs(5)).await;
     let mut lease = server.answer(&Method::GET, Value::Null).1;
     lease["spec"]["holderIdentity"] = json!("b");
@@ -189,11 +189,11 @@ async fn who_finds_another_name_on_it_is_told_whose() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_deletes_is_made_again() {
     let server = Server::default();
-    let (candidate, _) = server.candidate("a");
-    let life = live(&candidate);
+    let (elector, _) = server.elector("a");
+    let life = live(&elector);
     sleep(Duration::from_secs(5)).await;
     server.0.lock().unwrap().lease = None;
     sleep(Duration::from_mins(1)).await;
-    assert!(candidate.claim().holds() && !life.is_finished());
+    assert!(elector.leadership().is_held() && !life.is_finished());
     assert_eq!(server.holder(), "a");
 }

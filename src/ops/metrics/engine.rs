@@ -7,9 +7,9 @@ use crate::chime::port::Service;
 use crate::engine::{Engine, Tally};
 
 /// Registers what an engine counts, and how old what it knows is. Before there is one, it has done nothing.
-pub fn register<S: Service>(metrics: &mut Metrics, engine: &Arc<OnceLock<Arc<Engine<S>>>>) {
+pub fn register_engine_metrics<S: Service>(metrics: &mut Metrics, engine: &Arc<OnceLock<Arc<Engine<S>>>>) {
     let engine = Arc::clone(engine);
-    metrics.read_off(move |page| {
+    metrics.add_collector(move |page| {
         let (engine, idle) = (engine.get(), Tally::default());
         let tally = engine.map_or(&idle, |engine| engine.tally());
         page.counter("members_added", "Members that the service says it added", tally.added())?;

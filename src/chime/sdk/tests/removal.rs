@@ -1,7 +1,7 @@
 //! The calls that removal takes, and those about sub-channels.
 
 use super::*;
-use crate::chime::port::{ChannelInfo, ChannelsOf, Privacy};
+use crate::chime::port::{ChannelInfo, ChannelsQuery, Privacy};
 use crate::chime::removal;
 
 const BEARER: &str = "arn:aws:chime:eu-central-1:123456789012:app-instance/1f/bot/rollcall";
@@ -20,7 +20,10 @@ fn membership_of(id: &str) -> String {
 async fn a_delete_names_one_membership_and_is_made_in_the_bearers_name() {
     let stand_in = StandIn::answering(204, None, "").await;
     let place = target(MembershipType::Default);
-    assert_eq!(stand_in.sdk().await.delete(&place, removal::of(&place, "user/a@b")).await.map(|_| ()), Ok(()));
+    assert_eq!(
+        stand_in.sdk().await.delete_membership(&place, removal::of(&place, "user/a@b")).await.map(|_| ()),
+        Ok(())
+    );
     let asked = stand_in.only_request();
     assert_eq!(asked.line(), ("DELETE", membership_of("a%40b")));
     assert_eq!((asked.uri.query(), asked.body.len()), (None, 0));
@@ -41,7 +44,7 @@ async fn who_is_not_there_any_more_counts_as_deleted_where_the_service_says_so()
         (503, Some("ServiceUnavailableException"), Err((CallErrorClass::Transient, "ServiceUnavailable"))),
     ] {
         let stand_in = StandIn::answering(status, header, "").await;
-        let answer = stand_in.sdk().await.delete(&place, removal::of(&place, "user/a")).await;
+        let answer = stand_in.sdk().await.delete_membership(&place, removal::of(&place, "user/a")).await;
         assert_eq!(
             answer.as_ref().map(|_| &()).map_err(|error| (error.class, error.code.as_str())),
             deleted.as_ref().map_err(|e| *e)
@@ -55,7 +58,7 @@ async fn leave_to_delete_from_one_channel_deletes_from_no_other() {
     let stand_in = StandIn::answering(204, None, "").await;
     let place = target(MembershipType::Default);
     let other = Target { channel: ChannelArn::parse(&format!("{INSTANCE}/channel/other")).unwrap(), ..place.clone() };
-    let error = stand_in.sdk().await.delete(&place, removal::of(&other, "user/a")).await.unwrap_err();
+    let error = stand_in.sdk().await.delete_membership(&place, removal::of(&other, "user/a")).await.unwrap_err();
     assert_eq!((error.class, error.operation), (CallErrorClass::Refused, Operation::DeleteChannelMembership));
     for named in ["user/a", "channel/us:a@b", "channel/other"] {
         assert!(error.message.contains(named), "{error}");
@@ -68,8 +71,8 @@ async fn a_sub_channel_is_named_by_each_call_about_memberships() {
     let stand_in = StandIn::answering(200, None, r#"{"ChannelMembership":{}}"#).await;
     let (sdk, place) = (stand_in.sdk().await, in_sub_channel());
     sdk.list_page(&place, None).await.unwrap();
-    sdk.describe(&place, &member("a")).await.unwrap();
-    sdk.delete(&place, removal::of(&place, "user/a")).await.unwrap();
+    sdk.describe_membership(&place, &member("a")).await.unwrap();
+    sdk.delete_membership(&place, removal::of(&place, "user/a")).await.unwrap();
     sdk.batch_create(&place, &[member("a")]).await.unwrap();
     let asked = stand_in.asked.lock().unwrap();
     let queries: Vec<_> = asked.iter().map(Asked::query).collect();
@@ -127,7 +130,7 @@ async fn channels_are_listed_by_fifty_and_by_privacy() {
     let stand_in = StandIn::answering(200, None, answer).await;
     let sdk = stand_in.sdk().await;
     for (privacy, asked_for) in [(Privacy::Public, "PUBLIC"), (Privacy::Private, "PRIVATE")] {
-        let whose = ChannelsOf { bearer: in_sub_channel().bearer, privacy };
+        let whose = ChannelsQuery { bearer: in_sub_channel().bearer, privacy };
         let page = Page { items: vec!["c1".to_owned()], next: Some("t".to_owned()), ..Page::default() };
         assert_eq!(sdk.channels_page(&whose, None).await, Ok(page));
         let asked = stand_in.asked.lock().unwrap().pop().unwrap();
@@ -175,7 +178,7 @@ async fn a_membership_says_when_it_began_as_far_as_that_is_a_time() {
     ] {
         let body = format!(r#"{{"ChannelMembership":{{"Type":"DEFAULT","CreatedTimestamp":{time}}}}}"#);
         let stand_in = StandIn::answering(200, None, body.leak()).await;
-        let described = stand_in.sdk().await.describe(&target(MembershipType::Default), &member("a")).await;
+        let described = stand_in.sdk().await.describe_membership(&target(MembershipType::Default), &member("a")).await;
         assert_eq!(described.unwrap().unwrap().created, created, "{time}");
     }
 }

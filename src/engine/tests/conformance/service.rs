@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 
 use crate::api::MembershipType::{self, Default as Visible, Hidden};
-use crate::chime::port::{CallError, ChannelsOf, Page, Privacy, Service, Target};
+use crate::chime::port::{CallError, ChannelsQuery, Page, Privacy, Service, Target};
 use crate::chime::removal;
-use crate::chime::sdk::{Options as SdkOptions, Sdk};
+use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::engine::clock::Clock;
 use crate::engine::tests::fake::{Fake, INSTANCE, user};
 use crate::membership::arn::{ChannelArn, MemberArn};
@@ -65,7 +65,7 @@ impl<S: Service> Transcript<'_, S> {
     }
 
     async fn describe(&mut self, sub_channel: Option<&str>, id: &str) {
-        let answer = self.service.describe(&target(Visible, sub_channel), &members(&[id])[0]).await;
+        let answer = self.service.describe_membership(&target(Visible, sub_channel), &members(&[id])[0]).await;
         let answer = answer.map(|found| {
             found.map(|it| {
                 let since = it.created.map(|created| if created == self.hour_ago { "long" } else { "lately" });
@@ -77,7 +77,7 @@ impl<S: Service> Transcript<'_, S> {
 
     async fn delete(&mut self, sub_channel: Option<&str>, id: &str) {
         let target = target(Visible, sub_channel);
-        let answer = self.service.delete(&target, removal::of(&target, &format!("user/{id}"))).await;
+        let answer = self.service.delete_membership(&target, removal::of(&target, &format!("user/{id}"))).await;
         // A request id is of one call and one service.
         self.note(&format!("delete {id} {sub_channel:?}"), answer.map(|_| ()));
     }
@@ -104,7 +104,7 @@ impl<S: Service> Transcript<'_, S> {
     async fn directory(&mut self) {
         let bearer = target(Visible, None).bearer;
         for privacy in [Privacy::Public, Privacy::Private] {
-            let whose = ChannelsOf { bearer: bearer.clone(), privacy };
+            let whose = ChannelsQuery { bearer: bearer.clone(), privacy };
             let call = format!("channels {privacy:?}");
             self.pages(&call, async |service, token| service.channels_page(&whose, token).await).await;
         }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::user;
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsOf, Deleted, MemberError, Membership, Operation,
-    PAGE_SIZE, Page, Privacy, Service, Target,
+    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership,
+    Operation, PAGE_SIZE, Page, Privacy, Service, Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -234,7 +234,7 @@ impl Service for Fake {
                 };
                 if let Some(code) = code {
                     let message = Some("no".to_owned());
-                    answer.errors.push(MemberError { member: Some(member.to_owned()), code, message });
+                    answer.errors.push(BatchMemberError { member: Some(member.to_owned()), code, message });
                 } else {
                     channel.join(member, target.bearer.as_str(), self.clock.now());
                     channel.members.insert(member.to_owned(), target.membership_type);
@@ -245,7 +245,7 @@ impl Service for Fake {
         })
     }
 
-    async fn describe(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
+    async fn describe_membership(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
         let operation = Operation::DescribeChannelMembership;
         let member = member.as_str();
         self.call(made(operation, target, &[member], None), |channel| {
@@ -261,7 +261,7 @@ impl Service for Fake {
         })
     }
 
-    async fn delete(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
+    async fn delete_membership(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         assert_eq!(removal.channel(), &target.channel);
         let member = removal.member().as_str();
         self.call(made(Operation::DeleteChannelMembership, target, &[member], None), |channel| {
@@ -298,7 +298,7 @@ impl Service for Fake {
     }
 
     /// There is one, and it is public.
-    async fn channels_page(&self, whose: &ChannelsOf, token: Option<&str>) -> Result<Page, CallError> {
+    async fn channels_page(&self, whose: &ChannelsQuery, token: Option<&str>) -> Result<Page, CallError> {
         let operation = Operation::ListChannels;
         let call = Made { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None };
         self.call(call, |_| {

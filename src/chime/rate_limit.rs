@@ -1,7 +1,7 @@
 //! How fast may the service be called, and who goes next?
 //!
 //! The service's quotas are shared with the live chat application: 10 calls a second for a bearer (5 in `eu-central-1`) and
-//! one batch a second for a channel. A [`Pacer`] holds every call until its turn, in a bucket for each (region, bearer) and
+//! one batch a second for a channel. A [`RateLimiter`] holds every call until its turn, in a bucket for each (region, bearer) and
 //! one for each channel and kind of call, filled to a share of those quotas ([`Rates`]).
 //!
 //! In one bearer's queue an edit goes before a retry before a resync; then channels take turns, then first come, first
@@ -12,9 +12,9 @@ mod bucket;
 mod channel;
 mod meter;
 mod permit;
+mod priority;
 mod queue;
 mod quota;
-mod urgency;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +30,9 @@ use tokio::time::Instant;
 use self::bucket::Bucket;
 use self::channel::Channel;
 pub use self::permit::{Call, Permit};
+pub use self::priority::{Priority, SharedPriority};
 use self::queue::Bearer;
-pub use self::quota::{FixedRate, Limit, RateError, Rates, Share};
-pub use self::urgency::{Level, Urgency};
+pub use self::quota::{FixedRate, QuotaShare, RateError, RateLimit, Rates};
 use super::port::{Operation, Target};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -41,7 +41,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// The pace of all calls of a process; one for each process.
 #[derive(Debug)]
-pub struct Pacer {
+pub struct RateLimiter {
     rates: Rates,
     concurrency: usize,
     /// Counts turns, for all bearers together.
@@ -58,7 +58,7 @@ struct Known {
     swept: Option<Instant>,
 }
 
-impl Pacer {
+impl RateLimiter {
     /// A pace of these rates, with at most `concurrency` calls of a bearer under way at once.
     pub fn new(rates: Rates, concurrency: NonZeroU16) -> Self {
         let known = Known { bearers: HashMap::new(), channels: HashMap::new(), swept: None };
@@ -66,13 +66,18 @@ impl Pacer {
     }
 
     /// Waits until a call may be made. Dropping the future leaves the queue and costs nobody anything.
-    pub async fn permit(&self, target: &Target, operation: Operation, urgency: &Urgency) -> Permit {
+    pub async fn acquire_permit(&self, target: &Target, operation: Operation, priority: &SharedPriority) -> Permit {
         let (bearer, channel) = self.limits(target);
-        bearer.permit(&channel, operation, urgency).await
+        bearer.acquire_permit(&channel, operation, priority).await
     }
 
-    /// As [`Self::permit`], for a call that is about no channel in particular: only its bearer's limit holds it.
-    pub async fn permit_of_bearer(&self, bearer: &MemberArn, operation: Operation, urgency: &Urgency) -> Permit {
+    /// As [`Self::acquire_permit`], for a call that is about no channel in particular: only its bearer's limit holds it.
+    pub async fn acquire_bearer_permit(
+        &self,
+        bearer: &MemberArn,
+        operation: Operation,
+        priority: &SharedPriority,
+    ) -> Permit {
         let now = Instant::now();
         let limit = {
             let mut known = lock(&self.known);
@@ -81,7 +86,7 @@ impl Pacer {
         };
         // One of its own, because whoever waits does so by channel.
         let none = Arc::new(self.channel(bearer.region(), now));
-        limit.permit(&none, operation, urgency).await
+        limit.acquire_permit(&none, operation, priority).await
     }
 
     /// Leave to make one call now, whoever waits.
@@ -111,7 +116,7 @@ impl Pacer {
 
     /// The calls a second that a bearer is to keep to, whatever slows it down just now; `None` for no limit.
     pub fn bearer_rate(&self, target: &Target) -> Option<f64> {
-        self.rates.per_second(target.channel.region(), Limit::Bearer)
+        self.rates.per_second(target.channel.region(), RateLimit::Bearer)
     }
 
     /// The share of the documented rate that calls took in about the last minute, of the bearer that takes most of its own.
@@ -141,18 +146,19 @@ impl Pacer {
     }
 
     fn bearer(&self, known: &mut Known, region: &str, bearer: &MemberArn, now: Instant) -> Arc<Bearer> {
-        let new = || Bearer::new(self.bucket(region, Limit::Bearer, now), self.concurrency, Arc::clone(&self.turns));
+        let new =
+            || Bearer::new(self.bucket(region, RateLimit::Bearer, now), self.concurrency, Arc::clone(&self.turns));
         let bearer = known.bearers.entry((region.to_owned(), bearer.clone())).or_insert_with(|| Arc::new(new()));
         Arc::clone(bearer)
     }
 
     fn channel(&self, region: &str, now: Instant) -> Channel {
         let bucket = |limit| self.bucket(region, limit, now);
-        Channel::new(bucket(Limit::ChannelBatch), bucket(Limit::ChannelList))
+        Channel::new(bucket(RateLimit::ChannelBatch), bucket(RateLimit::ChannelList))
     }
 
-    fn bucket(&self, region: &str, limit: Limit, now: Instant) -> Bucket {
-        Bucket::new(self.rates.per_second(region, limit), limit.documented(region), now)
+    fn bucket(&self, region: &str, limit: RateLimit, now: Instant) -> Bucket {
+        Bucket::new(self.rates.per_second(region, limit), limit.documented_rate(region), now)
     }
 }
 

@@ -29,17 +29,17 @@ fn target(channel: usize) -> Target {
     target_in("us-east-1", channel)
 }
 
-fn pacer(rates: Rates) -> Arc<Pacer> {
-    Arc::new(Pacer::new(rates, NonZeroU16::MAX))
+fn limiter(rates: Rates) -> Arc<RateLimiter> {
+    Arc::new(RateLimiter::new(rates, NonZeroU16::MAX))
 }
 
 fn fixed(rate: &str) -> FixedRate {
     rate.parse().unwrap()
 }
 
-/// A pacer and the order in which calls were let go.
+/// A limiter and the order in which calls were let go.
 struct Bench {
-    pacer: Arc<Pacer>,
+    limiter: Arc<RateLimiter>,
     start: Instant,
     calls: JoinSet<()>,
     log: mpsc::UnboundedSender<(usize, Duration)>,
@@ -49,16 +49,17 @@ struct Bench {
 impl Bench {
     fn new(rates: Rates) -> Self {
         let (log, logged) = mpsc::unbounded_channel();
-        Self { pacer: pacer(rates), start: Instant::now(), calls: JoinSet::new(), log, logged }
+        Self { limiter: limiter(rates), start: Instant::now(), calls: JoinSet::new(), log, logged }
     }
 
     /// Makes a call of its own task, logged under `name` when it is let go.
-    fn call(&mut self, name: usize, target: Target, operation: Operation, urgency: &Urgency) {
-        let (pacer, log, start, urgency) = (Arc::clone(&self.pacer), self.log.clone(), self.start, urgency.clone());
+    fn call(&mut self, name: usize, target: Target, operation: Operation, priority: &SharedPriority) {
+        let (limiter, log, start, priority) =
+            (Arc::clone(&self.limiter), self.log.clone(), self.start, priority.clone());
         self.calls.spawn(async move {
-            let call = pacer.permit(&target, operation, &urgency).await.spend();
+            let call = limiter.acquire_permit(&target, operation, &priority).await.start();
             log.send((name, start.elapsed())).unwrap();
-            call.passed();
+            call.succeeded();
         });
     }
 
@@ -89,7 +90,7 @@ async fn a_bearer_is_kept_to_its_share_of_the_regions_quota_within_two_percent()
     for (region, rate) in [("us-east-1", 8.0), ("eu-central-1", 4.0)] {
         let mut bench = Bench::new(Rates::default());
         for channel in 0..400 {
-            bench.call(channel, target_in(region, channel), LIST, &Urgency::new(Level::Resync));
+            bench.call(channel, target_in(region, channel), LIST, &SharedPriority::new(Priority::Resync));
         }
         let took = bench.order().await.last().unwrap().1.as_secs_f64();
         assert!(took >= 399.0 / rate - 0.06, "{took} s in {region}");
@@ -101,7 +102,7 @@ async fn a_bearer_is_kept_to_its_share_of_the_regions_quota_within_two_percent()
 async fn a_channels_batches_are_kept_below_one_a_second() {
     let mut bench = Bench::new(Rates::default());
     for batch in 0..20 {
-        bench.call(batch, target(1), BATCH, &Urgency::new(Level::Edit));
+        bench.call(batch, target(1), BATCH, &SharedPriority::new(Priority::Edit));
     }
     let order = bench.order().await;
     for pair in order.windows(2) {
@@ -114,7 +115,12 @@ async fn a_channels_batches_are_kept_below_one_a_second() {
 async fn many_tasks_never_take_more_than_the_rate_and_the_capacity_in_a_second() {
     let mut bench = Bench::new(Rates { bearer: Some(fixed("50")), ..Rates::default() });
     for call in 0..500 {
-        bench.call(call, target(call % 200), if call % 2 == 0 { LIST } else { DESCRIBE }, &Urgency::new(Level::Retry));
+        bench.call(
+            call,
+            target(call % 200),
+            if call % 2 == 0 { LIST } else { DESCRIBE },
+            &SharedPriority::new(Priority::Retry),
+        );
         if call % 37 == 0 {
             tokio::time::sleep(Duration::from_millis(70)).await;
         }
@@ -131,7 +137,7 @@ async fn a_high_rate_is_held_although_timers_tick_in_milliseconds() {
     let mut bench =
         Bench::new(Rates { bearer: Some(fixed("4000")), channel_list: Some(fixed("0")), ..Rates::default() });
     for call in 0..8000 {
-        bench.call(call, target(call % 10), LIST, &Urgency::new(Level::Resync));
+        bench.call(call, target(call % 10), LIST, &SharedPriority::new(Priority::Resync));
     }
     let took = bench.order().await.last().unwrap().1.as_secs_f64();
     assert!((1.9..2.05).contains(&took), "{took}");
@@ -140,8 +146,8 @@ async fn a_high_rate_is_held_although_timers_tick_in_milliseconds() {
 #[tokio::test(start_paused = true)]
 async fn an_edit_goes_before_a_retry_before_a_resync() {
     let mut bench = Bench::new(Rates::default());
-    for (name, level) in [(0, Level::Resync), (1, Level::Resync), (2, Level::Retry), (3, Level::Edit)] {
-        bench.call(name, target(name), LIST, &Urgency::new(level));
+    for (name, level) in [(0, Priority::Resync), (1, Priority::Resync), (2, Priority::Retry), (3, Priority::Edit)] {
+        bench.call(name, target(name), LIST, &SharedPriority::new(level));
         bench.settle().await;
     }
     assert_eq!(names(&bench.order().await), [0, 3, 2, 1]);
@@ -151,11 +157,11 @@ async fn an_edit_goes_before_a_retry_before_a_resync() {
 async fn an_edit_behind_five_thousand_resyncs_is_let_go_next() {
     let mut bench = Bench::new(Rates::default());
     for name in 0..5000 {
-        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+        bench.call(name, target(name), LIST, &SharedPriority::new(Priority::Resync));
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
     let asked = bench.start.elapsed();
-    bench.call(9999, target(9999), BATCH, &Urgency::new(Level::Edit));
+    bench.call(9999, target(9999), BATCH, &SharedPriority::new(Priority::Edit));
     let order = bench.order().await;
     let edit = order.iter().find(|(name, _)| *name == 9999).unwrap().1;
     assert!(edit - asked <= Duration::from_millis(130), "{:?}", edit - asked);
@@ -165,38 +171,38 @@ async fn an_edit_behind_five_thousand_resyncs_is_let_go_next() {
 #[tokio::test(start_paused = true)]
 async fn a_resync_that_an_edit_joins_is_promoted_while_it_waits() {
     let mut bench = Bench::new(Rates::default());
-    let joined = Urgency::new(Level::Resync);
+    let joined = SharedPriority::new(Priority::Resync);
     for name in 0..20 {
-        let own = Urgency::new(Level::Resync);
+        let own = SharedPriority::new(Priority::Resync);
         bench.call(name, target(name), LIST, if name == 19 { &joined } else { &own });
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    joined.raise(Level::Edit);
+    joined.raise_to(Priority::Edit);
     assert_eq!(names(&bench.order().await)[..3], [0, 1, 19]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_with_a_hundred_calls_does_not_starve_one_with_one() {
     let mut bench = Bench::new(Rates::default());
-    let urgency = Urgency::new(Level::Resync);
+    let priority = SharedPriority::new(Priority::Resync);
     for name in 0..100 {
-        bench.call(name, target(1), LIST, &urgency);
+        bench.call(name, target(1), LIST, &priority);
     }
     bench.settle().await;
-    bench.call(100, target(2), LIST, &urgency);
-    bench.call(101, target(3), LIST, &urgency);
+    bench.call(100, target(2), LIST, &priority);
+    bench.call(101, target(3), LIST, &priority);
     assert_eq!(names(&bench.order().await)[..5], [0, 1, 100, 101, 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_its_channel_holds_up_nobody_else() {
     let mut bench = Bench::new(Rates::default());
-    let edit = Urgency::new(Level::Edit);
+    let edit = SharedPriority::new(Priority::Edit);
     for name in 0..3 {
         bench.call(name, target(1), BATCH, &edit);
     }
     for name in 3..8 {
-        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+        bench.call(name, target(name), LIST, &SharedPriority::new(Priority::Resync));
     }
     let order = bench.order().await;
     assert_eq!(names(&order), [0, 3, 4, 5, 6, 7, 1, 2]);
@@ -210,7 +216,7 @@ async fn bearers_and_regions_do_not_wait_for_each_other() {
     let mut other = target(1);
     other.bearer = MemberArn::parse("arn:aws:chime:us-east-1:123456789012:app-instance/1f/bot/other").unwrap();
     for (name, target) in [target(1), other, target_in("eu-central-1", 1)].into_iter().enumerate() {
-        bench.call(name, target, DESCRIBE, &Urgency::new(Level::Retry));
+        bench.call(name, target, DESCRIBE, &SharedPriority::new(Priority::Retry));
     }
     assert!(bench.order().await.iter().all(|(_, at)| at.is_zero()));
 }
@@ -221,7 +227,12 @@ async fn a_channels_limit_holds_for_all_its_bearers_together() {
     let mut other = target(1);
     other.bearer = MemberArn::parse("arn:aws:chime:us-east-1:123456789012:app-instance/1f/bot/other").unwrap();
     for name in 0..10 {
-        bench.call(name, if name % 2 == 0 { target(1) } else { other.clone() }, BATCH, &Urgency::new(Level::Edit));
+        bench.call(
+            name,
+            if name % 2 == 0 { target(1) } else { other.clone() },
+            BATCH,
+            &SharedPriority::new(Priority::Edit),
+        );
     }
     for pair in bench.order().await.windows(2) {
         assert!(pair[1].1 - pair[0].1 >= Duration::from_millis(1200), "{pair:?}");
@@ -232,7 +243,7 @@ async fn a_channels_limit_holds_for_all_its_bearers_together() {
 async fn without_limits_nobody_waits() {
     let mut bench = Bench::new(Rates::UNLIMITED);
     for name in 0..3000 {
-        bench.call(name, target(name % 7), BATCH, &Urgency::new(Level::Resync));
+        bench.call(name, target(name % 7), BATCH, &SharedPriority::new(Priority::Resync));
     }
     let order = bench.order().await;
     assert_eq!(order.len(), 3000);
@@ -242,39 +253,39 @@ async fn without_limits_nobody_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_dropped_costs_nobody_anything() {
     let mut bench = Bench::new(Rates::default());
-    let urgency = Urgency::new(Level::Edit);
-    bench.call(0, target(0), LIST, &urgency);
+    let priority = SharedPriority::new(Priority::Edit);
+    bench.call(0, target(0), LIST, &priority);
     bench.settle().await;
     for channel in 1..50 {
         let place = target(channel);
-        let waiting = bench.pacer.permit(&place, LIST, &urgency);
+        let waiting = bench.limiter.acquire_permit(&place, LIST, &priority);
         assert!(tokio::time::timeout(Duration::ZERO, waiting).await.is_err());
     }
-    bench.call(1, target(1), LIST, &urgency);
+    bench.call(1, target(1), LIST, &priority);
     let order = bench.order().await;
     assert!(order[1].1 <= Duration::from_millis(127), "{order:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_that_is_granted_but_never_received_is_given_back() {
-    let pacer = pacer(Rates::default());
-    let (place, urgency) = (target(0), Urgency::new(Level::Edit));
-    pacer.permit(&place, BATCH, &urgency).await.spend().passed();
-    let mut waiting = Box::pin(pacer.permit(&place, BATCH, &urgency));
+    let limiter = limiter(Rates::default());
+    let (place, priority) = (target(0), SharedPriority::new(Priority::Edit));
+    limiter.acquire_permit(&place, BATCH, &priority).await.start().succeeded();
+    let mut waiting = Box::pin(limiter.acquire_permit(&place, BATCH, &priority));
     assert!(futures::poll!(&mut waiting).is_pending());
     // The grant arrives, but nobody polls for it.
     tokio::time::sleep(Duration::from_secs(2)).await;
     drop(waiting);
     let asked = Instant::now();
-    drop(pacer.permit(&place, BATCH, &urgency).await.spend());
+    drop(limiter.acquire_permit(&place, BATCH, &priority).await.start());
     assert_eq!(asked.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_without_a_call_is_given_back_to_those_who_wait() {
     let mut bench = Bench::new(Rates { bearer: Some(fixed("0.1")), ..Rates::default() });
-    let unused = bench.pacer.permit(&target(0), LIST, &Urgency::new(Level::Edit)).await;
-    bench.call(1, target(1), LIST, &Urgency::new(Level::Edit));
+    let unused = bench.limiter.acquire_permit(&target(0), LIST, &SharedPriority::new(Priority::Edit)).await;
+    bench.call(1, target(1), LIST, &SharedPriority::new(Priority::Edit));
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(unused);
     assert!(bench.order().await[0].1 <= Duration::from_millis(105));
@@ -283,50 +294,50 @@ async fn a_permit_without_a_call_is_given_back_to_those_who_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_429_to_a_listing_pauses_and_halves_the_bearer_and_successes_bring_it_back() {
     let bench = Bench::new(Rates::default());
-    let (pacer, urgency) = (&bench.pacer, Urgency::new(Level::Resync));
-    pacer.permit(&target(0), LIST, &urgency).await.spend().throttled();
+    let (limiter, priority) = (&bench.limiter, SharedPriority::new(Priority::Resync));
+    limiter.acquire_permit(&target(0), LIST, &priority).await.start().throttled();
     let asked = Instant::now();
-    pacer.permit(&target(1), LIST, &urgency).await.spend().passed();
+    limiter.acquire_permit(&target(1), LIST, &priority).await.start().succeeded();
     assert!(asked.elapsed() >= Duration::from_secs(1));
     let asked = Instant::now();
     for call in 0..40 {
-        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+        limiter.acquire_permit(&target(call), LIST, &priority).await.start().succeeded();
     }
     let slow = asked.elapsed().as_secs_f64();
     assert!((8.5..10.1).contains(&slow), "{slow}");
     for call in 0..300 {
-        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+        limiter.acquire_permit(&target(call), LIST, &priority).await.start().succeeded();
     }
     let asked = Instant::now();
     for call in 0..80 {
-        pacer.permit(&target(call), LIST, &urgency).await.spend().passed();
+        limiter.acquire_permit(&target(call), LIST, &priority).await.start().succeeded();
     }
     assert!((9.9..10.1).contains(&asked.elapsed().as_secs_f64()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_429_to_a_batch_slows_its_channel_and_one_to_another_channels_batch_the_bearer() {
-    let pacer = pacer(Rates::default());
-    let urgency = Urgency::new(Level::Edit);
-    pacer.permit(&target(1), BATCH, &urgency).await.spend().throttled();
-    assert_eq!(pacer.batch_rate(&target(1)), Some(0.4));
+    let limiter = limiter(Rates::default());
+    let priority = SharedPriority::new(Priority::Edit);
+    limiter.acquire_permit(&target(1), BATCH, &priority).await.start().throttled();
+    assert_eq!(limiter.batch_rate(&target(1)), Some(0.4));
     let asked = Instant::now();
-    pacer.permit(&target(2), BATCH, &urgency).await.spend().passed();
+    limiter.acquire_permit(&target(2), BATCH, &priority).await.start().succeeded();
     assert!(asked.elapsed() < Duration::from_millis(200));
-    pacer.permit(&target(3), BATCH, &urgency).await.spend().throttled();
+    limiter.acquire_permit(&target(3), BATCH, &priority).await.start().throttled();
     let asked = Instant::now();
-    pacer.permit(&target(4), BATCH, &urgency).await.spend().passed();
+    limiter.acquire_permit(&target(4), BATCH, &priority).await.start().succeeded();
     assert!(asked.elapsed() >= Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_429_slows_even_without_a_limit() {
-    let pacer = pacer(Rates::UNLIMITED);
-    let urgency = Urgency::new(Level::Edit);
-    pacer.permit(&target(1), DESCRIBE, &urgency).await.spend().throttled();
+    let limiter = limiter(Rates::UNLIMITED);
+    let priority = SharedPriority::new(Priority::Edit);
+    limiter.acquire_permit(&target(1), DESCRIBE, &priority).await.start().throttled();
     let asked = Instant::now();
     for _ in 0..20 {
-        pacer.permit(&target(1), DESCRIBE, &urgency).await.spend().passed();
+        limiter.acquire_permit(&target(1), DESCRIBE, &priority).await.start().succeeded();
     }
     assert!(asked.elapsed() >= Duration::from_millis(2700), "{:?}", asked.elapsed());
 }
@@ -335,14 +346,14 @@ async fn a_429_slows_even_without_a_limit() {
 async fn buckets_that_nobody_needs_are_forgotten() {
     let mut bench = Bench::new(Rates { bearer: Some(fixed("0")), ..Rates::default() });
     for name in 0..5000 {
-        bench.call(name, target(name), LIST, &Urgency::new(Level::Resync));
+        bench.call(name, target(name), LIST, &SharedPriority::new(Priority::Resync));
     }
-    let pacer = Arc::clone(&bench.pacer);
+    let limiter = Arc::clone(&bench.limiter);
     bench.order().await;
-    assert_eq!(lock(&pacer.known).channels.len(), 5000);
+    assert_eq!(lock(&limiter.known).channels.len(), 5000);
     tokio::time::sleep(Duration::from_mins(1)).await;
-    drop(pacer.permit(&target(1), LIST, &Urgency::new(Level::Resync)).await.spend());
-    let known = lock(&pacer.known);
+    drop(limiter.acquire_permit(&target(1), LIST, &SharedPriority::new(Priority::Resync)).await.start());
+    let known = lock(&limiter.known);
     assert_eq!((known.channels.len(), known.bearers.len()), (1, 1));
     assert!(known.channels.capacity() < 1000);
 }
@@ -350,11 +361,11 @@ async fn buckets_that_nobody_needs_are_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_bucket_buys_no_burst() {
     let mut bench = Bench::new(Rates::default());
-    bench.call(0, target(1), BATCH, &Urgency::new(Level::Edit));
+    bench.call(0, target(1), BATCH, &SharedPriority::new(Priority::Edit));
     tokio::time::sleep(Duration::from_mins(2)).await;
     let begin = bench.start.elapsed();
     for name in 1..3 {
-        bench.call(name, target(1), BATCH, &Urgency::new(Level::Edit));
+        bench.call(name, target(1), BATCH, &SharedPriority::new(Priority::Edit));
     }
     let order = bench.order().await;
     assert_eq!(order[1].1, begin);
@@ -363,36 +374,40 @@ async fn a_forgotten_bucket_buys_no_burst() {
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_of_batches_in_force_is_told() {
-    assert_eq!(pacer(Rates::default()).batch_rate(&target(1)), Some(0.8));
-    assert_eq!(pacer(Rates::UNLIMITED).batch_rate(&target(1)), None);
+    assert_eq!(limiter(Rates::default()).batch_rate(&target(1)), Some(0.8));
+    assert_eq!(limiter(Rates::UNLIMITED).batch_rate(&target(1)), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_whose_call_left_without_its_turn_keeps_its_place() {
     let mut bench = Bench::new(Rates::default());
-    let urgency = Urgency::new(Level::Edit);
-    bench.call(0, target(0), LIST, &urgency);
+    let priority = SharedPriority::new(Priority::Edit);
+    bench.call(0, target(0), LIST, &priority);
     bench.settle().await;
     let place = target(1);
-    let pacer = Arc::clone(&bench.pacer);
-    let mut edited = Box::pin(pacer.permit(&place, LIST, &urgency));
+    let limiter = Arc::clone(&bench.limiter);
+    let mut edited = Box::pin(limiter.acquire_permit(&place, LIST, &priority));
     assert!(futures::poll!(&mut edited).is_pending());
     for channel in 2..6 {
-        bench.call(channel, target(channel), LIST, &urgency);
+        bench.call(channel, target(channel), LIST, &priority);
     }
     bench.settle().await;
     drop(edited);
-    bench.call(1, target(1), LIST, &urgency);
+    bench.call(1, target(1), LIST, &priority);
     assert_eq!(names(&bench.order().await), [0, 1, 2, 3, 4, 5]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_task_that_serves_a_queue_ends_with_it() {
-    let pacer = pacer(Rates::default());
+    let limiter = limiter(Rates::default());
     let served = Arc::new(AtomicUsize::new(0));
     for round in 1..=3 {
         for channel in 0..4 {
-            pacer.permit(&target(channel), LIST, &Urgency::new(Level::Edit)).await.spend().passed();
+            limiter
+                .acquire_permit(&target(channel), LIST, &SharedPriority::new(Priority::Edit))
+                .await
+                .start()
+                .succeeded();
             served.fetch_add(1, Ordering::Relaxed);
         }
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -403,13 +418,13 @@ async fn the_task_that_serves_a_queue_ends_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_under_way_than_was_said_and_the_next_begins_when_one_ends() {
-    let pacer = Pacer::new(Rates::UNLIMITED, NonZeroU16::new(2).unwrap());
-    let (channel, urgency) = (target(0), Urgency::new(Level::Edit));
-    let ask = || pacer.permit(&channel, Operation::ListChannelMemberships, &urgency);
-    let (first, second) = (ask().await.spend(), ask().await);
+    let limiter = RateLimiter::new(Rates::UNLIMITED, NonZeroU16::new(2).unwrap());
+    let (channel, priority) = (target(0), SharedPriority::new(Priority::Edit));
+    let ask = || limiter.acquire_permit(&channel, Operation::ListChannelMemberships, &priority);
+    let (first, second) = (ask().await.start(), ask().await);
     let mut third = std::pin::pin!(ask());
     assert!(futures::poll!(&mut third).is_pending());
-    first.passed();
+    first.succeeded();
     let third = third.await;
     let mut fourth = std::pin::pin!(ask());
     assert!(futures::poll!(&mut fourth).is_pending());

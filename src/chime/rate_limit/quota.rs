@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A limit of the service that calls count against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
+pub enum RateLimit {
     /// All calls in the name of one bearer, in a region.
     Bearer,
     /// Batch calls on one channel. AWS does not raise this one on request.
@@ -16,10 +16,10 @@ pub enum Limit {
     ChannelList,
 }
 
-impl Limit {
+impl RateLimit {
     /// The documented default, in calls a second. A region that the quota page does not name gets the lowest value of
     /// those that it does.
-    pub fn documented(self, region: &str) -> f64 {
+    pub fn documented_rate(self, region: &str) -> f64 {
         match (self, region) {
             (Self::Bearer, "us-east-1") => 10.0,
             (Self::Bearer, _) => 5.0,
@@ -42,18 +42,18 @@ pub enum RateError {
 
 /// The share of a documented quota that Rollcall uses, above 0 and up to 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct Share(f64);
+pub struct QuotaShare(f64);
 
-impl Default for Share {
+impl Default for QuotaShare {
     /// 80 %: leaves the live application a fifth, and room for clocks that differ.
     fn default() -> Self {
         Self(0.8)
     }
 }
 
-impl Share {
+impl QuotaShare {
     /// 20 %: beside an operator and a live application, whose calls both matter more than a look at the same channels.
-    pub const ASIDE: Self = Self(0.2);
+    pub const BESIDE_OPERATOR: Self = Self(0.2);
 
     /// The share as a factor.
     pub fn factor(self) -> f64 {
@@ -61,7 +61,7 @@ impl Share {
     }
 }
 
-impl FromStr for Share {
+impl FromStr for QuotaShare {
     type Err = RateError;
 
     /// Reads `80%`, or the factor `0.8`.
@@ -75,7 +75,7 @@ impl FromStr for Share {
     }
 }
 
-impl std::fmt::Display for Share {
+impl std::fmt::Display for QuotaShare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}%", self.0 * 100.0)
     }
@@ -118,7 +118,7 @@ impl std::fmt::Display for FixedRate {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// The share of each documented quota, where no rate is given (`--quota-share`).
-    pub share: Share,
+    pub share: QuotaShare,
     /// In place of the share: calls of one bearer in a region (`--bearer-rate`).
     pub bearer: Option<FixedRate>,
     /// In place of the share: batches on one channel (`--channel-batch-rate`).
@@ -130,20 +130,20 @@ pub struct Rates {
 impl Rates {
     /// No limit at all: for a simulator or a benchmark, never for AWS.
     pub const UNLIMITED: Self = Self {
-        share: Share(1.0),
+        share: QuotaShare(1.0),
         bearer: Some(FixedRate::UNLIMITED),
         channel_batch: Some(FixedRate::UNLIMITED),
         channel_list: Some(FixedRate::UNLIMITED),
     };
 
     /// The calls a second to keep to under a limit in a region; `None` for no limit.
-    pub fn per_second(&self, region: &str, limit: Limit) -> Option<f64> {
+    pub fn per_second(&self, region: &str, limit: RateLimit) -> Option<f64> {
         let fixed = match limit {
-            Limit::Bearer => self.bearer,
-            Limit::ChannelBatch => self.channel_batch,
-            Limit::ChannelList => self.channel_list,
+            RateLimit::Bearer => self.bearer,
+            RateLimit::ChannelBatch => self.channel_batch,
+            RateLimit::ChannelList => self.channel_list,
         };
-        fixed.map_or_else(|| Some(limit.documented(region) * self.share.factor()), FixedRate::per_second)
+        fixed.map_or_else(|| Some(limit.documented_rate(region) * self.share.factor()), FixedRate::per_second)
     }
 }
 
@@ -158,34 +158,34 @@ mod tests {
     #[test]
     fn a_share_is_taken_of_the_regions_quota() {
         let rates = Rates::default();
-        assert_eq!(rates.per_second("us-east-1", Limit::Bearer), Some(8.0));
-        assert_eq!(rates.per_second("eu-central-1", Limit::Bearer), Some(4.0));
-        assert_eq!(rates.per_second("us-east-1", Limit::ChannelBatch), Some(0.8));
-        assert_eq!(rates.per_second("us-east-1", Limit::ChannelList), Some(12.0));
+        assert_eq!(rates.per_second("us-east-1", RateLimit::Bearer), Some(8.0));
+        assert_eq!(rates.per_second("eu-central-1", RateLimit::Bearer), Some(4.0));
+        assert_eq!(rates.per_second("us-east-1", RateLimit::ChannelBatch), Some(0.8));
+        assert_eq!(rates.per_second("us-east-1", RateLimit::ChannelList), Some(12.0));
     }
 
     #[test]
     fn a_region_without_a_documented_quota_gets_the_lowest() {
-        assert_eq!(Rates::default().per_second("ap-southeast-9", Limit::Bearer), Some(4.0));
+        assert_eq!(Rates::default().per_second("ap-southeast-9", RateLimit::Bearer), Some(4.0));
     }
 
     #[test]
     fn a_given_rate_takes_the_place_of_the_share() {
         let rates = Rates { bearer: Some(fixed("40")), channel_batch: Some(fixed("0")), ..Rates::default() };
-        assert_eq!(rates.per_second("eu-central-1", Limit::Bearer), Some(40.0));
-        assert_eq!(rates.per_second("eu-central-1", Limit::ChannelBatch), None);
-        assert_eq!(rates.per_second("eu-central-1", Limit::ChannelList), Some(12.0));
+        assert_eq!(rates.per_second("eu-central-1", RateLimit::Bearer), Some(40.0));
+        assert_eq!(rates.per_second("eu-central-1", RateLimit::ChannelBatch), None);
+        assert_eq!(rates.per_second("eu-central-1", RateLimit::ChannelList), Some(12.0));
     }
 
     #[test]
     fn shares_are_read_as_percentages_or_factors() {
         for (text, factor) in [("80%", 0.8), ("0.8", 0.8), (" 20 % ", 0.2), ("100%", 1.0), ("1", 1.0)] {
-            assert!((text.parse::<Share>().unwrap().factor() - factor).abs() < 1e-9, "{text}");
+            assert!((text.parse::<QuotaShare>().unwrap().factor() - factor).abs() < 1e-9, "{text}");
         }
         for bad in ["", "%", "0", "0%", "101%", "1.5", "-1%", "NaN", "inf%", "eighty"] {
-            assert!(bad.parse::<Share>().is_err(), "{bad}");
+            assert!(bad.parse::<QuotaShare>().is_err(), "{bad}");
         }
-        assert_eq!(Share::default().to_string(), "80%");
+        assert_eq!(QuotaShare::default().to_string(), "80%");
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::Sdk;
 use super::calls::{known_type, page_size};
 use super::failure::call_error;
-use crate::chime::directory::{Directory, MembershipsPage};
 use crate::chime::port::{CallError, Operation};
+use crate::chime::user_memberships::{MembershipsPage, UserMemberships};
 use crate::membership::arn::MemberArn;
 
-impl Directory for Sdk {
+impl UserMemberships for Sdk {
     async fn memberships_page(
         &self,
         bearer: &MemberArn,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Why a call is made; the more urgent reason is the lesser value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Level {
+pub enum Priority {
     /// Somebody changed or asked for something and may be watching.
     Edit = 0,
     /// A call is made again after it failed.
@@ -15,29 +15,29 @@ pub enum Level {
     Resync = 2,
 }
 
-/// The urgency of a piece of work, shared by all of its calls, those that already wait among them.
+/// The priority of a piece of work, shared by all of its calls, those that already wait among them.
 ///
 /// A listing that a resync began and an edit joined is raised while it waits, and goes as an edit does.
 #[derive(Clone, Debug)]
-pub struct Urgency(Arc<AtomicU8>);
+pub struct SharedPriority(Arc<AtomicU8>);
 
-impl Urgency {
+impl SharedPriority {
     /// Work that begins at this level.
-    pub fn new(level: Level) -> Self {
+    pub fn new(level: Priority) -> Self {
         Self(Arc::new(AtomicU8::new(level as u8)))
     }
 
     /// The level in force.
-    pub fn level(&self) -> Level {
+    pub fn current(&self) -> Priority {
         match self.0.load(Ordering::Relaxed) {
-            0 => Level::Edit,
-            1 => Level::Retry,
-            _ => Level::Resync,
+            0 => Priority::Edit,
+            1 => Priority::Retry,
+            _ => Priority::Resync,
         }
     }
 
     /// Makes the work at least as urgent as `to`; never less urgent than it is.
-    pub fn raise(&self, to: Level) {
+    pub fn raise_to(&self, to: Priority) {
         self.0.fetch_min(to as u8, Ordering::Relaxed);
     }
 }
@@ -47,12 +47,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urgency_is_raised_for_all_who_share_it_and_never_lowered() {
-        let urgency = Urgency::new(Level::Resync);
-        let shared = urgency.clone();
-        shared.raise(Level::Edit);
-        assert_eq!(urgency.level(), Level::Edit);
-        shared.raise(Level::Retry);
-        assert_eq!(urgency.level(), Level::Edit);
+    fn priority_is_raised_for_all_who_share_it_and_never_lowered() {
+        let priority = SharedPriority::new(Priority::Resync);
+        let shared = priority.clone();
+        shared.raise_to(Priority::Edit);
+        assert_eq!(priority.current(), Priority::Edit);
+        shared.raise_to(Priority::Retry);
+        assert_eq!(priority.current(), Priority::Edit);
     }
 }

@@ -10,13 +10,13 @@ fn millis(from: Instant) -> u128 {
 
 #[tokio::test(start_paused = true)]
 async fn calls_on_credit_go_at_once_and_whoever_comes_next_waits_for_each_of_them() {
-    let pacer = pacer(Rates::default());
+    let limiter = limiter(Rates::default());
     let began = Instant::now();
     for call in 0..4 {
-        pacer.permit_on_credit(&target(call), DELETE).spend().passed();
+        limiter.permit_on_credit(&target(call), DELETE).start().succeeded();
     }
     assert_eq!(millis(began), 0);
-    pacer.permit(&target(9), DESCRIBE, &Urgency::new(Level::Edit)).await.spend().passed();
+    limiter.acquire_permit(&target(9), DESCRIBE, &SharedPriority::new(Priority::Edit)).await.start().succeeded();
     assert!((500..=502).contains(&millis(began)), "{}", millis(began));
 }
 
@@ -24,10 +24,10 @@ async fn calls_on_credit_go_at_once_and_whoever_comes_next_waits_for_each_of_the
 async fn a_call_on_credit_takes_its_turn_from_those_who_wait_already() {
     let mut bench = Bench::new(Rates::default());
     for name in 0..3 {
-        bench.call(name, target(name), LIST, &Urgency::new(Level::Edit));
+        bench.call(name, target(name), LIST, &SharedPriority::new(Priority::Edit));
     }
     bench.settle().await;
-    bench.pacer.permit_on_credit(&target(1), DELETE).spend().passed();
+    bench.limiter.permit_on_credit(&target(1), DELETE).start().succeeded();
     let order = bench.order().await;
     assert_eq!(order[0].1, Duration::ZERO);
     assert!(order[1].1 >= Duration::from_millis(250) && order[2].1 >= Duration::from_millis(375), "{order:?}");
@@ -35,11 +35,15 @@ async fn a_call_on_credit_takes_its_turn_from_those_who_wait_already() {
 
 #[tokio::test(start_paused = true)]
 async fn looks_each_followed_by_a_delete_keep_the_bearers_rate() {
-    let pacer = pacer(Rates::default());
+    let limiter = limiter(Rates::default());
     let began = Instant::now();
     for pair in 0..200 {
-        pacer.permit(&target(pair % 3), DESCRIBE, &Urgency::new(Level::Edit)).await.spend().passed();
-        pacer.permit_on_credit(&target(pair % 3), DELETE).spend().passed();
+        limiter
+            .acquire_permit(&target(pair % 3), DESCRIBE, &SharedPriority::new(Priority::Edit))
+            .await
+            .start()
+            .succeeded();
+        limiter.permit_on_credit(&target(pair % 3), DELETE).start().succeeded();
     }
     let took = began.elapsed().as_secs_f64();
     assert!((398.0 / 8.0 - 0.06..400.0 / 8.0 * 1.02).contains(&took), "{took}");
@@ -47,25 +51,25 @@ async fn looks_each_followed_by_a_delete_keep_the_bearers_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_on_credit_is_under_way_beside_as_many_as_may_be_and_counts() {
-    let pacer = Pacer::new(Rates::UNLIMITED, NonZeroU16::MIN);
-    let (place, urgency) = (target(0), Urgency::new(Level::Edit));
-    let only = pacer.permit(&place, DESCRIBE, &urgency).await.spend();
-    let one_more = pacer.permit_on_credit(&place, DELETE).spend();
-    let mut next = std::pin::pin!(pacer.permit(&place, DESCRIBE, &urgency));
-    only.passed();
+    let limiter = RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MIN);
+    let (place, priority) = (target(0), SharedPriority::new(Priority::Edit));
+    let only = limiter.acquire_permit(&place, DESCRIBE, &priority).await.start();
+    let one_more = limiter.permit_on_credit(&place, DELETE).start();
+    let mut next = std::pin::pin!(limiter.acquire_permit(&place, DESCRIBE, &priority));
+    only.succeeded();
     assert!(tokio::time::timeout(Duration::from_mins(1), &mut next).await.is_err());
-    one_more.passed();
+    one_more.succeeded();
     drop(next.await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_on_credit_without_a_call_gives_back_what_it_took() {
-    let pacer = Pacer::new(Rates::default(), NonZeroU16::MIN);
+    let limiter = RateLimiter::new(Rates::default(), NonZeroU16::MIN);
     let began = Instant::now();
     for _ in 0..4 {
-        drop(pacer.permit_on_credit(&target(0), DELETE));
+        drop(limiter.permit_on_credit(&target(0), DELETE));
     }
-    drop(pacer.permit(&target(0), DESCRIBE, &Urgency::new(Level::Edit)).await.spend());
+    drop(limiter.acquire_permit(&target(0), DESCRIBE, &SharedPriority::new(Priority::Edit)).await.start());
     assert_eq!(millis(began), 0);
 }
 
@@ -75,7 +79,7 @@ async fn lists_of_any_kind_share_the_channels_rate_and_other_calls_do_not_wait_f
         Bench::new(Rates { bearer: Some(FixedRate::UNLIMITED), channel_list: Some(fixed("1")), ..Rates::default() });
     let lists = [LIST, Operation::ListChannelModerators, Operation::ListChannelBans, Operation::ListSubChannels];
     for (name, operation) in lists.into_iter().chain([DESCRIBE, DELETE, Operation::DescribeChannel]).enumerate() {
-        bench.call(name, target(1), operation, &Urgency::new(Level::Edit));
+        bench.call(name, target(1), operation, &SharedPriority::new(Priority::Edit));
     }
     let order = bench.order().await;
     assert_eq!(names(&order), [0, 4, 5, 6, 1, 2, 3]);
@@ -92,13 +96,13 @@ async fn a_429_to_anything_but_a_batch_slows_the_bearer_and_no_channel() {
         Operation::ListChannelBans,
         Operation::ListSubChannels,
     ] {
-        let pacer = pacer(Rates::default());
-        pacer.permit_on_credit(&target(1), operation).spend().throttled();
-        assert_eq!(pacer.batch_rate(&target(1)), Some(0.8), "{operation}");
+        let limiter = limiter(Rates::default());
+        limiter.permit_on_credit(&target(1), operation).start().throttled();
+        assert_eq!(limiter.batch_rate(&target(1)), Some(0.8), "{operation}");
         let began = Instant::now();
-        pacer.permit(&target(2), DESCRIBE, &Urgency::new(Level::Edit)).await.spend().passed();
+        limiter.acquire_permit(&target(2), DESCRIBE, &SharedPriority::new(Priority::Edit)).await.start().succeeded();
         assert!((1000..=1002).contains(&millis(began)), "{operation}: {}", millis(began));
-        pacer.permit(&target(3), DESCRIBE, &Urgency::new(Level::Edit)).await.spend().passed();
+        limiter.acquire_permit(&target(3), DESCRIBE, &SharedPriority::new(Priority::Edit)).await.start().succeeded();
         assert!(millis(began) >= 1200, "{operation}: {}", millis(began));
     }
 }

@@ -16,20 +16,20 @@ use tokio::runtime::Handle;
 use super::environment::Environment;
 
 /// Sends by the process's own runtime what the exporter's thread, which has none, wants to be sent; and says once, not for each batch, that it fails.
-pub(super) struct Carrier {
+pub(super) struct OtlpClient {
     client: Arc<dyn HttpClient>,
     runtime: Handle,
     collector: String,
     failing: AtomicBool,
 }
 
-impl fmt::Debug for Carrier {
+impl fmt::Debug for OtlpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Carrier").field("collector", &self.collector).finish_non_exhaustive()
+        f.debug_struct("OtlpClient").field("collector", &self.collector).finish_non_exhaustive()
     }
 }
 
-impl Carrier {
+impl OtlpClient {
     /// Fails when the certificates to trust cannot be read, which a collector by https needs.
     pub(super) fn new(environment: &Environment, runtime: Handle) -> io::Result<Self> {
         let client: Arc<dyn HttpClient> = if environment.secure {
@@ -42,7 +42,7 @@ impl Carrier {
     }
 }
 
-impl HttpClient for Carrier {
+impl HttpClient for OtlpClient {
     fn send_bytes<'a, 'b>(
         &'a self,
         request: Request<Bytes>,

@@ -58,7 +58,7 @@ impl Permit {
     }
 
     /// Makes the call: from here on it counts, whatever becomes of it.
-    pub fn spend(self) -> Call {
+    pub fn start(self) -> Call {
         let mut call = self.call;
         call.spent = true;
         call
@@ -86,7 +86,7 @@ impl Call {
     }
 
     /// The call ended in any other way: what was slowed down recovers a little.
-    pub fn passed(self) {
+    pub fn succeeded(self) {
         self.bearer.lock().bucket.succeeded();
         if let Some(bucket) = self.channel.lock().bucket(self.operation) {
             bucket.succeeded();

@@ -7,17 +7,17 @@ use super::port::{CallErrorClass, Operation};
 
 /// How a call was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum CallOutcome {
     /// As it was meant.
-    Done,
+    Succeeded,
     /// By an error of this class.
     Failed(CallErrorClass),
 }
 
-impl Answer {
+impl CallOutcome {
     /// Every answer there is.
     pub const ALL: [Self; 7] = [
-        Self::Done,
+        Self::Succeeded,
         Self::Failed(CallErrorClass::Throttled),
         Self::Failed(CallErrorClass::Transient),
         Self::Failed(CallErrorClass::ChannelNotAccessible),
@@ -29,7 +29,7 @@ impl Answer {
     /// A word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Done => "ok",
+            Self::Succeeded => "ok",
             Self::Failed(CallErrorClass::Throttled) => "throttled",
             Self::Failed(CallErrorClass::Transient) => "transient",
             Self::Failed(CallErrorClass::ChannelNotAccessible) => "channel_not_accessible",
@@ -46,20 +46,20 @@ impl Answer {
 
 /// Counts of a client's calls since it was made.
 #[derive(Debug, Default)]
-pub struct Tally {
-    calls: [[AtomicU64; Answer::ALL.len()]; Operation::ALL.len()],
+pub struct CallMetrics {
+    calls: [[AtomicU64; CallOutcome::ALL.len()]; Operation::ALL.len()],
     waited: [AtomicU64; Operation::ALL.len()],
 }
 
-impl Tally {
+impl CallMetrics {
     /// How many calls of an operation were answered so.
-    pub fn calls(&self, operation: Operation, answer: Answer) -> u64 {
+    pub fn calls(&self, operation: Operation, answer: CallOutcome) -> u64 {
         self.calls[operation as usize][answer.index()].load(Ordering::Relaxed)
     }
 
     /// How many calls were answered 429.
     pub fn throttled(&self) -> u64 {
-        let throttled = Answer::Failed(CallErrorClass::Throttled);
+        let throttled = CallOutcome::Failed(CallErrorClass::Throttled);
         Operation::ALL.into_iter().map(|operation| self.calls(operation, throttled)).sum()
     }
 
@@ -69,7 +69,7 @@ impl Tally {
     }
 
     pub(super) fn answered(&self, operation: Operation, error: Option<CallErrorClass>) {
-        let answer = error.map_or(Answer::Done, Answer::Failed);
+        let answer = error.map_or(CallOutcome::Succeeded, CallOutcome::Failed);
         self.calls[operation as usize][answer.index()].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -85,19 +85,19 @@ mod tests {
 
     #[test]
     fn every_operation_and_every_answer_has_a_place_of_its_own() {
-        let tally = Tally::default();
+        let metrics = CallMetrics::default();
         for (times, operation) in Operation::ALL.into_iter().enumerate() {
-            for (more, answer) in Answer::ALL.into_iter().enumerate() {
+            for (more, answer) in CallOutcome::ALL.into_iter().enumerate() {
                 let error = match answer {
-                    Answer::Done => None,
-                    Answer::Failed(class) => Some(class),
+                    CallOutcome::Succeeded => None,
+                    CallOutcome::Failed(class) => Some(class),
                 };
-                (0..times * 10 + more).for_each(|_| tally.answered(operation, error));
+                (0..times * 10 + more).for_each(|_| metrics.answered(operation, error));
             }
         }
         for (times, operation) in Operation::ALL.into_iter().enumerate() {
-            for (more, answer) in Answer::ALL.into_iter().enumerate() {
-                assert_eq!(tally.calls(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
+            for (more, answer) in CallOutcome::ALL.into_iter().enumerate() {
+                assert_eq!(metrics.calls(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
             }
         }
     }

@@ -41,7 +41,7 @@ impl Bucket {
     }
 
     /// The calls a second that the service documents.
-    pub(super) fn documented(&self) -> f64 {
+    pub(super) fn documented_rate(&self) -> f64 {
         self.documented
     }
 

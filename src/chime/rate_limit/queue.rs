@@ -13,7 +13,7 @@ use super::channel::{Channel, ChannelPace};
 use super::lock;
 use super::meter::Meter;
 use super::permit::{LastThrottled, Permit};
-use super::urgency::{Level, Urgency};
+use super::priority::{Priority, SharedPriority};
 use crate::chime::port::Operation;
 
 /// When as many calls are under way as may be, the queue is looked at when one ends, and after this in any case.
@@ -51,7 +51,7 @@ pub(super) struct Queue {
 struct Waiter {
     channel: Arc<Channel>,
     operation: Operation,
-    urgency: Urgency,
+    priority: SharedPriority,
     grant: oneshot::Sender<Permit>,
 }
 
@@ -77,16 +77,16 @@ impl Bearer {
     }
 
     /// Waits for a turn. Dropping the future leaves the queue.
-    pub(super) async fn permit(
+    pub(super) async fn acquire_permit(
         self: &Arc<Self>,
         channel: &Arc<Channel>,
         operation: Operation,
-        urgency: &Urgency,
+        priority: &SharedPriority,
     ) -> Permit {
         loop {
             // Dropped in reverse: first the seat, so that no permit is made any more, then a permit that was.
             let (grant, granted) = oneshot::channel();
-            let waiter = Waiter { channel: Arc::clone(channel), operation, urgency: urgency.clone(), grant };
+            let waiter = Waiter { channel: Arc::clone(channel), operation, priority: priority.clone(), grant };
             let _seat = match self.admit(waiter) {
                 Ok(permit) => return permit,
                 Err(seat) => seat,
@@ -117,7 +117,7 @@ impl Bearer {
         let ready = queue.bucket.ready_at();
         let ready = waiter.channel.lock().ready_at(waiter.operation).map_or(ready, |at| at.max(ready));
         let arrival = queue.join(waiter);
-        self.look_by(&mut queue, ready);
+        self.wake_at(&mut queue, ready);
         if !queue.served {
             queue.served = true;
             tokio::spawn(Arc::clone(self).serve());
@@ -126,7 +126,7 @@ impl Bearer {
     }
 
     /// Has the queue looked at by then at the latest.
-    fn look_by(&self, queue: &mut Queue, at: Instant) {
+    fn wake_at(&self, queue: &mut Queue, at: Instant) {
         if queue.next.is_none_or(|next| at < next) {
             queue.next = Some(at);
             self.sooner.notify_one();
@@ -142,7 +142,7 @@ impl Bearer {
         }
         if !queue.waiters.is_empty() {
             let ready = queue.bucket.ready_at();
-            self.look_by(&mut queue, ready);
+            self.wake_at(&mut queue, ready);
         }
     }
 
@@ -151,7 +151,7 @@ impl Bearer {
         let mut queue = self.lock();
         queue.in_flight = queue.in_flight.saturating_sub(1);
         if !queue.waiters.is_empty() {
-            self.look_by(&mut queue, Instant::now());
+            self.wake_at(&mut queue, Instant::now());
         }
     }
 
@@ -181,7 +181,7 @@ impl Bearer {
 impl Queue {
     /// The share of the documented rate that was used of late.
     pub(super) fn quota_used(&self, now: Instant) -> f64 {
-        self.meter.rate(now) / self.bucket.documented()
+        self.meter.rate(now) / self.bucket.documented_rate()
     }
 
     /// For how long the queue should have been looked at; none while nobody waits.
@@ -255,7 +255,7 @@ impl Queue {
     /// Who goes next at `now`: the most urgent, then the one whose channel's last turn is the longest ago, then the first
     /// come. Otherwise, when to look again.
     ///
-    /// Every waiter is looked at, because urgency is raised by others without a word, and a channel's bucket may be shared
+    /// Every waiter is looked at, because priority is raised by others without a word, and a channel's bucket may be shared
     /// with another bearer: some 20 ns for each, a call.
     fn first(&self, now: Instant) -> Result<(u64, Arc<Channel>, Operation), Option<Instant>> {
         let ready = self.bucket.ready_at();
@@ -265,7 +265,7 @@ impl Queue {
         if ready > now {
             return Err((!self.waiters.is_empty()).then_some(ready));
         }
-        let mut best: Option<((Level, u64, u64), &Waiter)> = None;
+        let mut best: Option<((Priority, u64, u64), &Waiter)> = None;
         let mut next: Option<Instant> = None;
         for (&arrival, waiter) in &self.waiters {
             let mut pace = waiter.channel.lock();
@@ -273,7 +273,7 @@ impl Queue {
                 next = Some(next.map_or(ready, |next| next.min(ready)));
                 continue;
             }
-            let rank = (waiter.urgency.level(), pace.turn, arrival);
+            let rank = (waiter.priority.current(), pace.turn, arrival);
             if best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, waiter));
             }

@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use super::client::{Client, made};
-use super::pace::Permit;
+use super::client::{Client, execute};
 use super::port::{CallError, Operation, Service};
+use super::rate_limit::Permit;
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
@@ -18,7 +18,7 @@ pub struct MembershipsPage {
 }
 
 /// Calls about people. One method is one HTTP attempt, as in [`Service`].
-pub trait Directory: Service {
+pub trait UserMemberships: Service {
     /// One page of the channels that `user` is in. The bearer, an AppInstanceAdmin, asks.
     fn memberships_page(
         &self,
@@ -28,8 +28,8 @@ pub trait Directory: Service {
     ) -> impl Future<Output = Result<MembershipsPage, CallError>> + Send;
 }
 
-impl<S: Directory> Client<S> {
-    /// One page of a user's channels: see [`Directory::memberships_page`].
+impl<S: UserMemberships> Client<S> {
+    /// One page of a user's channels: see [`UserMemberships::memberships_page`].
     pub async fn memberships_page(
         &self,
         permit: Permit,
@@ -38,7 +38,7 @@ impl<S: Directory> Client<S> {
         token: Option<&str>,
     ) -> Result<MembershipsPage, CallError> {
         let operation = Operation::ListChannelMembershipsForAppInstanceUser;
-        made((&self.tally, &self.gate), permit, user.app_instance(), operation, || {
+        execute((&self.metrics, &self.may_call), permit, user.app_instance(), operation, || {
             self.service.memberships_page(bearer, user, token)
         })
         .await
