@@ -183,7 +183,7 @@ async fn nothing_is_left_when_its_owner_is_killed() {
     let mut owner = Command::new(env::current_exe().unwrap())
         .args(["--exact", "hold_a_control_plane_until_killed", "--ignored", "--nocapture"])
         .env(HOLD, "1")
-        // Held by this process alone: however the test ends, the owner sees it.
+        // Only this process has the other end of the pipe, so the owner sees it when the test ends.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -20,7 +20,7 @@ pub(super) struct Slots(Mutex<HashMap<String, Arc<Slot>>>);
 /// Memory of one resource.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    /// Held by the pass under way; there is one at a time.
+    /// Locked by the pass under way; there is one at a time.
     pub memory: tokio::sync::Mutex<Memory>,
     running: Mutex<Option<(Trigger, CancellationToken)>>,
     written: Mutex<Option<Written>>,

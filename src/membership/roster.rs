@@ -17,7 +17,7 @@ impl Roster {
         Ok(Self { channel: channel.clone(), names: names.iter().map(|name| &**name).collect() })
     }
 
-    /// Declares nobody.
+    /// Declares no members.
     pub fn nobody(channel: &ChannelArn) -> Self {
         Self { channel: channel.clone(), names: NameSet::default() }
     }

@@ -76,7 +76,7 @@ pub enum StateError {
 pub struct StateFile {
     path: PathBuf,
     /// Locked; it stands at `path`.
-    held: File,
+    lock: File,
 }
 
 impl StateFile {
@@ -87,7 +87,7 @@ impl StateFile {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let path = whole(path).map_err(io_error("find", path))?;
         let file = Self::hold(&path)?;
-        read(&path, &file.held)?;
+        read(&path, &file.lock)?;
         // Before anything is done that would have to be recorded: can it be?
         let successor = successor(&path);
         drop(create(&successor).map_err(io_error("write", &path))?);
@@ -134,13 +134,13 @@ impl StateFile {
         let file = write_new(successor, text)?;
         fs::rename(successor, &self.path)?;
         // The one before is given up, and nobody finds that any more.
-        self.held = file;
+        self.lock = file;
         File::open(folder(&self.path))?.sync_all()
     }
 
     fn hold(path: &Path) -> Result<Self, StateError> {
         for _ in 0..MAX_TRIES {
-            let held = match File::open(path) {
+            let lock = match File::open(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     begin(path).map_err(io_error("create", path))?;
@@ -148,14 +148,14 @@ impl StateFile {
                 }
                 Err(error) => return Err(io_error("read", path)(error)),
             };
-            match held.try_lock() {
+            match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(StateError::Locked(path.to_owned())),
                 Err(TryLockError::Error(error)) => return Err(io_error("lock", path)(error)),
             }
             // Its successor may have taken its place since it was opened.
-            if stands(path, &held) {
-                return Ok(Self { path: path.to_owned(), held });
+            if stands(path, &lock) {
+                return Ok(Self { path: path.to_owned(), lock });
             }
         }
         Err(StateError::Locked(path.to_owned()))

@@ -495,7 +495,7 @@ def every_member_error_code_of_the_model_can_be_injected():
     arn, alice = world.channel(), world.user("alice")
     codes = CHIME.meta.service_model.shape_for("ErrorCode").enum
     for code in codes:
-        effect = {"kind": "refuseMembers", "members": [alice], "code": code, "message": "because"}
+        effect = {"kind": "refuseMembers", "members": [alice], "code": code, "message": "refused on purpose"}
         admin_post("faults", {"channel": arn, "times": 1, "effect": effect})
         assert world.batch(arn, [alice]) == ([], {alice: code})
 

@@ -53,28 +53,34 @@ fn the_table_says_what_is_there_and_what_to_do_about_the_rest() {
         row("new", "us-east-1:6d1c6f2e-1b1c-4d6c-9f7b-3a1f0d9b2c11", &json!({"observedGeneration": -1})),
     ];
     insta::assert_snapshot!(shown(&rows), @"
-RESOURCE       CHANNEL       READY    REASON                PRESENT  PENDING  FAILED  APPROVAL  LISTED
-care/support   support       True     AllPresent      12,000/12,000        0       0     -  3m
-care/billing   billing       False    MembersRefused        117/120        0       3     -  3m
-care/billing-  billing       False    MembersRefused        117/120        0       3     -  3m
-2
-care/sales     sales         False    PendingApproval                    88/88        0       0    12  3m
-care/growing   growing       False    Adding           3,000/10,000    7,000       0     -  3m
-care/edited    edited        Unknown  AllPresent              10/10        0       0     -  3m
-care/new       us-east-1:6d  Unknown  -                         -/-        -       -     -  -
-               1c6f2e-1b1c-
-               4d6c-9f7b-3a
-               1f0d9b2c11
+RESOURCE    CHANNEL    READY    REASON                  PRESENT  PENDING  FAILED  APPROVAL  LISTED
+care/suppo  support    True     AllPresent        12,000/12,000        0       0         -  3m
+rt
+care/billi  billing    False    MembersRefused          117/120        0       3         -  3m
+ng
+care/billi  billing    False    MembersRefused          117/120        0       3         -  3m
+ng-2
+care/sales  sales      False    ApprovalRequired          88/88        0       0        12  3m
+care/growi  growing    False    Adding             3,000/10,000    7,000       0         -  3m
+ng
+care/edite  edited     Unknown  AllPresent                10/10        0       0         -  3m
+d
+care/new    us-east-1  Unknown  -                           -/-        -       -         -  -
+            :6d1c6f2e
+            -1b1c-4d6
+            c-9f7b-3a
+            1f0d9b2c1
+            1
 
 care/billing and 1 more: MembersRefused: 117 of 120 present, 3 refused (Forbidden ×3): see status.errors; Forbidden: check that the user exists
-care/sales: PendingApproval: 12 removals wait for approval
+care/sales: ApprovalRequired: 12 removals wait for approval
 care/growing: Adding: 3,000 of 10,000 present
 care/edited: the operator has not yet carried out the newest spec (generation 3); before: 10 of 10 present
 care/new: no status: does the operator run, and look at this namespace?
 
-7 resources: 1 ready, 1 in progress, 3 stalled, 2 other; 15,332 of 22,338 declared members present, 6 failed, 12 additions and removals pending
+7 resources: 1 ready, 1 in progress, 3 stalled, 2 other; 15,332 of 22,338 declared members present, 6 failed, 12 additions and removals pending approval
 ");
-    assert!(shown(&rows).lines().take(9).all(|line| line.chars().count() <= 100));
+    assert!(shown(&rows).lines().take(18).all(|line| line.chars().count() <= 100));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_state_has_one_writer_before_and_after_it_is_replaced() {
     assert!(matches!(StateFile::open(&path), Err(StateError::Locked(_))));
     // Whoever opened it before it was replaced gets a lock that is worth nothing, and looks again.
     before.lock().unwrap();
-    assert!(!stands(&path, &before) && stands(&path, &first.held));
+    assert!(!stands(&path, &before) && stands(&path, &first.lock));
     drop(first);
     assert!(StateFile::open(&path).is_ok());
 }
@@ -64,8 +64,8 @@ fn of_many_that_begin_one_at_once_one_writes_it() {
             std::thread::spawn(move || StateFile::open(&path).ok())
         })
         .collect();
-    let held: Vec<StateFile> = threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
-    assert_eq!(held.len(), 1);
+    let open: Vec<StateFile> = threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(open.len(), 1);
 }
 
 #[test]
