@@ -1,4 +1,4 @@
-//! Does `rollcall validate` say what the API server says, and does it bear whatever it is given?
+//! Tests of `rollcall validate`: it agrees with the API server, and it reports any broken file.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
 

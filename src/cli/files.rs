@@ -26,7 +26,7 @@ pub(super) struct Files {
 impl Files {
     /// What stands in the files, checked. Otherwise all that is wrong is told on standard error, a line each.
     pub fn read(&self) -> Result<Manifests, Failure> {
-        manifests::read(&self.filenames, &self.namespace).map_err(|problems| refused(&problems))
+        manifests::read_manifests(&self.filenames, &self.namespace).map_err(|problems| refused(&problems))
     }
 }
 

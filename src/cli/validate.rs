@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::{Failure, files};
-use crate::manifests::{Manifests, read};
+use crate::manifests::{Manifests, read_manifests};
 
 /// Check manifests as the API server would, with neither a cluster nor AWS.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn print_json(args: &Args) -> ExitCode {
-    let (result, code) = match read(&args.files.filenames, &args.files.namespace) {
+    let (result, code) = match read_manifests(&args.files.filenames, &args.files.namespace) {
         Ok(found) => {
             let (memberships, config_maps) = (found.memberships.len(), found.config_maps.len());
             let counts =

@@ -1,4 +1,4 @@
-//! What stands in a document, and on which line?
+//! A node is a value of a document, with its line.
 
 use serde_json::{Map, Number, Value};
 
@@ -8,7 +8,7 @@ pub(super) struct Node {
     /// From 1, within the file.
     pub line: usize,
     pub data: Data,
-    /// How a scalar without quotes was written, if it was not read as text.
+    /// The source text of a scalar without quotes that was not read as text.
     pub written: Option<Box<str>>,
 }
 
@@ -19,12 +19,12 @@ pub(super) enum Data {
     Number(Number),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
 }
 
 /// A key of a mapping and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     pub key: String,
     /// The key's line.
     pub line: usize,
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[MapEntry] {
         if let Data::Map(entries) = &self.data { entries } else { &[] }
     }
 
@@ -44,7 +44,7 @@ impl Node {
         if let Data::Text(text) = &self.data { Some(text) } else { None }
     }
 
-    /// What kind of value it is, in words.
+    /// Returns the kind of value in words.
     pub fn kind(&self) -> &'static str {
         match &self.data {
             Data::Null => "null",
@@ -56,11 +56,11 @@ impl Node {
         }
     }
 
-    /// The line of a field such as `spec.members[3]`, or of the last part of the way to it that is there.
+    /// Returns the line of a field such as `spec.members[3]`, or of its closest present parent.
     pub fn line_of(&self, field: &str) -> usize {
         let mut node = self;
         let mut line = self.line;
-        for step in steps(field) {
+        for step in path_steps(field) {
             let next = match &node.data {
                 Data::Map(entries) => {
                     entries.iter().find(|entry| entry.key == step).map(|entry| (entry.line, &entry.value))
@@ -91,8 +91,8 @@ impl Node {
     }
 }
 
-/// The steps of `spec.members[3]` or `metadata.labels[team/name]`.
-fn steps(field: &str) -> impl Iterator<Item = &str> {
+/// Returns the steps of a path such as `spec.members[3]` or `metadata.labels[team/name]`.
+fn path_steps(field: &str) -> impl Iterator<Item = &str> {
     let mut rest = field;
     std::iter::from_fn(move || {
         rest = rest.strip_prefix('.').unwrap_or(rest);

@@ -1,39 +1,40 @@
-//! Is `012` a number and `yes` a truth?
+//! The module resolves scalars without quotes as kubectl and the API server do.
 //!
-//! As kubectl and the API server read YAML: by the rules of YAML 1.1 as go-yaml has them, so an unquoted `yes` is true and `012`
-//! is ten, while `12:30` and dates stay text.
+//! These are the rules of YAML 1.1 in the version of go-yaml: `yes` is true and `012` is ten, but
+//! `12:30` and dates stay text. The inference of serde-saphyr differs: it reads `yEs` as true and
+//! refuses `1e400`, which stays text in go-yaml.
 
 use serde_json::Number;
 
 use super::node::Data;
 
-/// What a scalar without quotes is, or why it is nothing that JSON can say.
-pub(super) fn plain(text: &str) -> Result<Data, &'static str> {
+/// Returns the value of a scalar without quotes, or the reason that JSON cannot express it.
+pub(super) fn resolve_plain(text: &str) -> Result<Data, &'static str> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Data::Bool(true),
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Data::Bool(false),
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf"
         | "-.INF" => {
-            return Err("is no number that a manifest can hold: quote it");
+            return Err("is not a number that a manifest can hold: quote it");
         }
         _ if text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first)) => {
-            number(text).map_or_else(|| Data::Text(text.to_owned()), Data::Number)
+            parse_number(text).map_or_else(|| Data::Text(text.to_owned()), Data::Number)
         }
         _ => Data::Text(text.to_owned()),
     })
 }
 
-fn number(text: &str) -> Option<Number> {
+fn parse_number(text: &str) -> Option<Number> {
     if text.starts_with('.') {
-        return is_decimal(text).then(|| float(text)).flatten();
+        return is_decimal(text).then(|| parse_float(text)).flatten();
     }
     let digits = text.replace('_', "");
-    integer(&digits).or_else(|| is_decimal(&digits).then(|| float(&digits)).flatten())
+    parse_integer(&digits).or_else(|| is_decimal(&digits).then(|| parse_float(&digits)).flatten())
 }
 
-/// Whole numbers as Go writes them: `0x1f`, `0o17`, `017`, `0b11`.
-fn integer(text: &str) -> Option<Number> {
+/// Parses integers as Go writes them: `0x1f`, `0o17`, `017`, `0b11`.
+fn parse_integer(text: &str) -> Option<Number> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -53,7 +54,7 @@ fn integer(text: &str) -> Option<Number> {
     0_i64.checked_sub_unsigned(size).map(Number::from)
 }
 
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`
+/// Matches `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`
 fn is_decimal(text: &str) -> bool {
     let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -67,10 +68,10 @@ fn is_decimal(text: &str) -> bool {
     exponent_is_one && fraction_is_one && all_digits(whole) && !(whole.is_empty() && fraction.is_none())
 }
 
-/// A decimal. One that is whole becomes a whole number on its way through JSON, as Go writes `1.0` as `1`.
-fn float(text: &str) -> Option<Number> {
+/// Parses a decimal. A whole decimal becomes an integer, because Go writes `1.0` as `1` in JSON.
+fn parse_float(text: &str) -> Option<Number> {
     let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
-    #[expect(clippy::cast_possible_truncation, reason = "within 2^53 the value is whole and fits")]
+    #[expect(clippy::cast_possible_truncation, reason = "a whole value within 2^53 fits")]
     let whole = || value as i64;
     if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 {
         return Some(whole().into());
@@ -84,8 +85,8 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Value {
-        match plain(text).unwrap() {
+    fn resolve(text: &str) -> Value {
+        match resolve_plain(text).unwrap() {
             Data::Null => Value::Null,
             Data::Bool(truth) => Value::Bool(truth),
             Data::Number(number) => Value::Number(number),
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_are_read_as_kubectl_reads_them() {
+    fn scalars_resolve_as_in_kubectl() {
         let table = [
             ("yes", json!(true)),
             ("Off", json!(false)),
@@ -128,8 +129,8 @@ mod tests {
             ("alice", json!("alice")),
         ];
         for (text, value) in table {
-            assert_eq!(read(text), value, "{text:?}");
+            assert_eq!(resolve(text), value, "{text:?}");
         }
-        assert!(plain(".inf").is_err() && plain(".nan").is_err());
+        assert!(resolve_plain(".inf").is_err() && resolve_plain(".nan").is_err());
     }
 }

@@ -1,7 +1,8 @@
-//! Does a value have the shape that a schema wants?
+//! The module checks a value against an OpenAPI schema.
 //!
-//! The part of the API server's check that comes before the rules: unknown fields refused (as with strict validation), defaults
-//! filled in, null taken for absent. The messages are for people: which value, and what to write instead.
+//! The API server does this before it evaluates rules. As with its strict validation, unknown
+//! fields are refused, defaults are filled in, and null counts as absent. Each message names the
+//! value and says what to write instead.
 
 use std::collections::HashMap;
 
@@ -9,34 +10,35 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::node::{Data, Node};
+use super::problem::quoted;
 
-/// Our own keyword: a value of another type is no fault.
+/// A keyword of this module: a value of another type is not a fault.
 pub(super) const ANY_TYPE: &str = "x-rollcall-any-type";
 
-/// Our own keyword: what to say of a text that does not match the pattern.
+/// A keyword of this module: the message for a text that does not match the pattern.
 pub(super) const PATTERN_HELP: &str = "x-rollcall-pattern-help";
 
-/// Something that a value has not, or should not have.
+/// A difference between a value and its schema.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct SchemaFault {
     /// Such as `spec.members[3]`.
     pub field: String,
     pub line: usize,
     pub message: String,
-    /// Whether the API server looks at no rule because of this.
+    /// Whether the API server skips the rules because of this fault.
     pub blocks_rules: bool,
 }
 
-/// A schema, as `openAPIV3Schema` has it, with its patterns compiled.
+/// A schema in the form of `openAPIV3Schema`, with compiled patterns.
 pub(super) struct Schema {
     root: Value,
     patterns: HashMap<String, Regex>,
 }
 
-/// What a check needs to know on its way down.
-struct Walk<'a> {
+/// The state of one check.
+struct SchemaCheck<'a> {
     patterns: &'a HashMap<String, Regex>,
-    faults: Vec<Fault>,
+    faults: Vec<SchemaFault>,
 }
 
 impl Schema {
@@ -46,11 +48,11 @@ impl Schema {
         Self { root, patterns }
     }
 
-    /// The value as the API server would keep it, and all that is wrong with it.
-    pub fn check(&self, node: &Node) -> (Value, Vec<Fault>) {
-        let mut walk = Walk { patterns: &self.patterns, faults: Vec::new() };
-        let value = walk.value(&self.root, node, "");
-        (value, walk.faults)
+    /// Returns the value as the API server would store it, and its faults.
+    pub fn check_value(&self, node: &Node) -> (Value, Vec<SchemaFault>) {
+        let mut check = SchemaCheck { patterns: &self.patterns, faults: Vec::new() };
+        let value = check.value(&self.root, node, "");
+        (value, check.faults)
     }
 }
 
@@ -70,9 +72,9 @@ fn collect_patterns(schema: &Value, patterns: &mut HashMap<String, Regex>) {
     }
 }
 
-impl Walk<'_> {
+impl SchemaCheck<'_> {
     fn fault(&mut self, field: &str, line: usize, message: String, blocks_rules: bool) {
-        self.faults.push(Fault { field: field.to_owned(), line, message, blocks_rules });
+        self.faults.push(SchemaFault { field: field.to_owned(), line, message, blocks_rules });
     }
 
     fn value(&mut self, schema: &Value, node: &Node, field: &str) -> Value {
@@ -136,7 +138,7 @@ impl Walk<'_> {
                 continue;
             };
             if matches!(entry.value.data, Data::Null) {
-                // A default takes its place below; without one it is as if it were not there.
+                // The default is filled in below. Without a default, null counts as absent.
                 if known.is_none() {
                     fields.extend(inner.get("default").map(|default| (key.to_owned(), default.clone())));
                 }
@@ -165,29 +167,29 @@ impl Walk<'_> {
     fn list(&mut self, schema: &Value, node: &Node, items: &[Node], field: &str) -> Value {
         let count = items.len();
         if let Some(most) = schema["maxItems"].as_u64().filter(|most| count as u64 > *most) {
-            self.fault(field, node.line, format!("has {count} items, and may have {most}: part them"), true);
+            self.fault(field, node.line, format!("has {count} items, and may have {most}: split the list"), true);
         }
         let inner = &schema["items"];
         items.iter().enumerate().map(|(at, item)| self.value(inner, item, &format!("{field}[{at}]"))).collect()
     }
 
-    /// The first thing wrong is told: the rest would be wrong for the same reason.
+    /// Reports the first fault only, because further faults would have the same cause.
     fn text(&mut self, schema: &Value, node: &Node, text: &str, field: &str) {
         let length = text.chars().count() as u64;
         let choices = schema["enum"].as_array().map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>());
         let (message, blocks_rules) = if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
-            (format!("{} is too long: {length} characters, at most {most}", shown(text)), true)
+            (format!("{} is too long: {length} characters, at most {most}", quoted(text)), true)
         } else if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
-            (format!("{} is too short: at least {least} character", shown(text)), false)
+            (format!("{} is too short: at least {least} character", quoted(text)), false)
         } else if let Some(choices) = choices.filter(|choices| !choices.contains(&text)) {
             let close = choices.iter().find(|choice| choice.eq_ignore_ascii_case(text));
             let next = close.map_or_else(|| format!("one of {}", choices.join(", ")), |choice| (*choice).to_owned());
-            (format!("{} is no choice: write {next}", shown(text)), true)
+            (format!("{} is not an allowed value: write {next}", quoted(text)), true)
         } else if let Some(pattern) = schema["pattern"].as_str()
             && self.patterns.get(pattern).is_some_and(|compiled| !compiled.is_match(text))
         {
             let help = schema[PATTERN_HELP].as_str().map_or_else(|| format!("does not match {pattern}"), str::to_owned);
-            (format!("{} {help}", shown(text)), false)
+            (format!("{} {help}", quoted(text)), false)
         } else {
             return;
         };
@@ -203,7 +205,7 @@ fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     match known.iter().find(|name| name.eq_ignore_ascii_case(key)) {
         Some(name) => format!("unknown field: write {name}"),
-        None if known.is_empty() => "unknown field: take it out".to_owned(),
+        None if known.is_empty() => "unknown field: remove it".to_owned(),
         None => format!("unknown field: those known here are {}", known.join(", ")),
     }
 }
@@ -224,16 +226,16 @@ fn wrong_type(wanted: &str, node: &Node) -> String {
             let written = written.map_or_else(|| truth.to_string(), str::to_owned);
             format!("{written} is read as {truth}: quote it, as \"{written}\"")
         }
-        (_, Data::Null) => "is empty: write a value, or take it out".to_owned(),
-        ("integer", Data::Number(number)) => format!("{number} is no whole number"),
+        (_, Data::Null) => "is empty: write a value, or remove it".to_owned(),
+        ("integer", Data::Number(number)) => format!("{number} is not a whole number"),
         ("integer" | "number", Data::Text(text)) if text.parse::<f64>().is_ok() => {
-            format!("{} is text: take the quotes off", shown(text))
+            format!("{} is text: remove the quotes", quoted(text))
         }
         ("boolean", Data::Text(text)) if ["true", "false"].contains(&text.as_str()) => {
-            format!("{} is text: take the quotes off", shown(text))
+            format!("{} is text: remove the quotes", quoted(text))
         }
         ("array", Data::Text(text)) => {
-            format!("{} is text, and a list is wanted: write - before each item", shown(text))
+            format!("{} is text, and a list is wanted: write - before each item", quoted(text))
         }
         _ => {
             let wanted = match wanted {
@@ -246,20 +248,11 @@ fn wrong_type(wanted: &str, node: &Node) -> String {
                 _ => "a mapping",
             };
             match &node.data {
-                Data::Text(text) => format!("{} is text, and {wanted} is wanted", shown(text)),
+                Data::Text(text) => format!("{} is text, and {wanted} is wanted", quoted(text)),
                 Data::Number(number) => format!("{number} is a number, and {wanted} is wanted"),
                 Data::Bool(truth) => format!("{truth} is a boolean, and {wanted} is wanted"),
                 _ => format!("is {read}, and {wanted} is wanted"),
             }
         }
-    }
-}
-
-/// A text in quotes, cut to what a line of a message can take, with nothing that a terminal would act upon.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 120;
-    match text.char_indices().nth(MOST) {
-        None => format!("{text:?}"),
-        Some((cut, _)) => format!("{:?}…", &text[..cut]),
     }
 }

@@ -1,19 +1,24 @@
-//! Which values stand in a YAML document?
+//! The module builds the values of a YAML document from the events of the parser.
 //!
-//! Kept to what kubectl understands, with one addition: a key that is written twice is refused, as the API server does where
-//! kubectl takes the last. Aliases unfold, within [`MAX_UNFOLDED`].
+//! It accepts what kubectl accepts, with one difference: it refuses a key that is written twice, as
+//! the API server does, although kubectl takes the last one.
+//!
+//! The deserializer of serde-saphyr, with `Spanned` and `Tagged` values, was tried instead and took
+//! as many lines. It refuses `!!int 012`, which kubectl reads, accepts an empty `<<`, overflows the
+//! stack on deep nesting unless a low limit is set, and takes four times as long.
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use serde_yaml::granit_parser::{self, Event, Parser, ScalarStyle, Span, Tag};
 
-use super::node::{Data, Entry, Node};
+use super::node::{Data, MapEntry, Node};
 use super::scalar;
 
-/// So many values may come from aliases in one document: far more than a manifest has, far less than a trap.
+/// The most values that aliases may add to one document. A manifest has far fewer, and a text that
+/// is made to exhaust the memory has far more.
 const MAX_UNFOLDED: usize = 100_000;
 
-/// The tags of YAML's own types.
+/// The prefix of the tags of YAML's own types.
 const CORE: &str = "tag:yaml.org,2002:";
 
 /// Why a document cannot be read.
@@ -24,43 +29,44 @@ pub(super) struct YamlError {
     pub message: String,
 }
 
-/// The value of a document whose first line is `first_line` of its file; none if it holds nothing.
-pub(super) fn read(text: &str, first_line: usize) -> Result<Option<Node>, YamlError> {
+/// Returns the value of a document, or `None` if the document is empty. Its first line is the line
+/// `first_line` of the file.
+pub(super) fn parse_document(text: &str, first_line: usize) -> Result<Option<Node>, YamlError> {
     let options = granit_parser::options! { emit_comments: false };
     let mut composer = Composer { first_line, ..Composer::default() };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
             let tab = error.info().contains("tab").then(|| tabbed_line(text, error.marker().line())).flatten();
             let (line, why) = match tab {
-                Some(line) => (line, "a tab stands in the indentation: write spaces".to_owned()),
+                Some(line) => (line, "the indentation has a tab: write spaces".to_owned()),
                 None => (error.marker().line(), error.info()),
             };
             YamlError { line: composer.line(line), message: format!("not YAML: {why}") }
         })?;
-        composer.take(event, span)?;
+        composer.handle(event, span)?;
     }
     Ok(composer.root.filter(|root| !matches!(root.data, Data::Null)))
 }
 
-/// The first line from `line` on, from 1, that has a tab in its indentation.
+/// Returns the first line from `line` on that has a tab in its indentation. Lines count from 1.
 fn tabbed_line(text: &str, line: usize) -> Option<usize> {
     let mut lines = text.lines().enumerate().skip(line.saturating_sub(1));
     let is_tabbed = |line: &str| line.trim_start_matches(' ').starts_with('\t');
     lines.find_map(|(index, line)| is_tabbed(line).then_some(index + 1))
 }
 
-/// A collection that is being read.
-struct Open {
+/// A list or mapping whose end has not been read yet.
+struct OpenCollection {
     node: Node,
     anchor: usize,
     /// The key whose value comes next.
-    key: Option<(Key, usize)>,
-    /// What `<<` brings in, each mapping after those that win over it.
-    merged: Vec<Entry>,
+    key: Option<(MapKey, usize)>,
+    /// The entries that `<<` adds. An entry yields to earlier entries with the same key.
+    merged: Vec<MapEntry>,
     keys: HashSet<String>,
 }
 
-enum Key {
+enum MapKey {
     Named(String),
     Merge,
 }
@@ -70,8 +76,8 @@ struct Composer {
     first_line: usize,
     root: Option<Node>,
     documents: usize,
-    open: Vec<Open>,
-    /// What an anchor stands for, and how many values that is.
+    open: Vec<OpenCollection>,
+    /// The value of each anchor, and the number of values in it.
     anchors: HashMap<usize, (Node, usize)>,
     unfolded: usize,
 }
@@ -81,7 +87,7 @@ impl Composer {
         self.first_line + within.max(1) - 1
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+    fn handle(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         let line = self.line(span.start.line());
         match event {
             Event::DocumentStart(..) => {
@@ -93,20 +99,16 @@ impl Composer {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                // An empty value stands where the next thing begins; it belongs to its key.
-                let line = self
-                    .open
-                    .last()
-                    .and_then(|open| open.key.as_ref())
-                    .map_or(line, |(_, key)| line.min(*key).max(*key));
+                // The parser places an empty value at the next token: use the line of its key.
+                let line = self.open.last().and_then(|open| open.key.as_ref()).map_or(line, |(_, key)| *key);
                 let is_plain = style == ScalarStyle::Plain;
                 if is_plain && tag.is_none() && text == "<<" && self.expects_key() {
-                    return self.key(Key::Merge, line);
+                    return self.set_key(MapKey::Merge, line);
                 }
-                let data = data(&text, is_plain, tag.as_deref())
+                let data = resolve_scalar(&text, is_plain, tag.as_deref())
                     .map_err(|why| YamlError { line, message: format!("{:.60} {why}", &*text) })?;
                 let written = (!matches!(data, Data::Text(_)) && !text.is_empty()).then(|| (*text).into());
-                self.put(Node { line, data, written }, anchor)
+                self.complete(Node { line, data, written }, anchor)
             }
             Event::SequenceStart(_, anchor, _) => self.begin(Data::List(Vec::new()), line, anchor),
             Event::MappingStart(_, anchor, _) => self.begin(Data::Map(Vec::new()), line, anchor),
@@ -119,19 +121,23 @@ impl Composer {
                         }
                     }
                 }
-                self.put(open.node, open.anchor)
+                self.complete(open.node, open.anchor)
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
-                    return Err(YamlError { line, message: "an anchor contains itself: write it out".to_owned() });
+                    return Err(YamlError {
+                        line,
+                        message: "an anchor contains itself: write the value without an alias".to_owned(),
+                    });
                 };
                 self.unfolded += size;
                 if self.unfolded > MAX_UNFOLDED {
-                    let message = format!("aliases unfold to more than {MAX_UNFOLDED} values: write out what is meant");
+                    let message =
+                        format!("aliases unfold to more than {MAX_UNFOLDED} values: write the values without aliases");
                     return Err(YamlError { line, message });
                 }
                 let node = node.clone();
-                self.put(node, 0)
+                self.complete(node, 0)
             }
             _ => Ok(()),
         }
@@ -141,11 +147,11 @@ impl Composer {
         if self.expects_key() {
             return Err(YamlError {
                 line,
-                message: "a list or a mapping is no key: write text before the colon".to_owned(),
+                message: "a list or a mapping is not a key: write text before the colon".to_owned(),
             });
         }
         let node = Node { line, data, written: None };
-        self.open.push(Open { node, anchor, key: None, merged: Vec::new(), keys: HashSet::new() });
+        self.open.push(OpenCollection { node, anchor, key: None, merged: Vec::new(), keys: HashSet::new() });
         Ok(())
     }
 
@@ -153,21 +159,21 @@ impl Composer {
         self.open.last().is_some_and(|open| open.key.is_none() && matches!(open.node.data, Data::Map(_)))
     }
 
-    fn key(&mut self, key: Key, line: usize) -> Result<(), YamlError> {
+    fn set_key(&mut self, key: MapKey, line: usize) -> Result<(), YamlError> {
         let Some(open) = self.open.last_mut() else { return Ok(()) };
-        if let Key::Named(name) = &key
+        if let MapKey::Named(name) = &key
             && !open.keys.insert(name.clone())
         {
-            return Err(YamlError { line, message: format!("the key {name:?} is written twice: take one out") });
+            return Err(YamlError { line, message: format!("the key {name:?} is written twice: remove one") });
         }
         open.key = Some((key, line));
         Ok(())
     }
 
-    /// A value is complete: it becomes a key, an item, a field or the document.
-    fn put(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
+    /// Makes a complete value a key, an item, a field or the document.
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
-            let size = size(&node);
+            let size = count_values(&node);
             self.anchors.insert(anchor, (node.clone(), size));
         }
         if self.expects_key() {
@@ -177,11 +183,11 @@ impl Composer {
                 Data::Bool(truth) => truth.to_string(),
                 Data::Number(number) => number.to_string(),
                 _ => {
-                    let message = format!("{} is no key: write text before the colon", node.kind());
+                    let message = format!("{} is not a key: write text before the colon", node.kind());
                     return Err(YamlError { line, message });
                 }
             };
-            return self.key(Key::Named(name), line);
+            return self.set_key(MapKey::Named(name), line);
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -189,8 +195,8 @@ impl Composer {
         };
         match (&mut open.node.data, open.key.take()) {
             (Data::List(items), _) => items.push(node),
-            (Data::Map(entries), Some((Key::Named(key), line))) => entries.push(Entry { key, line, value: node }),
-            (Data::Map(_), Some((Key::Merge, line))) => {
+            (Data::Map(entries), Some((MapKey::Named(key), line))) => entries.push(MapEntry { key, line, value: node }),
+            (Data::Map(_), Some((MapKey::Merge, line))) => {
                 let sources = if let Data::List(items) = node.data { items } else { vec![node] };
                 for source in sources {
                     let Data::Map(entries) = source.data else {
@@ -206,29 +212,29 @@ impl Composer {
     }
 }
 
-/// How many values a value holds, itself included.
-fn size(node: &Node) -> usize {
+/// Counts the values in a value, including the value itself.
+fn count_values(node: &Node) -> usize {
     1 + match &node.data {
-        Data::List(items) => items.iter().map(size).sum::<usize>(),
-        Data::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum(),
+        Data::List(items) => items.iter().map(count_values).sum::<usize>(),
+        Data::Map(entries) => entries.iter().map(|entry| count_values(&entry.value)).sum(),
         _ => 0,
     }
 }
 
-/// What a scalar is. Tags that are not YAML's own are ignored, as kubectl does.
-fn data(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Data, &'static str> {
+/// Returns the value of a scalar. As in kubectl, tags that are not YAML's own are ignored.
+fn resolve_scalar(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Data, &'static str> {
     let name = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
     match name.as_deref().map(|name| name.strip_prefix(CORE)) {
-        None if is_plain => scalar::plain(text),
+        None if is_plain => scalar::resolve_plain(text),
         Some(Some(wanted @ ("int" | "float" | "bool" | "null"))) => {
-            let data = scalar::plain(text)?;
+            let data = scalar::resolve_plain(text)?;
             let fits = match &data {
                 Data::Null => wanted == "null",
                 Data::Bool(_) => wanted == "bool",
                 Data::Number(number) => wanted == "float" || (wanted == "int" && !number.is_f64()),
                 _ => false,
             };
-            if fits { Ok(data) } else { Err("is not what its tag says: take the tag out") }
+            if fits { Ok(data) } else { Err("is not what its tag says: remove the tag") }
         }
         Some(Some("binary")) => Err("is tagged !!binary: write it as text"),
         _ => Ok(Data::Text(text.to_owned())),

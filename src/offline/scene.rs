@@ -11,7 +11,7 @@ use crate::api::{ChannelMembership, ConfigMapKeyRef};
 use crate::engine::declaration::SourceText;
 use crate::engine::preview::carried_out;
 use crate::engine::settings::Settings;
-use crate::manifests::{Manifest, Manifests, Place};
+use crate::manifests::{FilePosition, Manifest, Manifests};
 use crate::membership::digest;
 
 /// What keys of ConfigMaps hold, by namespace and reference.
@@ -47,7 +47,7 @@ pub struct Member {
     /// It, as it is after the change.
     pub object: Object,
     /// Where it stands, if in a file of the change.
-    pub place: Option<Place>,
+    pub place: Option<FilePosition>,
     /// What becomes of it; `None` for one that the change is not about.
     pub change: Option<Change>,
 }
@@ -96,7 +96,7 @@ impl Scene {
                 let same = object.metadata.generation == before.metadata.generation && same_sources(before, &object);
                 change = if same { Change::Unchanged } else { Change::Changed };
             }
-            let member = Member { place: Some(manifest.place.clone()), change: Some(change), object };
+            let member = Member { place: Some(manifest.position.clone()), change: Some(change), object };
             new.insert(member.object.resource().to_owned(), member);
         }
         for (resource, before) in &old {

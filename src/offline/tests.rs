@@ -92,7 +92,7 @@ fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipS
         return Manifests::default();
     }
     let input = write(folder.path(), "manifests.json", items);
-    manifests::read(&input, "default").unwrap()
+    manifests::read_manifests(&input, "default").unwrap()
 }
 
 /// What would happen to a world if these files were applied and others deleted. Nothing is done.

@@ -1,22 +1,22 @@
-//! The API server is the judge of every manifest of the corpus, and the command must agree.
+//! The API server decides on every manifest of the corpus, and the command has to agree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kube::Client;
-use rollcall::manifests::{Input, Judge, Manifests, Problem, check_changes, read};
+use rollcall::manifests::{Input, Judge, Manifests, Problem, check_changes, read_manifests};
 use serde_json::Value;
 
 use crate::control_plane::ControlPlane;
 
-/// One manifest of the corpus, and what is said of it.
+/// A manifest of the corpus, and the expected answers.
 struct Case {
-    /// Where it stands, and what it is about.
+    /// Its file and its subject.
     title: String,
     text: String,
-    /// Words of the definition's own rules: the API server and the command say them.
+    /// Words that both the API server and the command have to say.
     both: Option<String>,
-    /// Words of the command.
+    /// Words that the command has to say.
     ours: Option<String>,
 }
 
@@ -46,13 +46,13 @@ fn cases(kind: &str) -> Vec<Case> {
     files(kind).iter().flat_map(|file| cases_of(file, "---\n")).collect()
 }
 
-/// What the command says.
-fn ours(text: &str) -> Result<Manifests, Vec<Problem>> {
-    read(&[Input::Text { name: "case.yaml".into(), text: text.into() }], "default")
+/// Returns the answer of the command.
+fn ask_command(text: &str) -> Result<Manifests, Vec<Problem>> {
+    read_manifests(&[Input::Text { name: "case.yaml".into(), text: text.into() }], "default")
 }
 
-/// What the API server says.
-async fn judged(client: &Client, method: &str, path: &str, content: &str, text: &str) -> Result<(), String> {
+/// Returns the answer of the API server.
+async fn ask_api_server(client: &Client, method: &str, path: &str, content: &str, text: &str) -> Result<(), String> {
     let request = http::Request::builder().method(method).uri(path).header("content-type", content);
     match client.request::<Value>(request.body(text.as_bytes().to_vec()).unwrap()).await {
         Ok(_) => Ok(()),
@@ -61,12 +61,12 @@ async fn judged(client: &Client, method: &str, path: &str, content: &str, text: 
     }
 }
 
-async fn created(client: &Client, namespace: &str, text: &str) -> Result<(), String> {
+async fn create_dry_run(client: &Client, namespace: &str, text: &str) -> Result<(), String> {
     let is_config_map = text.lines().any(|line| line == "kind: ConfigMap");
     let (base, kind) =
         if is_config_map { ("api/v1", "configmaps") } else { ("apis/rollcall.dev/v1alpha1", "channelmemberships") };
     let path = format!("/{base}/namespaces/{namespace}/{kind}?dryRun=All&fieldValidation=Strict");
-    judged(client, "POST", &path, "application/yaml", text).await
+    ask_api_server(client, "POST", &path, "application/yaml", text).await
 }
 
 async fn cluster() -> (&'static ControlPlane, Client, String) {
@@ -77,44 +77,44 @@ async fn cluster() -> (&'static ControlPlane, Client, String) {
     (control_plane, control_plane.client().await.unwrap(), namespace)
 }
 
-/// What the command says that the API server has to say too.
-fn refused(problems: &[Problem]) -> bool {
+/// Returns whether the command says that the API server refuses the manifest.
+fn has_api_problem(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.judge != Judge::Operator)
 }
 
 #[tokio::test]
-async fn the_api_server_and_the_command_agree_on_every_manifest_of_the_corpus() {
+async fn command_agrees_with_the_api_server_on_every_manifest() {
     let (_, client, namespace) = cluster().await;
     let (good, bad) = (cases("good"), cases("bad"));
     let mut faults = Vec::new();
     for case in &good {
-        if let Err(message) = created(&client, &namespace, &case.text).await {
+        if let Err(message) = create_dry_run(&client, &namespace, &case.text).await {
             faults.push(format!("{}: the API server refuses it: {message}", case.title));
         }
-        if let Err(problems) = ours(&case.text) {
+        if let Err(problems) = ask_command(&case.text) {
             faults.push(format!("{}: the command refuses it: {}", case.title, problems[0]));
         }
     }
     for case in &bad {
-        match created(&client, &namespace, &case.text).await {
-            Ok(()) => faults.push(format!("{}: the API server takes it", case.title)),
+        match create_dry_run(&client, &namespace, &case.text).await {
+            Ok(()) => faults.push(format!("{}: the API server accepts it", case.title)),
             Err(message) if case.both.as_ref().is_some_and(|both| !message.contains(both)) => {
                 faults.push(format!("{}: the API server says: {message}", case.title));
             }
             Err(_) => {}
         }
-        match ours(&case.text) {
-            Err(problems) if refused(&problems) => {
+        match ask_command(&case.text) {
+            Err(problems) if has_api_problem(&problems) => {
                 let told: String = problems.iter().flat_map(|problem| [problem.to_string(), "\n".to_owned()]).collect();
                 for words in [&case.both, &case.ours].into_iter().flatten().filter(|words| !told.contains(*words)) {
                     faults.push(format!("{}: the command does not say {words:?} but: {told}", case.title));
                 }
-                let whole = problems.iter().any(|problem| problem.place.line == 0);
+                let whole = problems.iter().any(|problem| problem.position.line == 0);
                 if whole {
                     faults.push(format!("{}: the command names no line: {told}", case.title));
                 }
             }
-            _ => faults.push(format!("{}: the command takes it", case.title)),
+            _ => faults.push(format!("{}: the command accepts it", case.title)),
         }
     }
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), good.len() + bad.len(), faults.join("\n"));
@@ -122,7 +122,7 @@ async fn the_api_server_and_the_command_agree_on_every_manifest_of_the_corpus() 
 }
 
 #[tokio::test]
-async fn the_api_server_and_the_command_agree_on_every_change_of_the_corpus() {
+async fn command_agrees_with_the_api_server_on_every_change() {
     let (_, client, namespace) = cluster().await;
     let mut faults = Vec::new();
     for (file, takes) in [("change-good.txt", true), ("change-bad.txt", false)] {
@@ -133,10 +133,11 @@ async fn the_api_server_and_the_command_agree_on_every_change_of_the_corpus() {
             let query = "fieldManager=corpus&force=true&fieldValidation=Strict";
             let named = |text: &str| text.replace("name: case", &format!("name: {name}"));
             let apply = "application/apply-patch+yaml";
-            let made = judged(&client, "PATCH", &format!("{path}?{query}"), apply, &named(before)).await;
+            let made = ask_api_server(&client, "PATCH", &format!("{path}?{query}"), apply, &named(before)).await;
             assert_eq!(made, Ok(()), "{}", case.title);
-            let theirs = judged(&client, "PATCH", &format!("{path}?{query}&dryRun=All"), apply, &named(after)).await;
-            let changes = check_changes(&ours(before).unwrap(), &ours(after).unwrap());
+            let theirs =
+                ask_api_server(&client, "PATCH", &format!("{path}?{query}&dryRun=All"), apply, &named(after)).await;
+            let changes = check_changes(&ask_command(before).unwrap(), &ask_command(after).unwrap());
             let told: String = changes.iter().flat_map(|problem| [problem.to_string(), "\n".to_owned()]).collect();
             let both = case.both.unwrap_or_default();
             let agree = if takes {
@@ -153,7 +154,7 @@ async fn the_api_server_and_the_command_agree_on_every_change_of_the_corpus() {
 }
 
 #[tokio::test]
-async fn kubectl_reads_the_good_manifests_of_the_corpus_as_the_command_does() {
+async fn kubectl_accepts_the_good_manifests() {
     let (control_plane, _, namespace) = cluster().await;
     for file in files("good") {
         let path = file.to_str().unwrap();

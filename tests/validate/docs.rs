@@ -1,4 +1,4 @@
-//! Is the page right? Its files are written, its commands run, and what they print compared.
+//! The tests write the files of the page, run its commands, and compare the output.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn section() -> String {
 }
 
 #[test]
-fn the_commands_of_the_page_print_what_stands_below_them() {
+fn documented_commands_print_the_documented_output() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("channels")).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap().to_owned();
@@ -46,7 +46,7 @@ fn the_commands_of_the_page_print_what_stands_below_them() {
 }
 
 #[test]
-fn every_flag_has_its_row_and_its_variable() {
+fn every_flag_and_variable_is_documented() {
     let help = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["validate", "--help"]).output().unwrap();
     let (help, section) = (String::from_utf8(help.stdout).unwrap(), section());
     let options = help.split("Options:").nth(1).unwrap().split("Examples:").next().unwrap();

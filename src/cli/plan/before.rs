@@ -54,7 +54,7 @@ impl BeforeArgs {
             let problems = manifests::check_changes(&state, files);
             (Origin::State(state), problems)
         } else if !self.base.is_empty() {
-            let base = manifests::read(&self.base, namespace).map_err(refused)?;
+            let base = manifests::read_manifests(&self.base, namespace).map_err(refused)?;
             let problems = manifests::check_changes(&base, files);
             (Origin::Manifests(base), problems)
         } else {

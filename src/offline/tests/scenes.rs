@@ -103,7 +103,7 @@ fn a_source_that_holds_something_else_is_a_change_and_what_it_held_is_told_by_th
     for (text, change) in [("b", Change::Unchanged), ("c", Change::Changed)] {
         let folder = tempfile::tempdir().unwrap();
         let new = [super::manifest(MAIN, &from), map(text)];
-        let files = manifests::read(&write(folder.path(), "new.json", new), "default").unwrap();
+        let files = manifests::read_manifests(&write(folder.path(), "new.json", new), "default").unwrap();
         let scene = scene(&files, &Origin::State(read(std::slice::from_ref(&object))));
         let member = &scene.new[MAIN];
         assert_eq!((member.change, member.object.metadata.generation), (Some(change), Some(7)), "{text}");

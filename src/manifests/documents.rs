@@ -1,33 +1,32 @@
-//! Which documents does a text hold?
+//! The module decodes a file and splits its text into documents.
 
 use std::sync::Arc;
 
 use super::node::Node;
-use super::place::{Place, Problem};
+use super::problem::{FilePosition, Problem};
 use super::yaml;
 
-/// A document, read.
+/// A document and its value.
 #[derive(Debug)]
-pub(super) struct Document {
-    /// Of its first value.
-    pub place: Place,
+pub(super) struct YamlDocument {
+    /// The position of its first value.
+    pub position: FilePosition,
     pub root: Node,
 }
 
-/// The text of a file, or why its bytes are none.
-pub(super) fn decode(file: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem> {
-    let whole = |message: &str| Problem::unreadable(Place::file(file), message);
+/// Returns the text of a file. It has to be UTF-8.
+pub(super) fn decode_text(file: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem> {
+    let whole = |message: &str| Problem::unreadable(FilePosition::whole_file(file), message);
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(whole("is in UTF-16: save it as UTF-8"));
     }
     let line_at = |bytes: &[u8], at: usize| bytes[..at].split(|byte| *byte == b'\n').count();
-    let at =
-        |line: usize, message: &str| Problem::unreadable(Place { file: Arc::clone(file), document: 0, line }, message);
+    let at = |line: usize, message: &str| Problem::unreadable(FilePosition::whole_file(file).at_line(line), message);
     if let Some(nul) = bytes.iter().position(|byte| *byte == 0) {
         let message = if bytes.get(1) == Some(&0) || nul == 0 {
-            "is no text (a NUL byte): save it as UTF-8"
+            "is not text (a NUL byte): save it as UTF-8"
         } else {
-            "holds a NUL byte: this is no text, or a damaged one"
+            "holds a NUL byte: this is not text, or the file is damaged"
         };
         return Err(at(line_at(&bytes, nul), message));
     }
@@ -41,23 +40,23 @@ pub(super) fn decode(file: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem>
     })
 }
 
-/// All documents of a text; those with nothing in them are left out.
-pub(super) fn documents(file: &Arc<str>, text: &str) -> Vec<Result<Document, Problem>> {
+/// Returns the documents of a text without the empty ones.
+pub(super) fn parse_documents(file: &Arc<str>, text: &str) -> Vec<Result<YamlDocument, Problem>> {
     let mut documents = Vec::new();
-    for (index, chunk) in chunks(text).into_iter().enumerate() {
-        let place = |line| Place { file: Arc::clone(file), document: index + 1, line };
+    for (index, chunk) in split_text(text).into_iter().enumerate() {
+        let position = |line| FilePosition { file: Arc::clone(file), document: index + 1, line };
         let read = match chunk {
             Chunk::Text { text, first_line } => {
-                yaml::read(text, first_line).map_err(|error| (error.line, error.message))
+                yaml::parse_document(text, first_line).map_err(|error| (error.line, error.message))
             }
             Chunk::Separator { line } => {
-                Err((line, "only a comment may follow --- on its line: begin the document on the next".to_owned()))
+                Err((line, "only a comment may follow --- on its line: begin the document on the next line".to_owned()))
             }
         };
         match read {
             Ok(None) => {}
-            Ok(Some(root)) => documents.push(Ok(Document { place: place(root.line), root })),
-            Err((line, message)) => documents.push(Err(Problem::unreadable(place(line), message))),
+            Ok(Some(root)) => documents.push(Ok(YamlDocument { position: position(root.line), root })),
+            Err((line, message)) => documents.push(Err(Problem::unreadable(position(line), message))),
         }
     }
     documents
@@ -68,14 +67,14 @@ enum Chunk<'a> {
         text: &'a str,
         first_line: usize,
     },
-    /// A line that begins with `---` and goes on.
+    /// A line with text after its `---`.
     Separator {
         line: usize,
     },
 }
 
-/// Parts a text as kubectl does: JSON objects one after the other, else at lines that begin with `---`.
-fn chunks(text: &str) -> Vec<Chunk<'_>> {
+/// Splits a text as kubectl does: into JSON objects, or else at lines that begin with `---`.
+fn split_text(text: &str) -> Vec<Chunk<'_>> {
     if text.trim_start().starts_with('{')
         && let Some(objects) = json_objects(text)
     {
@@ -85,7 +84,7 @@ fn chunks(text: &str) -> Vec<Chunk<'_>> {
     let mut at = 0;
     for (index, line) in text.split_inclusive('\n').enumerate() {
         if let Some(rest) = line.strip_prefix("---") {
-            // What stands before the first separator is a document only if it is more than comments.
+            // Comments alone before the first separator are not a document.
             let before = &text[start..at];
             if start > 0 || before.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#')) {
                 chunks.push(Chunk::Text { text: before, first_line });
@@ -102,7 +101,7 @@ fn chunks(text: &str) -> Vec<Chunk<'_>> {
     chunks
 }
 
-/// The objects of a stream of JSON; none if it is not one, but YAML that begins with a brace.
+/// Returns the objects of a stream of JSON, or `None` for YAML that begins with a brace.
 fn json_objects(text: &str) -> Option<Vec<Chunk<'_>>> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
     let (mut chunks, mut end, mut line) = (Vec::new(), 0, 1);
