@@ -27,7 +27,7 @@ use std::collections::HashMap;
 use kube::ResourceExt as _;
 
 use checker::Checker;
-use collector::Collector;
+use collector::ObjectCollector;
 pub use input::{Input, MAX_FILE_BYTES};
 pub use manifest::{Manifest, Manifests};
 pub use problem::{FilePosition, Judge, Problem};
@@ -40,7 +40,7 @@ use crate::api::ChannelMembership;
 /// # Errors
 /// Returns the problems of all inputs, in the order of the inputs. The list is never empty.
 pub fn read_manifests(inputs: &[Input], namespace: &str) -> Result<Manifests, Vec<Problem>> {
-    collect_objects(inputs, Collector::new(namespace, Some(Checker::new())))
+    collect_objects(inputs, ObjectCollector::new(namespace, Some(Checker::new())))
 }
 
 /// Reads objects as `kubectl get --output=yaml` prints them, with their status. The API server has
@@ -50,10 +50,10 @@ pub fn read_manifests(inputs: &[Input], namespace: &str) -> Result<Manifests, Ve
 /// # Errors
 /// Returns a problem for each object that cannot be read.
 pub fn read_state(inputs: &[Input], namespace: &str) -> Result<Manifests, Vec<Problem>> {
-    collect_objects(inputs, Collector::new(namespace, None))
+    collect_objects(inputs, ObjectCollector::new(namespace, None))
 }
 
-fn collect_objects(inputs: &[Input], mut collector: Collector<'_>) -> Result<Manifests, Vec<Problem>> {
+fn collect_objects(inputs: &[Input], mut collector: ObjectCollector<'_>) -> Result<Manifests, Vec<Problem>> {
     for document in input::read_documents(inputs) {
         match document {
             Ok(document) => collector.add(document),

@@ -20,7 +20,7 @@ const KIND: &str = "ChannelMembership";
 const CONFIG_MAP: &str = "ConfigMap";
 
 /// The objects and problems found so far.
-pub(super) struct Collector<'a> {
+pub(super) struct ObjectCollector<'a> {
     namespace: &'a str,
     manifests: Manifests,
     pub problems: Vec<Problem>,
@@ -45,7 +45,7 @@ fn with_kind(mut node: Node, version: &str, kind: &str) -> Node {
     node
 }
 
-impl<'a> Collector<'a> {
+impl<'a> ObjectCollector<'a> {
     pub fn new(namespace: &'a str, checker: Option<Checker>) -> Self {
         Self {
             namespace,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::node::Node;
 use super::problem::{FilePosition, Problem};
-use super::yaml;
+use super::yaml::{self, YamlError};
 
 /// A document and its value.
 #[derive(Debug)]
@@ -46,32 +46,23 @@ pub(super) fn parse_documents(file: &Arc<str>, text: &str) -> Vec<Result<YamlDoc
     for (index, chunk) in split_text(text).into_iter().enumerate() {
         let position = |line| FilePosition { file: Arc::clone(file), document: index + 1, line };
         let read = match chunk {
-            Chunk::Text { text, first_line } => {
-                yaml::parse_document(text, first_line).map_err(|error| (error.line, error.message))
-            }
-            Chunk::Separator { line } => {
-                Err((line, "only a comment may follow --- on its line: begin the document on the next line".to_owned()))
+            Ok((text, first_line)) => yaml::parse_document(text, first_line),
+            Err(line) => {
+                let message = "only a comment may follow --- on its line: begin the document on the next line";
+                Err(YamlError { line, message: message.to_owned() })
             }
         };
         match read {
             Ok(None) => {}
             Ok(Some(root)) => documents.push(Ok(YamlDocument { position: position(root.line), root })),
-            Err((line, message)) => documents.push(Err(Problem::unreadable(position(line), message))),
+            Err(error) => documents.push(Err(Problem::unreadable(position(error.line), error.message))),
         }
     }
     documents
 }
 
-enum Chunk<'a> {
-    Text {
-        text: &'a str,
-        first_line: usize,
-    },
-    /// A line with text after its `---`.
-    Separator {
-        line: usize,
-    },
-}
+/// The text and first line of a document, or the line of a `---` that text follows.
+type Chunk<'a> = Result<(&'a str, usize), usize>;
 
 /// Splits a text as kubectl does: into JSON objects, or else at lines that begin with `---`.
 fn split_text(text: &str) -> Vec<Chunk<'_>> {
@@ -87,17 +78,17 @@ fn split_text(text: &str) -> Vec<Chunk<'_>> {
             // Comments alone before the first separator are not a document.
             let before = &text[start..at];
             if start > 0 || before.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#')) {
-                chunks.push(Chunk::Text { text: before, first_line });
+                chunks.push(Ok((before, first_line)));
             }
             let rest = rest.trim();
             if !rest.is_empty() && !rest.starts_with('#') {
-                chunks.push(Chunk::Separator { line: index + 1 });
+                chunks.push(Err(index + 1));
             }
             (start, first_line) = (at + line.len(), index + 2);
         }
         at += line.len();
     }
-    chunks.push(Chunk::Text { text: &text[start..], first_line });
+    chunks.push(Ok((&text[start..], first_line)));
     chunks
 }
 
@@ -109,7 +100,7 @@ fn json_objects(text: &str) -> Option<Vec<Chunk<'_>>> {
         let object = object.ok()?.get();
         let begin = stream.byte_offset() - object.len();
         line += text[end..begin].matches('\n').count();
-        chunks.push(Chunk::Text { text: object, first_line: line });
+        chunks.push(Ok((object, line)));
         line += object.matches('\n').count();
         end = stream.byte_offset();
     }

@@ -83,8 +83,8 @@ fn display_name(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
 }
 
-fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
-    Problem::unreadable(FilePosition::whole_file(&display_name(path)), message)
+fn refuse<T>(path: &Path, message: impl Into<String>) -> Result<T, Problem> {
+    Err(Problem::unreadable(FilePosition::whole_file(&display_name(path)), message))
 }
 
 /// Returns the documents of a file.
@@ -109,25 +109,21 @@ fn read_bytes(from: impl Read) -> io::Result<Option<Vec<u8>>> {
 fn list_files(path: &Path) -> Vec<Result<PathBuf, Problem>> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            vec![Err(unreadable(path, "there is no such file or folder"))]
+            vec![refuse(path, "there is no such file or folder")]
         }
-        Err(error) => vec![Err(unreadable(path, format!("failed to read: {error}")))],
+        Err(error) => vec![refuse(path, format!("failed to read: {error}"))],
         Ok(there) if there.is_dir() => {
             let mut found = Vec::new();
             let mut walked = HashSet::new();
             walk_folder(path, 0, &mut walked, &mut found);
             if found.is_empty() {
-                found
-                    .push(Err(unreadable(path, "this folder holds no manifest: no file ends in .yaml, .yml or .json")));
+                found.push(refuse(path, "this folder holds no manifest: no file ends in .yaml, .yml or .json"));
             }
             found
         }
         Ok(there) if there.is_file() && there.len() > MAX_FILE_BYTES => {
             let (size, most) = (there.len() >> 20, MAX_FILE_BYTES >> 20);
-            vec![Err(unreadable(
-                path,
-                format!("is too large ({size} MiB, at most {most}): split it into several files"),
-            ))]
+            vec![refuse(path, format!("is too large ({size} MiB, at most {most}): split it into several files"))]
         }
         Ok(_) => vec![Ok(path.to_owned())],
     }
@@ -140,15 +136,13 @@ fn walk_folder(folder: &Path, depth: usize, walked: &mut HashSet<PathBuf>, found
         return;
     }
     if depth > MAX_DEPTH {
-        return found.push(Err(unreadable(
-            folder,
-            format!("is more than {MAX_DEPTH} folders deep: give it as a path of its own"),
-        )));
+        return found
+            .push(refuse(folder, format!("is more than {MAX_DEPTH} folders deep: give it as a path of its own")));
     }
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut paths: Vec<PathBuf> = match entries {
         Ok(entries) => entries.iter().map(fs::DirEntry::path).collect(),
-        Err(error) => return found.push(Err(unreadable(folder, format!("failed to read the folder: {error}")))),
+        Err(error) => return found.push(refuse(folder, format!("failed to read the folder: {error}"))),
     };
     paths.sort();
     for path in paths {
@@ -160,7 +154,7 @@ fn walk_folder(folder: &Path, depth: usize, walked: &mut HashSet<PathBuf>, found
             walk_folder(&path, depth + 1, walked, found);
         } else if path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known)) {
             if found.len() == MAX_FILES {
-                found.push(Err(unreadable(&path, format!("more than {MAX_FILES} files: check them in parts"))));
+                found.push(refuse(&path, format!("more than {MAX_FILES} files: check them in parts")));
                 return;
             }
             found.extend(list_files(&path));

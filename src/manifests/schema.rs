@@ -25,7 +25,7 @@ pub(super) struct SchemaFault {
     pub field: String,
     pub line: usize,
     pub message: String,
-    /// Whether the API server skips the rules because of this fault.
+    /// True if the API server skips the rules because of this fault.
     pub blocks_rules: bool,
 }
 
