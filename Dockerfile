@@ -1,7 +1,7 @@
 # docker build --tag rollcall .
 # docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/rollcall:0.1.0 --push .
 
-# Compiled on the machine's own architecture for the image's: quicker than on an emulated one.
+# The build machine's architecture compiles for the image's, which is faster than emulation.
 FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
 ARG BUILDARCH
 ARG TARGETARCH
@@ -19,7 +19,8 @@ RUN case "$TARGETARCH" in arm64) machine=aarch64 ;; amd64) machine=x86_64 ;; esa
  && rustup target add "$machine-unknown-linux-gnu"
 RUN hack/image-root /image "$PROFILE" "$TARGETARCH"
 
-# Nothing but the program and the certificates: no shell, no package, no account but a number.
+# The image has the program, the CA certificates and the licence: no shell, no packages, and a user
+# that is a number without a name.
 FROM scratch
 COPY --from=build /image /
 USER 65532:65532

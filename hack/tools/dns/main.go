@@ -1,4 +1,4 @@
-// The DNS of a cluster: CoreDNS, with no more of its plugins than that takes.
+// The DNS server of a cluster: CoreDNS with only the plugins that a cluster needs.
 package main
 
 import (

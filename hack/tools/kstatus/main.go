@@ -1,6 +1,8 @@
-// What does kstatus, by which Flux and `helm --wait` decide whether an object is ready, say of these?
+// Computes the status of objects with kstatus, by which Flux and `helm --wait` decide that an
+// object is ready.
 //
-// It reads JSON objects, one after the other, and writes a line for each: {"status": "Current", "message": "…"}.
+// Reads JSON objects, one after the other. Writes a line for each:
+// {"status": "Current", "message": "…"}.
 package main
 
 import (

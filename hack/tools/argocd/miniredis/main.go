@@ -1,4 +1,5 @@
-// The Redis that Argo CD keeps its cache in, while a test runs: in memory, and at no other place than the address it is given.
+// Serves the Redis that holds Argo CD's cache during a test. The data is in memory. The only
+// argument is the address to listen on.
 package main
 
 import (
@@ -15,7 +16,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error: failed to listen:", err)
 		os.Exit(1)
 	}
-	// Its clock is its user's.
+	// miniredis has no clock: its user moves the time.
 	for range time.Tick(time.Second) {
 		server.FastForward(time.Second)
 	}
