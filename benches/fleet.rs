@@ -1,14 +1,21 @@
-//! What does the operator cost, and does it keep its promises of pace?
+//! Measures the operator's calls, time and memory, and checks its promises about them.
 //!
-//! `cargo bench` runs the operator, as its users do, against a real API server and the simulator in this process, so that
-//! CPU time and memory are those of the operator alone. It ends with 1 when a promise is broken: two calls a resource, at
-//! most 1.25 times the shortest time that the rate allows, fewer than 0.5 % of calls answered 429, an edit behind 5,000
-//! due resyncs carried out within 2 s. Times are of this machine, and nothing is asserted of them.
+//! `cargo bench` runs the operator as a process of its own, so that CPU time and memory are the
+//! operator's alone. The API server is real, and the simulator is in the benchmark's process. The
+//! benchmark exits with 1 when a promise is broken:
+//! - two calls for each resource
+//! - at most 1.25 times the shortest time that the rate limit allows
+//! - fewer than 0.5 % of calls answered 429
+//! - an edit carried out within 2 s while 5,000 resyncs are due
 //!
-//! `ROLLCALL_BENCH=full` adds the paced runs of 1,000 (4 minutes) and 5,000 (21 minutes). Words on the command line choose
-//! among the runs by name: `cargo bench --bench fleet -- free-1000 naive`. `ROLLCALL_BENCH_OPERATOR` names another build of the
-//! operator to measure.
+//! Other times depend on the machine, so the benchmark reports them and asserts nothing.
+//!
+//! `ROLLCALL_BENCH=full` adds the rate-limited runs of 1,000 (4 minutes) and 5,000 (21 minutes)
+//! resources. Arguments select runs by name: `cargo bench --bench fleet -- free-1000 naive`.
+//! `ROLLCALL_BENCH_OPERATOR` is the path of another build of the operator to measure.
 
+#[path = "fleet/cluster.rs"]
+mod cluster;
 #[path = "../tests/support/control_plane.rs"]
 mod control_plane;
 #[path = "fleet/idle.rs"]
@@ -24,23 +31,22 @@ mod run;
 mod table;
 #[path = "fleet/usage.rs"]
 mod usage;
-#[path = "fleet/world.rs"]
-mod world;
 
 use std::process::ExitCode;
 
-use run::Bench;
-use world::Names;
+use cluster::MemberForm;
+use run::Benchmark;
 
-/// Whatever goes wrong ends the benchmark.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Any error, which ends the benchmark.
+type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    // Started as the operator is, this is the loop it is compared with.
-    let measured = words.first().is_some_and(|word| word == "run");
-    let work = async { if measured { naive::run().await.map(|()| true) } else { bench(&words).await } };
-    match tokio::runtime::Runtime::new().map_err(Failure::from).and_then(|runtime| runtime.block_on(work)) {
+    // With the operator's arguments, this program is the plain loop that the operator is compared
+    // with.
+    let is_plain_loop = words.first().is_some_and(|word| word == "run");
+    let work = async { if is_plain_loop { naive::run().await.map(|()| true) } else { bench(&words).await } };
+    match tokio::runtime::Runtime::new().map_err(BenchError::from).and_then(|runtime| runtime.block_on(work)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -50,18 +56,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what is wanted and prints what came of it; whether all promises were kept.
-async fn bench(words: &[String]) -> Result<bool, Failure> {
+/// Runs the selected runs and prints their figures. Returns `true` if all promises were kept.
+async fn bench(words: &[String]) -> Result<bool, BenchError> {
     if !cfg!(target_os = "linux") {
-        println!("skipped: CPU time and memory are read from /proc, which only Linux has");
+        println!("skipped: CPU time and memory come from /proc, which exists on Linux only");
         return Ok(true);
     }
     let full = std::env::var("ROLLCALL_BENCH").is_ok_and(|value| value == "full");
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let mut bench = Bench::default();
-    for (name, resources, names) in
-        [("free-100", 100, Names::Ids), ("free-1000", 1000, Names::Ids), ("arns-1000", 1000, Names::Arns)]
-    {
+    let mut bench = Benchmark::default();
+    for (name, resources, names) in [
+        ("free-100", 100, MemberForm::Ids),
+        ("free-1000", 1000, MemberForm::Ids),
+        ("arns-1000", 1000, MemberForm::Arns),
+    ] {
         if wanted(name) {
             bench.free(name, resources, names).await?.stop().await;
         }
@@ -75,11 +83,11 @@ async fn bench(words: &[String]) -> Result<bool, Failure> {
         bench.naive("naive-1000", 1000).await?;
     }
     if wanted("free-5000") || wanted("edit-5000") {
-        let world = bench.free("free-5000", 5000, Names::Ids).await?;
+        let cluster = bench.free("free-5000", 5000, MemberForm::Ids).await?;
         if wanted("edit-5000") {
-            bench.edit("edit-5000", &world).await?;
+            bench.edit("edit-5000", &cluster).await?;
         }
-        world.stop().await;
+        cluster.stop().await;
     }
     for (name, resources, always) in [("paced-100", 100, true), ("paced-1000", 1000, full), ("paced-5000", 5000, full)]
     {

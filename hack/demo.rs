@@ -1,7 +1,8 @@
-//! What does Rollcall do? Shown on a real Kubernetes API server, with a local stand-in for the Chime service.
+//! Shows Rollcall on a real Kubernetes API server, with a local simulation of the Chime service.
 //!
-//! `make demo` builds and runs this. All that it shows is real and was waited for: what is not seen within its deadline ends
-//! the demo with exit code 1, which says what it was. It stays until Ctrl-C; with `DEMO_EXIT=1` it ends by itself.
+//! `make demo` builds and runs this program. The demo waits for everything that it shows: if a step
+//! is not seen within its deadline, the demo names it and exits with code 1. The demo runs until
+//! Ctrl-C; with `DEMO_EXIT=1` it ends by itself.
 
 #[path = "../tests/support/control_plane.rs"]
 mod control_plane;
@@ -21,11 +22,11 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use control_plane::ControlPlane;
-use failure::Failure;
+use failure::DemoError;
 use screen::Screen;
-use stage::Stage;
+use stage::DemoStage;
 
-/// What a shell reports of a process that Ctrl-C ended.
+/// The exit code that a shell reports for a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 #[tokio::main(flavor = "current_thread")]
@@ -41,11 +42,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Plays it all and takes everything down again. Gives whether all was seen, or else somebody pressed Ctrl-C before that.
-async fn play(screen: &Screen, ends_by_itself: bool) -> Result<bool, Failure> {
-    // What is shown as typed is typed in the checkout.
-    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).map_err(Failure::Checkout)?;
-    let stop = rollcall::ops::stop::on_signal().map_err(Failure::Signals)?;
+/// Plays the demo and stops all programs. Returns `false` if Ctrl-C ended the demo early.
+async fn play(screen: &Screen, ends_by_itself: bool) -> Result<bool, DemoError> {
+    // The commands that the demo shows run in the checkout.
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).map_err(DemoError::Checkout)?;
+    let stop = rollcall::ops::stop::on_signal().map_err(DemoError::Signals)?;
     story::open(screen)?;
     let began = Instant::now();
     let Some(control_plane) = stop.run_until_cancelled(ControlPlane::start()).await else { return Ok(false) };
@@ -54,7 +55,7 @@ async fn play(screen: &Screen, ends_by_itself: bool) -> Result<bool, Failure> {
     control_plane.stop().await;
     if let Ok(true) = played {
         screen.say("")?;
-        screen.say("Ended: nothing is left running.")?;
+        screen.say("The demo has ended, and all its programs have stopped.")?;
     }
     played
 }
@@ -65,7 +66,7 @@ async fn perform(
     began: Instant,
     ends_by_itself: bool,
     stop: &CancellationToken,
-) -> Result<bool, Failure> {
+) -> Result<bool, DemoError> {
     let setting = stop.run_until_cancelled(story::set_up(screen, control_plane, began)).await;
     let Some(mut stage) = setting.transpose()? else { return Ok(false) };
     let told = stop.run_until_cancelled(story::tell(&mut stage)).await.transpose()?.is_some();
@@ -79,8 +80,8 @@ async fn perform(
     Ok(told)
 }
 
-/// Goes on showing what happens.
-async fn stay(stage: &mut Stage<'_>) -> Result<(), Failure> {
+/// Shows further events until it is cancelled.
+async fn stay(stage: &mut DemoStage<'_>) -> Result<(), DemoError> {
     loop {
         stage.look().await?;
     }

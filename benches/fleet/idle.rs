@@ -1,7 +1,8 @@
-//! What does the operator cost while nothing happens?
+//! Measures the operator's cost while nothing changes.
 //!
-//! As the chart runs it: it leads by a lease, a Prometheus asks for its metrics and a kubelet for its health, and resources have
-//! `prune: Owned`, so that it keeps in mind whom each declared. Reported, and nothing is asserted of it.
+//! The operator runs as in the chart: it holds a lease, Prometheus reads its metrics, and a kubelet
+//! reads its health. Resources have `prune: Owned`, so the operator also keeps in memory the
+//! members that each resource declared. The figures are reported, and nothing is asserted.
 
 use std::time::Duration;
 
@@ -11,25 +12,25 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::Failure;
+use crate::BenchError;
+use crate::cluster::{FleetCluster, MEMBERS, MemberForm};
 use crate::operator::Operator;
 use crate::run::{calls, mebibytes, program, say, seconds, start};
 use crate::usage::Usage;
-use crate::world::{MEMBERS, Names, World};
 
-/// How long nothing happens.
+/// The length of the measurement.
 const STRETCH: Duration = Duration::from_mins(1);
 
-/// Without a call for so long, all is as declared.
+/// The operator has finished its work when it makes no call for this time.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Longer than any of it takes.
+/// Longer than any step takes.
 const STUCK: Duration = Duration::from_mins(3);
 
-/// How often the chart's ServiceMonitor asks where Prometheus does not say.
+/// The default scrape interval of the chart's ServiceMonitor.
 const SCRAPE_EVERY: Duration = Duration::from_secs(30);
 
-/// How often the chart's readiness probe asks; its liveness probe asks half as often.
+/// The interval of the chart's readiness probe. The liveness probe's interval is twice as long.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 const FLAGS: [&str; 8] = [
@@ -43,54 +44,56 @@ const FLAGS: [&str; 8] = [
     "--log-format=json",
 ];
 
-/// The headings of the rows of [`rows`].
+/// The headings of [`rows`].
 pub const HEADINGS: [&str; 7] = ["", "seconds", "calls", "writes", "% of a core", "MiB", "peak MiB"];
 
-/// What it costs after it has added everybody, and after a start at which all were there.
-pub async fn rows(name: &str, resources: usize) -> Result<Vec<Vec<String>>, Failure> {
+/// Measures an operator that has added all members, and one that found all members present at its
+/// start.
+pub async fn rows(name: &str, resources: usize) -> Result<Vec<Vec<String>>, BenchError> {
     say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-    let world = World::new(resources, Names::Ids, Prune::Owned).await?;
-    let simulator = world.simulator(Quotas::Off, false).await?;
+    let cluster = FleetCluster::new(resources, MemberForm::Ids, Prune::Owned).await?;
+    let simulator = cluster.simulator(Quotas::Off, false).await?;
     let mut rows = Vec::new();
     for (what, least) in [("after adding them", 2), ("after a restart", 1)] {
         let name = format!("{name} {what}");
-        let mut operator = start(&world, &simulator, &program(), &FLAGS, &name.replace(' ', "-"))?;
-        settled(&world, &simulator, calls(&simulator) + least * resources as u64).await?;
-        rows.push(idle(&name, &world, &simulator, &mut operator).await?);
+        let mut operator = start(&cluster, &simulator, &program(), &FLAGS, &name.replace(' ', "-"))?;
+        settled(&cluster, &simulator, calls(&simulator) + least * resources as u64).await?;
+        rows.push(idle(&name, &cluster, &simulator, &mut operator).await?);
         operator.stop().await?;
     }
     simulator.shutdown().await;
-    world.stop().await;
+    cluster.stop().await;
     Ok(rows)
 }
 
-/// Waits until so many calls were made, all members are there, and nobody calls any more.
-async fn settled(world: &World, simulator: &Simulator, least: u64) -> Result<(), Failure> {
+/// Waits until at least `least` calls were made, all members are present, and the calls have
+/// stopped.
+async fn settled(cluster: &FleetCluster, simulator: &Simulator, least: u64) -> Result<(), BenchError> {
     let quiet = async {
         simulator.wait_until(|simulator| calls(simulator) >= least).await;
-        world.complete().await?;
+        cluster.complete().await?;
         let mut before = 0;
         while calls(simulator) != before {
             before = calls(simulator);
             sleep(SETTLED).await;
         }
-        Ok::<_, Failure>(())
+        Ok::<_, BenchError>(())
     };
-    timeout(STUCK, quiet).await.map_err(|_| "the operator did not come to rest within three minutes")?
+    timeout(STUCK, quiet).await.map_err(|_| "the operator was still making calls after three minutes")?
 }
 
 async fn idle(
     name: &str,
-    world: &World,
+    cluster: &FleetCluster,
     simulator: &Simulator,
     operator: &mut Operator,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, BenchError> {
     let pid = operator.pid().await?.ok_or("the program has ended")?;
     let addresses = addresses(&operator.log());
-    let address = addresses.first().ok_or("the program listens nowhere")?;
+    let address = addresses.first().ok_or("the program has no address in its log")?;
     say(&format!("{name}: idle"));
     let (began, before) = (Instant::now(), Usage::of(pid)?);
-    let (calls_before, writes_before) = (calls(simulator), world.seen.borrow().writes);
+    let (calls_before, writes_before) = (calls(simulator), cluster.seen.borrow().writes);
     let (mut scrapes, mut probes) = (interval(SCRAPE_EVERY), interval(PROBE_EVERY));
     scrapes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while began.elapsed() < STRETCH {
@@ -109,22 +112,22 @@ async fn idle(
         name.to_owned(),
         seconds(took),
         (calls(simulator) - calls_before).to_string(),
-        (world.seen.borrow().writes - writes_before).to_string(),
+        (cluster.seen.borrow().writes - writes_before).to_string(),
         format!("{:.2}", share * 100.0),
         mebibytes(after.resident),
         mebibytes(after.peak),
     ])
 }
 
-/// Where it listens, as its log says.
+/// Returns the addresses that the operator listens on, from its log.
 fn addresses(log: &str) -> Vec<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let listening = lines.filter(|line| line["message"] == "listening");
     listening.filter_map(|line| line["address"].as_str().map(str::to_owned)).collect()
 }
 
-/// Fails unless the page is answered with 200.
-async fn ask(address: &str, page: &str) -> Result<(), Failure> {
+/// Requests a page. Fails unless the status is 200.
+async fn ask(address: &str, page: &str) -> Result<(), BenchError> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(format!("GET {page} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();

@@ -1,7 +1,8 @@
-//! What does a plain loop around the two SDKs cost?
+//! A plain loop around the two SDKs, as a baseline for the operator's cost.
 //!
-//! Written as one writes a first operator: the controller of `kube` with its defaults, and for each resource list, diff,
-//! batch, status. It knows no quotas, and takes any error for one that passes.
+//! The loop is a typical first operator: the controller of `kube` with its defaults, which lists
+//! the channel, computes the difference, adds members in batches and writes the status of each
+//! resource. The loop knows no quotas, and retries after every error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,19 +18,19 @@ use kube::{Api, Client, ResourceExt as _};
 use rollcall::api::{ChannelMembership, MemberList};
 use serde_json::json;
 
-use crate::{Failure, world};
+use crate::{BenchError, cluster};
 
-struct Context {
+struct LoopContext {
     client: Client,
     chime: Chime,
     bearer: String,
 }
 
-/// Works until it is stopped.
-pub async fn run() -> Result<(), Failure> {
+/// Reconciles all resources until the process is stopped.
+pub async fn run() -> Result<(), BenchError> {
     let client = Client::try_default().await?;
     let config = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("us-east-1")).load().await;
-    let context = Context { client: client.clone(), chime: Chime::new(&config), bearer: world::bearer() };
+    let context = LoopContext { client: client.clone(), chime: Chime::new(&config), bearer: cluster::bearer() };
     let resources: Api<ChannelMembership> = Api::all(client);
     Controller::new(resources, watcher::Config::default())
         .run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(5)), Arc::new(context))
@@ -44,14 +45,14 @@ pub async fn run() -> Result<(), Failure> {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Failed(Failure);
+struct Failed(BenchError);
 
-async fn reconcile(resource: Arc<ChannelMembership>, context: Arc<Context>) -> Result<Action, Failed> {
+async fn reconcile(resource: Arc<ChannelMembership>, context: Arc<LoopContext>) -> Result<Action, Failed> {
     add_missing(&resource, &context).await.map_err(Failed)?;
     Ok(Action::requeue(Duration::from_hours(1)))
 }
 
-async fn add_missing(resource: &ChannelMembership, context: &Context) -> Result<(), Failure> {
+async fn add_missing(resource: &ChannelMembership, context: &LoopContext) -> Result<(), BenchError> {
     let channel = &resource.spec.channel_arn;
     let (instance, _) = channel.split_once("/channel/").ok_or("no channel ARN")?;
     let declared: BTreeSet<String> =

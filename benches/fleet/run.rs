@@ -1,4 +1,4 @@
-//! What is run, what is measured of it, and which promises hold?
+//! The runs of the benchmark: their measurements, their promises and their tables.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,45 +8,45 @@ use rollcall::api::{MembershipType, Prune};
 use rollcall::simulator::{Quotas, Simulator};
 use tokio::time::{Instant, sleep};
 
+use crate::cluster::{FleetCluster, MEMBERS, MemberForm, bearer};
 use crate::operator::{Launch, Operator};
 use crate::usage::Usage;
-use crate::world::{MEMBERS, Names, World, bearer};
-use crate::{Failure, idle, table};
+use crate::{BenchError, idle, table};
 
 /// The operator's default share, 80 %, of a bearer's 10 calls a second in us-east-1.
 const BEARER_RATE: f64 = 8.0;
 
-/// A listing of one page and one batch.
+/// One page of a listing, and one batch.
 const CALLS_A_RESOURCE: u64 = 2;
 
 const MAX_RATIO: f64 = 1.25;
 const MAX_THROTTLED: f64 = 0.005;
 const MAX_EDIT: Duration = Duration::from_secs(2);
 
-/// How long nothing changes, to see what that costs.
+/// The time for which the operator is measured after its work.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A run that gets no further for so long is given up.
+/// A run without progress for this time fails.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// How many resources are edited, one after the other.
+/// The number of resources that are edited, one after the other.
 const EDITS: usize = 5;
 
-/// Edits come once so many calls were made: all resources are waiting then.
+/// Edits begin after this many calls. All resources wait in the queue by then.
 const CALLS_BEFORE_EDITS: u64 = 40;
 
-/// What was measured so far.
+/// The measurements so far, and the promises that they break.
 #[derive(Default)]
-pub struct Bench {
-    free: Vec<(&'static str, Measured)>,
-    paced: Vec<(&'static str, Measured)>,
-    edits: Vec<Edit>,
+pub struct Benchmark {
+    free: Vec<(&'static str, Measurement)>,
+    paced: Vec<(&'static str, Measurement)>,
+    edits: Vec<TimedEdit>,
     idle: Vec<Vec<String>>,
     broken: Vec<String>,
 }
 
-/// What one run took.
-struct Measured {
+/// The measurements of one run.
+struct Measurement {
     resources: usize,
     calls: u64,
     throttled: usize,
@@ -58,68 +58,74 @@ struct Measured {
     idle: Usage,
 }
 
-struct Edit {
+struct TimedEdit {
     took: Duration,
-    /// Resources whose resync was still due afterwards.
+    /// The number of resources with a resync that was still due after the edit.
     due: usize,
 }
 
-impl Bench {
-    /// As fast as it goes, without any limit. Gives the world, in which all is as declared then.
-    pub async fn free(&mut self, name: &'static str, resources: usize, names: Names) -> Result<World, Failure> {
+impl Benchmark {
+    /// Runs without rate limits and quotas. Returns the cluster, where all members are present.
+    pub async fn free(
+        &mut self,
+        name: &'static str,
+        resources: usize,
+        names: MemberForm,
+    ) -> Result<FleetCluster, BenchError> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, names, Prune::Never).await?;
-        let simulator = world.simulator(Quotas::Off, false).await?;
+        let cluster = FleetCluster::new(resources, names, Prune::Never).await?;
+        let simulator = cluster.simulator(Quotas::Off, false).await?;
         let flags = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
-        let measured = measure(name, &world, &simulator, &program(), &flags).await?;
+        let measured = measure(name, &cluster, &simulator, &program(), &flags).await?;
         let calls = CALLS_A_RESOURCE * resources as u64;
         self.promise(measured.calls == calls, || format!("{name}: {} calls, not {calls}", measured.calls));
         self.promise(measured.idle_calls == 0, || format!("{name}: {} calls while idle", measured.idle_calls));
         self.promise(measured.idle_writes == 0, || format!("{name}: {} writes while idle", measured.idle_writes));
         self.free.push((name, measured));
-        Ok(world)
+        Ok(cluster)
     }
 
-    /// While nothing happens.
-    pub async fn idle(&mut self, name: &str, resources: usize) -> Result<(), Failure> {
+    /// Runs while nothing changes.
+    pub async fn idle(&mut self, name: &str, resources: usize) -> Result<(), BenchError> {
         self.idle.extend(idle::rows(name, resources).await?);
         Ok(())
     }
 
-    /// The loop that the operator is compared with.
-    pub async fn naive(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
+    /// Runs the plain loop that the operator is compared with.
+    pub async fn naive(&mut self, name: &'static str, resources: usize) -> Result<(), BenchError> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, Names::Ids, Prune::Never).await?;
-        let simulator = world.simulator(Quotas::Off, false).await?;
-        let measured = measure(name, &world, &simulator, &std::env::current_exe()?, &[]).await?;
+        let cluster = FleetCluster::new(resources, MemberForm::Ids, Prune::Never).await?;
+        let simulator = cluster.simulator(Quotas::Off, false).await?;
+        let measured = measure(name, &cluster, &simulator, &std::env::current_exe()?, &[]).await?;
         self.free.push((name, measured));
-        world.stop().await;
+        cluster.stop().await;
         Ok(())
     }
 
-    /// Under the service's quotas, with the operator's defaults.
-    pub async fn paced(&mut self, name: &'static str, resources: usize) -> Result<(), Failure> {
+    /// Runs with the service's quotas and the operator's default rate limits.
+    pub async fn paced(&mut self, name: &'static str, resources: usize) -> Result<(), BenchError> {
         say(&format!("{name}: making {resources} resources of {MEMBERS} members"));
-        let world = World::new(resources, Names::Ids, Prune::Never).await?;
-        let simulator = world.simulator(Quotas::Aws, false).await?;
-        let measured = measure(name, &world, &simulator, &program(), &[]).await?;
+        let cluster = FleetCluster::new(resources, MemberForm::Ids, Prune::Never).await?;
+        let simulator = cluster.simulator(Quotas::Aws, false).await?;
+        let measured = measure(name, &cluster, &simulator, &program(), &[]).await?;
         let (ratio, throttled) = (measured.ratio(), measured.throttled_share());
-        self.promise(ratio <= MAX_RATIO, || format!("{name}: {ratio:.2} of the shortest time"));
+        self.promise(ratio <= MAX_RATIO, || format!("{name}: {ratio:.2} times the shortest time"));
         self.promise(throttled < MAX_THROTTLED, || format!("{name}: {:.2} % answered 429", throttled * 100.0));
         self.paced.push((name, measured));
-        world.stop().await;
+        cluster.stop().await;
         Ok(())
     }
 
-    /// Edits while every resource of a world, in which all is as declared, is due: the operator has just started.
-    pub async fn edit(&mut self, name: &'static str, world: &World) -> Result<(), Failure> {
-        say(&format!("{name}: starting with {} due resyncs", world.resources));
-        let simulator = world.simulator(Quotas::Aws, true).await?;
-        let operator = start(world, &simulator, &program(), &[], name)?;
+    /// Edits resources while all resources of the cluster wait for the first listing after a start.
+    /// All members are present.
+    pub async fn edit(&mut self, name: &'static str, cluster: &FleetCluster) -> Result<(), BenchError> {
+        say(&format!("{name}: starting with {} due resyncs", cluster.resources));
+        let simulator = cluster.simulator(Quotas::Aws, true).await?;
+        let operator = start(cluster, &simulator, &program(), &[], name)?;
         simulator.wait_until(|simulator| calls(simulator) >= CALLS_BEFORE_EDITS).await;
         for nth in 0..EDITS {
             let asked = Instant::now();
-            let channel = world.edit(world.resources * (2 * nth + 1) / (2 * EDITS)).await?;
+            let channel = cluster.edit(cluster.resources * (2 * nth + 1) / (2 * EDITS)).await?;
             let there = |simulator: &Simulator| simulator.member_count(&channel, MembershipType::Default) > MEMBERS;
             if tokio::time::timeout(STUCK, simulator.wait_until(there)).await.is_err() {
                 return Err(format!("{name}: an edit was not carried out within a minute").into());
@@ -127,10 +133,10 @@ impl Bench {
             let took = asked.elapsed();
             let listed: std::collections::HashSet<_> =
                 simulator.call_log().into_iter().filter_map(|call| call.channel).collect();
-            let due = world.resources - listed.len();
+            let due = cluster.resources - listed.len();
             say(&format!("{name}: an edit took {:.2} s, {due} resyncs were due", took.as_secs_f64()));
             self.promise(took <= MAX_EDIT, || format!("{name}: an edit took {:.2} s", took.as_secs_f64()));
-            self.edits.push(Edit { took, due });
+            self.edits.push(TimedEdit { took, due });
         }
         operator.stop().await?;
         simulator.shutdown().await;
@@ -143,7 +149,7 @@ impl Bench {
         }
     }
 
-    /// Prints all figures; whether every promise was kept.
+    /// Prints all figures. Returns `true` if every promise was kept.
     pub fn conclude(&self) -> bool {
         let free: Vec<_> = self.free.iter().map(|(name, measured)| measured.free_row(name)).collect();
         let headings =
@@ -156,7 +162,7 @@ impl Bench {
             let cpu = ours.cpu.as_secs_f64() / naive.cpu.as_secs_f64();
             println!("  free-1000 ÷ naive-1000: CPU {cpu:.2}, peak memory {memory:.2}");
         }
-        table::print("Idle, as the chart runs it, with removal declared", &idle::HEADINGS, &self.idle);
+        table::print("Idle, with the chart's settings and prune: Owned", &idle::HEADINGS, &self.idle);
         let paced: Vec<_> = self.paced.iter().map(|(name, measured)| measured.paced_row(name)).collect();
         let headings = ["", "calls", "answered 429", "writes each", "seconds", "÷ shortest", "CPU s", "peak MiB"];
         table::print("Under the service's quotas, at the default share", &headings, &paced);
@@ -172,14 +178,14 @@ impl Bench {
             println!("broken promise: {broken}");
         }
         if self.broken.is_empty() {
-            println!("all promises of calls and pace were kept");
+            println!("all promises were kept");
         }
         self.broken.is_empty()
     }
 }
 
-impl Measured {
-    /// The time it took, in the shortest that the rate allows.
+impl Measurement {
+    /// Returns the run's time, divided by the shortest time that the rate limit allows.
     fn ratio(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "calls are far below 2^52")]
         let shortest = self.calls as f64 / BEARER_RATE;
@@ -227,66 +233,66 @@ impl Measured {
     }
 }
 
-/// Runs the program until all is as declared, then lets it rest.
+/// Measures the program until all members are present, and then while nothing changes.
 async fn measure(
     name: &str,
-    world: &World,
+    cluster: &FleetCluster,
     simulator: &Simulator,
     program: &Path,
     flags: &[&str],
-) -> Result<Measured, Failure> {
+) -> Result<Measurement, BenchError> {
     let began = Instant::now();
-    let mut operator = start(world, simulator, program, flags, name)?;
+    let mut operator = start(cluster, simulator, program, flags, name)?;
     let pid = operator.pid().await?.ok_or("the program has ended")?;
     tokio::select! {
-        complete = world.complete() => complete?,
-        stuck = progress(name, world, simulator, pid) => {
-            return Err(format!("{name}: {stuck}; the program's last words:\n{}", last_lines(&operator.log())).into());
+        complete = cluster.complete() => complete?,
+        stuck = progress(name, cluster, simulator, pid) => {
+            return Err(format!("{name}: {stuck}; the end of the program's log:\n{}", last_lines(&operator.log())).into());
         }
     }
     let (took, working) = (began.elapsed(), Usage::of(pid)?);
-    let (worked, seen) = (calls(simulator), *world.seen.borrow());
+    let (worked, seen) = (calls(simulator), *cluster.seen.borrow());
     say(&format!("{name}: took {:.1} s, {:.2} s of CPU; now idle", took.as_secs_f64(), working.cpu.as_secs_f64()));
     sleep(IDLE).await;
-    let measured = Measured {
-        resources: world.resources,
+    let measured = Measurement {
+        resources: cluster.resources,
         calls: worked,
         throttled: simulator.call_log().iter().filter(|call| call.status == 429).count(),
         writes: seen.writes,
         took,
         working,
         idle_calls: calls(simulator) - worked,
-        idle_writes: world.seen.borrow().writes - seen.writes,
+        idle_writes: cluster.seen.borrow().writes - seen.writes,
         idle: Usage::of(pid)?,
     };
     operator.stop().await?;
     Ok(measured)
 }
 
-/// Starts the program on a world; its log is called so.
+/// Starts the program on a cluster. `name` is the name of its log.
 pub fn start(
-    world: &World,
+    cluster: &FleetCluster,
     simulator: &Simulator,
     program: &Path,
     flags: &[&str],
     name: &str,
-) -> Result<Operator, Failure> {
-    let (kubeconfig, log) = (world.kubeconfig(), world.folder().join(format!("{name}.log")));
+) -> Result<Operator, BenchError> {
+    let (kubeconfig, log) = (cluster.kubeconfig(), cluster.folder().join(format!("{name}.log")));
     let launch = Launch { program, kubeconfig: &kubeconfig, endpoint: &simulator.endpoint(), log: &log };
     let flags = flags.iter().map(|&flag| flag.to_owned()).chain([format!("--chime-bearer={}", bearer())]);
     Ok(Operator::start(&launch, flags)?)
 }
 
-/// Shows how far a run is, until it is stuck; says why it is.
-async fn progress(name: &str, world: &World, simulator: &Simulator, pid: u32) -> String {
+/// Prints a run's progress until it stops. Returns the reason.
+async fn progress(name: &str, cluster: &FleetCluster, simulator: &Simulator, pid: u32) -> String {
     let (mut before, mut since) = ((0, 0), Instant::now());
     loop {
         sleep(Duration::from_secs(1)).await;
-        let now = (world.seen.borrow().complete, calls(simulator));
+        let now = (cluster.seen.borrow().complete, calls(simulator));
         if now != before {
             (before, since) = (now, Instant::now());
         }
-        show(&format!("{name}: {} of {} complete, {} calls", now.0, world.resources, now.1));
+        show(&format!("{name}: {} of {} complete, {} calls", now.0, cluster.resources, now.1));
         if since.elapsed() > STUCK {
             return "no progress for a minute".to_owned();
         }
@@ -296,12 +302,12 @@ async fn progress(name: &str, world: &World, simulator: &Simulator, pid: u32) ->
     }
 }
 
-/// How many calls were made.
+/// Returns the number of calls so far.
 pub fn calls(simulator: &Simulator) -> u64 {
     simulator.calls().values().sum()
 }
 
-/// The operator that is measured.
+/// Returns the path of the operator that is measured.
 pub fn program() -> PathBuf {
     std::env::var_os("ROLLCALL_BENCH_OPERATOR").map_or_else(|| env!("CARGO_BIN_EXE_rollcall").into(), PathBuf::from)
 }
@@ -311,25 +317,25 @@ fn last_lines(log: &str) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// As a cell of a table.
+/// Formats a duration as a table cell.
 pub fn seconds(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64())
 }
 
-/// KiB as a cell of a table.
+/// Formats KiB as a table cell in MiB.
 pub fn mebibytes(kib: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "memory in KiB is far below 2^52")]
     let mebibytes = kib as f64 / 1024.0;
     format!("{mebibytes:.1}")
 }
 
-/// A line that stays.
+/// Prints a line that stays.
 pub fn say(line: &str) {
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     eprintln!("{clear}{line}");
 }
 
-/// A line that the next takes the place of, on a terminal.
+/// Prints a line that the next line replaces on a terminal.
 fn show(line: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{line}");

@@ -1,8 +1,8 @@
-//! How do figures line up?
+//! Prints tables of figures.
 
 use std::fmt::Write as _;
 
-/// Prints a title, a line of headings and the rows; the first column to the left, the others to the right.
+/// Prints a title, headings and rows. The first column is aligned left, the others right.
 pub fn print(title: &str, headings: &[&str], rows: &[Vec<String>]) {
     if rows.is_empty() {
         return;
@@ -15,7 +15,7 @@ pub fn print(title: &str, headings: &[&str], rows: &[Vec<String>]) {
         let mut text = String::new();
         for (column, cell) in line.iter().enumerate() {
             let width = width(column).unwrap_or_default();
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = if column == 0 { write!(text, "  {cell:<width$}") } else { write!(text, "  {cell:>width$}") };
         }
         println!("{text}");

@@ -1,33 +1,34 @@
-//! What has a process used?
+//! Reads the CPU time and memory of a process.
 
 use std::fs;
 use std::time::Duration;
 
-use crate::Failure;
+use crate::BenchError;
 
-/// `USER_HZ`, in which the kernel tells user space of time on every architecture that the operator is built for.
+/// `USER_HZ`, the kernel's unit of CPU time in `/proc`: the same on x86-64 and on arm64.
 const TICKS_A_SECOND: u64 = 100;
 
-/// What a process has used so far.
+/// The CPU time and memory of a process so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// User and system time.
+    /// The user and system time.
     pub cpu: Duration,
-    /// The most memory it had at once, in KiB (`VmHWM`).
+    /// The peak of the resident memory, in KiB (`VmHWM`).
     pub peak: u64,
-    /// The memory it has now, in KiB (`VmRSS`).
+    /// The resident memory now, in KiB (`VmRSS`).
     pub resident: u64,
 }
 
 impl Usage {
-    /// Reads what the kernel says of a process.
-    pub fn of(pid: u32) -> Result<Self, Failure> {
+    /// Reads the figures of a process from `/proc`.
+    pub fn of(pid: u32) -> Result<Self, BenchError> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name, in parentheses, may hold anything; after it, utime and stime are the 12th and 13th field.
+        // The process name, in parentheses, may contain any character. After it, utime and stime
+        // are the 12th and 13th fields.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let kib = |key: &str| -> Result<u64, Failure> {
+        let kib = |key: &str| -> Result<u64, BenchError> {
             let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
             let number = line.and_then(|line| line.split_whitespace().next());
             Ok(number.ok_or_else(|| format!("/proc/{pid}/status has no {key}"))?.parse()?)

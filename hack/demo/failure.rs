@@ -1,32 +1,32 @@
-//! Why was not everything seen?
+//! The errors that end the demo.
 
 use std::io;
 
 use crate::control_plane;
 
-/// What ended the demo before its time.
+/// An error that ends the demo.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// A step did not come true.
+pub enum DemoError {
+    /// A step did not happen within its deadline.
     #[error("not seen within {seconds} s: {what}")]
     NotSeen {
-        /// The step, as what should have been there.
+        /// The expected state.
         what: String,
-        /// For so long it was waited for.
+        /// The deadline.
         seconds: u64,
     },
-    /// Something that was seen is not as it should be.
+    /// The output of a command is not as expected.
     #[error("not seen in the output of `{command}`: {what}")]
     Unlike {
-        /// As it was typed.
+        /// The command, as shown.
         command: String,
-        /// What should have been there.
+        /// The expected output.
         what: String,
     },
-    /// One of the programs is gone.
-    #[error("{program} ended by itself; its last words:\n{log}")]
+    /// One of the programs ended.
+    #[error("{program} ended by itself; the end of its log:\n{log}")]
     Ended {
-        /// Which.
+        /// The program's name.
         program: &'static str,
         /// The end of its output.
         log: String,
@@ -34,43 +34,43 @@ pub enum Failure {
     /// A program did not start.
     #[error("failed to start {program}: {source}")]
     Start {
-        /// Which.
+        /// The program's name.
         program: &'static str,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// The binary is not where cargo puts it.
-    #[error("failed to find the binary rollcall beside the demo: run `make demo`, which builds both")]
+    /// The binary `rollcall` is not in cargo's target folder.
+    #[error("failed to find the binary rollcall in the demo's target folder: run `make demo`, which builds both")]
     NotBuilt,
-    /// There is no API server.
+    /// The API server did not start.
     #[error(transparent)]
     ControlPlane(#[from] control_plane::Error),
-    /// kubectl refused.
+    /// kubectl failed.
     #[error("`{command}` failed: {answer}")]
     Kubectl {
-        /// As it was typed.
+        /// The command, as shown.
         command: String,
-        /// What it said.
+        /// The output of kubectl.
         answer: String,
     },
-    /// The simulator's admin page did not answer as it should.
+    /// The simulator's admin page gave an unexpected answer.
     #[error("failed to ask the simulator's admin page: {0}")]
     AdminPage(String),
-    /// A sample is unreadable.
+    /// An example manifest cannot be read.
     #[error("failed to read {path}: {message}")]
     Sample {
-        /// Its path in the checkout.
+        /// The manifest's path in the checkout.
         path: &'static str,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// The checkout is gone.
+    /// The checkout does not exist.
     #[error("failed to go to the checkout: {0}")]
     Checkout(io::Error),
-    /// There would be no Ctrl-C.
+    /// Signals such as Ctrl-C cannot be received.
     #[error("failed to listen for signals: {0}")]
     Signals(io::Error),
-    /// Nobody sees it.
+    /// The terminal is closed.
     #[error("failed to print: {0}")]
     Screen(#[from] io::Error),
 }

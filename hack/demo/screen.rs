@@ -1,11 +1,11 @@
-//! How does the demo look?
+//! Prints the demo's chapters, commands, outputs and events.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Lines are broken to fit a terminal of so many columns.
+/// The longest line, in columns.
 const WIDTH: usize = 100;
 
-/// Where the text of something that happened begins: after two spaces, when, and who.
+/// The column at which an event's text begins, after the time and the place.
 const TEXT_AT: usize = 21;
 
 const BOLD: &str = "1";
@@ -14,44 +14,44 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const CYAN: &str = "36";
 
-/// What is printed to, in colours where it is a terminal.
+/// Standard output, in colours on a terminal.
 pub struct Screen {
     colours: bool,
 }
 
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Somebody came into a channel.
+pub enum EventKind {
+    /// A member was added to a channel.
     Joined,
-    /// Somebody went out of it.
+    /// A member was removed from a channel.
     Left,
-    /// A program said something.
+    /// A program wrote a log line.
     Said,
 }
 
 impl Screen {
-    /// Standard output; colours on a terminal, unless `NO_COLOR` is set.
+    /// Returns standard output. It has colours on a terminal unless `NO_COLOR` is set.
     pub fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colours: io::stdout().is_terminal() && !unwanted }
     }
 
-    /// A heading.
+    /// Prints a heading.
     pub fn chapter(&self, text: &str) -> io::Result<()> {
         self.say("")?;
         self.say(&self.paint(BOLD, text))
     }
 
-    /// A line of its own.
-    #[expect(clippy::unused_self, reason = "what is said goes to the screen, like all else")]
+    /// Prints a line.
+    #[expect(clippy::unused_self, reason = "all output goes through the screen")]
     pub fn say(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;
         stdout.flush()
     }
 
-    /// A command as one would type it.
+    /// Prints a command as typed in a shell.
     pub fn command(&self, text: &str) -> io::Result<()> {
         let mut prompt = "$";
         for line in text.lines() {
@@ -61,18 +61,18 @@ impl Screen {
         Ok(())
     }
 
-    /// What a command answered.
+    /// Prints the output of a command.
     pub fn output(&self, text: &str) -> io::Result<()> {
         text.lines().try_for_each(|line| self.say(format!("  {line}").trim_end()))
     }
 
-    /// Something that happened somewhere, so many seconds after what it is counted from.
-    pub fn happened(&self, seconds: Option<f64>, place: &str, event: Event, text: &str) -> io::Result<()> {
+    /// Prints an event with its place, and its time in seconds since the last step began.
+    pub fn happened(&self, seconds: Option<f64>, place: &str, event: EventKind, text: &str) -> io::Result<()> {
         let when = seconds.map(|seconds| format!("+{seconds:.1} s")).unwrap_or_default();
         let (sign, colour) = match event {
-            Event::Joined => ("+", GREEN),
-            Event::Left => ("-", RED),
-            Event::Said => ("", DIM),
+            EventKind::Joined => ("+", GREEN),
+            EventKind::Left => ("-", RED),
+            EventKind::Said => ("", DIM),
         };
         let place = format!("{place} {sign}");
         let mut begin =
@@ -89,7 +89,8 @@ impl Screen {
     }
 }
 
-/// Breaks a text between words into lines of up to `width` characters; a longer word has a line of its own.
+/// Breaks a text between words into lines of at most `width` characters. A longer word is a line of
+/// its own.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

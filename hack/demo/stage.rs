@@ -1,4 +1,4 @@
-//! What runs during the demo, and what has been seen of it?
+//! The programs of the demo, and the events that were seen so far.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,72 +9,73 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::control_plane::{ControlPlane, Program};
-use crate::failure::Failure;
-use crate::screen::{Event, Screen};
+use crate::failure::DemoError;
+use crate::screen::{EventKind, Screen};
 
-/// Far longer than any step takes, on a busy machine too.
+/// Far longer than any step takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A graceful stop takes at most the 10 s of a call in flight, and a little.
+/// Longer than a graceful stop, which waits at most 10 s for a call in flight.
 const STOP: Duration = Duration::from_secs(15);
 
-/// The local service, with its address.
+/// The local simulation of the service.
 pub struct Simulation {
     program: Program,
-    /// Where it listens.
+    /// The address that it listens on.
     pub endpoint: String,
     admin: kube::Client,
 }
 
-/// Everything that runs, and what was seen of it. Dropped, it is all gone.
-pub struct Stage<'a> {
-    /// What it is shown on.
+/// The running programs and the events seen so far. Dropping the stage stops the programs.
+pub struct DemoStage<'a> {
+    /// The output.
     pub screen: &'a Screen,
     /// The API server.
     pub control_plane: &'a ControlPlane,
-    /// The service.
+    /// The simulation of the service.
     pub simulation: Simulation,
     operator: Program,
     lines_seen: usize,
-    /// The number of the newest entry of the service's log that was shown.
+    /// The number of the last log entry of the service that was shown.
     entry_seen: usize,
-    /// From when on seconds are counted.
+    /// The time from which an event's seconds are counted.
     pub since: Option<Instant>,
-    /// The ARN of the channel looked at.
+    /// The ARN of the channel in the demo.
     pub channel: String,
-    /// Ids of those who are in it: `alice`, `bot/helper`.
+    /// The ids of the channel's members: `alice`, `bot/helper`.
     pub present: BTreeSet<String>,
-    /// Ids of those whom the operator has added, in that order.
+    /// The ids of the members that the operator has added, in order.
     pub added_by_operator: Vec<String>,
-    /// What the operator last logged about the resource.
-    pub told: Option<Told>,
+    /// The operator's last log line.
+    pub told: Option<LogLine>,
 }
 
 /// A line of the operator's log.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Told {
-    /// For people.
+pub struct LogLine {
+    /// The text of the line.
     pub message: String,
-    /// The reason of the condition Ready, in a line about a resource.
+    /// The reason of the condition Ready, if the line is about a resource.
     pub reason: Option<String>,
-    /// How many declared members are in the channel.
+    /// The number of declared members that are in the channel.
     pub present: Option<usize>,
-    /// How many were refused.
+    /// The number of refused members.
     pub failed: Option<usize>,
     #[serde(default)]
     span: HashMap<String, Value>,
 }
 
-impl Told {
-    /// The name of the resource that the line is about. Its span says `<namespace>/<name>`.
+impl LogLine {
+    /// Returns the name of the resource that the line is about. The line's span has
+    /// `<namespace>/<name>`.
     fn resource(&self) -> Option<&str> {
         Some(self.span.get("resource")?.as_str()?.split_once('/')?.1)
     }
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct LogEntry {
     number: usize,
     action: String,
     channel: String,
@@ -83,12 +84,12 @@ struct Entry {
 }
 
 impl Simulation {
-    /// Starts `rollcall simulate` with these arguments and waits until it serves.
-    pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Result<Self, Failure> {
+    /// Starts `rollcall simulate` with these arguments, and waits until it serves.
+    pub async fn start(control_plane: &ControlPlane, arguments: &[&str]) -> Result<Self, DemoError> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let log = control_plane.folder().join("simulate.log");
         let mut program = Program::start(&rollcall()?, &arguments, log, None)
-            .map_err(|source| Failure::Start { program: "rollcall simulate", source })?;
+            .map_err(|source| DemoError::Start { program: "rollcall simulate", source })?;
         let deadline = Instant::now() + DEADLINE;
         let endpoint = loop {
             let output = program.output();
@@ -101,21 +102,21 @@ impl Simulation {
             }
             tokio::time::sleep(POLL).await;
         };
-        let address = endpoint.parse().map_err(|_| Failure::AdminPage(format!("{endpoint:?} is no address")))?;
-        // A plain HTTP client, with neither a proxy nor credentials.
+        let address = endpoint.parse().map_err(|_| DemoError::AdminPage(format!("{endpoint:?} is not an address")))?;
+        // A plain HTTP client, without a proxy or credentials.
         let admin = kube::Client::try_from(kube::Config::new(address))
-            .map_err(|error| Failure::AdminPage(error.to_string()))?;
+            .map_err(|error| DemoError::AdminPage(error.to_string()))?;
         Ok(Self { program, endpoint, admin })
     }
 
-    /// Asks the admin page.
+    /// Sends a request to the admin page.
     pub async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: &str,
-    ) -> Result<T, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::AdminPage(format!("{method} {path}: {error}"));
+    ) -> Result<T, DemoError> {
+        let failed = |error: &dyn std::error::Error| DemoError::AdminPage(format!("{method} {path}: {error}"));
         let request = Request::builder()
             .method(&method)
             .uri(path)
@@ -128,8 +129,9 @@ impl Simulation {
     }
 }
 
-impl<'a> Stage<'a> {
-    /// Starts `rollcall run` with these arguments and variables, and nothing else of this process's environment.
+impl<'a> DemoStage<'a> {
+    /// Starts `rollcall run` with these arguments and variables, without this process's
+    /// environment.
     pub async fn open(
         screen: &'a Screen,
         control_plane: &'a ControlPlane,
@@ -137,17 +139,17 @@ impl<'a> Stage<'a> {
         channel: &str,
         variables: &[(&str, &str)],
         arguments: &[&str],
-    ) -> Result<Self, Failure> {
-        // `env` becomes the program, so signals reach it.
+    ) -> Result<Self, DemoError> {
+        // `env` replaces itself with the program, so signals reach the program.
         let mut line = vec!["-i".to_owned()];
         line.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
         line.push(rollcall()?.display().to_string());
         line.extend(arguments.iter().map(|&argument| argument.to_owned()));
         let log = control_plane.folder().join("run.log");
         let operator = Program::start(Path::new("env"), &line, log, None)
-            .map_err(|source| Failure::Start { program: "rollcall run", source })?;
-        // Before the operator can have changed anything: there is no resource yet.
-        let entries: Vec<Entry> = simulation.ask(Method::GET, "/_admin/log?last=1", "").await?;
+            .map_err(|source| DemoError::Start { program: "rollcall run", source })?;
+        // No resource exists yet, so the operator has changed nothing.
+        let entries: Vec<LogEntry> = simulation.ask(Method::GET, "/_admin/log?last=1", "").await?;
         let mut stage = Self {
             screen,
             control_plane,
@@ -164,12 +166,12 @@ impl<'a> Stage<'a> {
         let members: Vec<String> =
             stage.simulation.ask(Method::GET, &format!("/_admin/members?channel={channel}"), "").await?;
         stage.present = members.iter().map(|member| id_of(member).to_owned()).collect();
-        stage.until("the operator says that it is running", |stage| stage.told.is_some()).await?;
+        stage.until("the operator logs that it is running", |stage| stage.told.is_some()).await?;
         Ok(stage)
     }
 
-    /// Shows what happens until something is there; fails when it does not come in time.
-    pub async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<(), Failure> {
+    /// Shows events until the condition holds. Fails if the deadline passes first.
+    pub async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
         let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
             if Instant::now() > deadline {
@@ -180,8 +182,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Shows what has happened since the last time, then rests a moment.
-    pub async fn look(&mut self) -> Result<(), Failure> {
+    /// Shows the events since the last call, then sleeps for a moment.
+    pub async fn look(&mut self) -> Result<(), DemoError> {
         alive(&mut self.simulation.program, "rollcall simulate")?;
         alive(&mut self.operator, "rollcall run")?;
         self.show_channel().await?;
@@ -190,18 +192,19 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Runs kubectl and gives its answer, having shown both.
-    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String, Failure> {
+    /// Runs kubectl, shows the command and its output, and returns the output.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String, DemoError> {
         kubectl(self.screen, self.control_plane, arguments).await
     }
 
-    /// Stops the operator as a kubelet does. `gracefully` waits for its farewell.
-    pub async fn close(mut self, gracefully: bool) -> Result<(), Failure> {
+    /// Stops the operator. With `gracefully`, sends SIGTERM, as a kubelet does, and waits for the
+    /// end.
+    pub async fn close(mut self, gracefully: bool) -> Result<(), DemoError> {
         if !gracefully {
             return Ok(());
         }
         self.since = None;
-        self.operator.signal("TERM").map_err(|source| Failure::Start { program: "kill", source })?;
+        self.operator.signal("TERM").map_err(|source| DemoError::Start { program: "kill", source })?;
         let deadline = Instant::now() + STOP;
         while self.operator.exit().ok().flatten().is_none() {
             if Instant::now() > deadline {
@@ -212,13 +215,13 @@ impl<'a> Stage<'a> {
         self.show_operator()
     }
 
-    async fn show_channel(&mut self) -> Result<(), Failure> {
+    async fn show_channel(&mut self) -> Result<(), DemoError> {
         let news = format!("/_admin/log?after={}", self.entry_seen);
-        let entries: Vec<Entry> = self.simulation.ask(Method::GET, &news, "").await?;
+        let entries: Vec<LogEntry> = self.simulation.ask(Method::GET, &news, "").await?;
         for entry in entries {
             self.entry_seen = entry.number;
             let id = id_of(&entry.member);
-            let by = entry.bearer.as_deref().map_or("somebody else", id_of);
+            let by = entry.bearer.as_deref().map_or("another client", id_of);
             let added = entry.action == "added";
             if entry.channel == self.channel && added {
                 self.present.insert(id.to_owned());
@@ -228,31 +231,32 @@ impl<'a> Stage<'a> {
             } else if entry.channel == self.channel {
                 self.present.remove(id);
             }
-            let (event, verb) = if added { (Event::Joined, "added") } else { (Event::Left, "removed") };
+            let (event, verb) = if added { (EventKind::Joined, "added") } else { (EventKind::Left, "removed") };
             let place = entry.channel.rsplit('/').next().unwrap_or_default();
             self.screen.happened(self.seconds(), place, event, &format!("{id:<12} {verb} by {by}"))?;
         }
         Ok(())
     }
 
-    fn show_operator(&mut self) -> Result<(), Failure> {
+    fn show_operator(&mut self) -> Result<(), DemoError> {
         let output = self.operator.output();
-        // The last line may be half written.
+        // The last line may be incomplete.
         let whole = output.rfind('\n').map_or("", |end| &output[..end]);
         for line in whole.lines().skip(self.lines_seen) {
             self.lines_seen += 1;
-            let Ok(told) = serde_json::from_str::<Told>(line) else {
-                self.screen.happened(self.seconds(), "operator", Event::Said, line)?;
+            let Ok(told) = serde_json::from_str::<LogLine>(line) else {
+                self.screen.happened(self.seconds(), "operator", EventKind::Said, line)?;
                 continue;
             };
-            // That this is not AWS is said in the beginning, once.
+            // Each message says that the service is not AWS. The demo says it once, at the
+            // beginning.
             let message = told.message.split(" [the service is").next().unwrap_or_default();
             let short = match (told.resource(), &told.reason) {
                 (Some(resource), Some(reason)) => format!("{resource}: {reason}, {message}"),
                 (Some(resource), None) => format!("{resource}: {message}"),
                 _ => message.to_owned(),
             };
-            self.screen.happened(self.seconds(), "operator", Event::Said, &short)?;
+            self.screen.happened(self.seconds(), "operator", EventKind::Said, &short)?;
             self.told = Some(told);
         }
         Ok(())
@@ -263,11 +267,11 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs kubectl and gives its answer, having shown both.
-pub async fn kubectl(screen: &Screen, control_plane: &ControlPlane, arguments: &[&str]) -> Result<String, Failure> {
+/// Runs kubectl, shows the command and its output, and returns the output.
+pub async fn kubectl(screen: &Screen, control_plane: &ControlPlane, arguments: &[&str]) -> Result<String, DemoError> {
     let mut command = "kubectl".to_owned();
     for argument in arguments {
-        // A long one has a line of its own.
+        // A long argument is on a line of its own.
         command.push_str(if argument.len() > 60 { " \\\n" } else { " " });
         command.push_str(&quoted(argument));
     }
@@ -275,43 +279,45 @@ pub async fn kubectl(screen: &Screen, control_plane: &ControlPlane, arguments: &
     let answered = tokio::time::timeout(DEADLINE, control_plane.kubectl(arguments)).await;
     let answer = answered.map_err(|_| not_seen(&format!("the answer of `{command}`"), DEADLINE))??;
     if !answer.success {
-        return Err(Failure::Kubectl { command, answer: answer.stderr.trim().to_owned() });
+        return Err(DemoError::Kubectl { command, answer: answer.stderr.trim().to_owned() });
     }
     screen.output(&answer.stdout)?;
     Ok(answer.stdout)
 }
 
-/// A user or bot as people write it: without the app instance, and `user/` goes without saying.
+/// Returns a member's id: the ARN without the app instance and without `user/`.
 pub fn id_of(member: &str) -> &str {
     let id = member.split_once(":app-instance/").and_then(|(_, path)| Some(path.split_once('/')?.1)).unwrap_or(member);
     id.strip_prefix("user/").unwrap_or(id)
 }
 
-/// What the admin page wants to know about one member of a channel, as JSON in two lines.
+/// Returns the body of a request to the admin page about one member of a channel, as JSON in two
+/// lines.
 pub fn member_of(channel: &str, member: &str) -> String {
     format!("{{\"members\": [\"{member}\"],\n  \"channel\": \"{channel}\"}}")
 }
 
-/// Cargo puts the binary into the folder above that of the examples.
-fn rollcall() -> Result<PathBuf, Failure> {
-    let demo = std::env::current_exe().map_err(|source| Failure::Start { program: "rollcall", source })?;
+/// Returns the path of the binary `rollcall`, which is in the folder above the folder of the
+/// examples.
+fn rollcall() -> Result<PathBuf, DemoError> {
+    let demo = std::env::current_exe().map_err(|source| DemoError::Start { program: "rollcall", source })?;
     let binary = demo.ancestors().nth(2).map(|folder| folder.join("rollcall"));
-    binary.filter(|binary| binary.is_file()).ok_or(Failure::NotBuilt)
+    binary.filter(|binary| binary.is_file()).ok_or(DemoError::NotBuilt)
 }
 
-fn alive(program: &mut Program, name: &'static str) -> Result<(), Failure> {
+fn alive(program: &mut Program, name: &'static str) -> Result<(), DemoError> {
     match program.exit() {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(Failure::Ended { program: name, log: program.tail() }),
-        Err(source) => Err(Failure::Start { program: name, source }),
+        Ok(Some(_)) => Err(DemoError::Ended { program: name, log: program.tail() }),
+        Err(source) => Err(DemoError::Start { program: name, source }),
     }
 }
 
-fn not_seen(what: &str, deadline: Duration) -> Failure {
-    Failure::NotSeen { what: what.to_owned(), seconds: deadline.as_secs() }
+fn not_seen(what: &str, deadline: Duration) -> DemoError {
+    DemoError::NotSeen { what: what.to_owned(), seconds: deadline.as_secs() }
 }
 
-/// As a shell wants it.
+/// Quotes an argument for a shell, if needed.
 pub fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@".contains(c);
     if argument.chars().all(plain) { argument.to_owned() } else { format!("'{argument}'") }

@@ -1,4 +1,5 @@
-//! On what does the operator work? An API server with resources, and a service with their channels.
+//! A cluster for the operator to work on: an API server with resources, and a simulator with
+//! channels.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,78 +16,79 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::Failure;
+use crate::BenchError;
 use crate::control_plane::ControlPlane;
 
-/// How many members each resource declares.
+/// The number of members that each resource declares.
 pub const MEMBERS: usize = 100;
 
-/// How many users there are, of whom each resource declares some.
+/// The number of users. Each resource declares some of them.
 const USERS: usize = 1000;
 
-/// How many resources are written at once while the world is made.
+/// The number of resources that are created at the same time.
 const WRITERS: usize = 16;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/5f0c3a52-7d3b-4c1e-9a55-3f1f5d0e8c11";
 
-/// How members are written.
+/// The form of members in a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// As ids.
+pub enum MemberForm {
+    /// Ids.
     Ids,
-    /// As full ARNs.
+    /// Full ARNs.
     Arns,
 }
 
 /// An API server with resources, each on a channel of its own.
-pub struct World {
+pub struct FleetCluster {
     control_plane: ControlPlane,
     api: Api<ChannelMembership>,
     pub resources: usize,
-    pub seen: watch::Receiver<Seen>,
+    pub seen: watch::Receiver<FleetStatus>,
     watching: JoinHandle<()>,
 }
 
-/// What the statuses tell.
+/// The state of all resources, as their statuses report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Resources whose members are all there.
+pub struct FleetStatus {
+    /// The number of resources with all members present.
     pub complete: usize,
-    /// Writes of the resources since they were made.
+    /// The number of writes of the resources since their creation.
     pub writes: usize,
 }
 
-impl World {
-    /// Starts an API server and makes the resources.
-    pub async fn new(resources: usize, names: Names, prune: Prune) -> Result<Self, Failure> {
+impl FleetCluster {
+    /// Starts an API server and creates the resources.
+    pub async fn new(resources: usize, names: MemberForm, prune: Prune) -> Result<Self, BenchError> {
         let control_plane = ControlPlane::start().await?;
         control_plane.install_crd(&custom_resource_definition()).await?;
         let client = control_plane.client().await?;
         let api: Api<ChannelMembership> = Api::namespaced(client.clone(), "default");
         stream::iter(0..resources)
-            .map(Ok::<_, Failure>)
+            .map(Ok::<_, BenchError>)
             .try_for_each_concurrent(WRITERS, async |index| {
                 api.create(&PostParams::default(), &resource(index, names, prune)).await?;
                 Ok(())
             })
             .await?;
-        let (tell, seen) = watch::channel(Seen::default());
+        let (tell, seen) = watch::channel(FleetStatus::default());
         let watching = tokio::spawn(observe(client, tell));
         Ok(Self { control_plane, api, resources, seen, watching })
     }
 
-    /// The cluster's administrator.
+    /// Returns the kubeconfig of the cluster's administrator.
     pub fn kubeconfig(&self) -> std::path::PathBuf {
         self.control_plane.kubeconfig()
     }
 
-    /// Where logs may be written.
+    /// Returns a folder for logs.
     pub fn folder(&self) -> &std::path::Path {
         self.control_plane.folder()
     }
 
-    /// A simulator with a channel for each resource, either empty or with all whom the resource declares.
-    pub async fn simulator(&self, quotas: Quotas, complete: bool) -> Result<Simulator, Failure> {
+    /// Starts a simulator with a channel for each resource. The channel has all declared members if
+    /// `complete`, and no members otherwise.
+    pub async fn simulator(&self, quotas: Quotas, complete: bool) -> Result<Simulator, BenchError> {
         let mut seed = Seed::new(INSTANCE).users((0..USERS).map(user)).users(["rollcall"]).admins(["rollcall"]);
         for index in 0..self.resources {
             let members = members(index).filter(|_| complete);
@@ -95,28 +97,28 @@ impl World {
         Ok(Simulator::start(Options { seed, quotas, ..Options::default() }).await?)
     }
 
-    /// Declares one more member of a channel. Gives the channel.
-    pub async fn edit(&self, index: usize) -> Result<String, Failure> {
+    /// Declares one more member of a channel. Returns the channel's ARN.
+    pub async fn edit(&self, index: usize) -> Result<String, BenchError> {
         let with_one_more: Vec<String> = members(index).chain([user(first(index) + MEMBERS)]).collect();
         let patch = json!({"spec": {"members": with_one_more}});
         self.api.patch(&name(index), &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(channel(index))
     }
 
-    /// Waits until all members of all resources are there.
-    pub async fn complete(&self) -> Result<(), Failure> {
+    /// Waits until all members of all resources are present.
+    pub async fn complete(&self) -> Result<(), BenchError> {
         self.seen.clone().wait_for(|seen| seen.complete == self.resources).await?;
         Ok(())
     }
 
-    /// Ends the API server.
+    /// Stops the API server.
     pub async fn stop(self) {
         self.watching.abort();
         self.control_plane.stop().await;
     }
 }
 
-/// The bearer's ARN.
+/// Returns the bearer's ARN.
 pub fn bearer() -> String {
     format!("{INSTANCE}/user/rollcall")
 }
@@ -133,7 +135,7 @@ fn user(number: usize) -> String {
     format!("person-{:04}", number % USERS)
 }
 
-/// The first user of a resource, of [`MEMBERS`] in a row.
+/// Returns the first of the [`MEMBERS`] consecutive users of a resource.
 fn first(index: usize) -> usize {
     index * 7
 }
@@ -142,26 +144,26 @@ fn members(index: usize) -> impl Iterator<Item = String> {
     (first(index)..first(index) + MEMBERS).map(user)
 }
 
-fn resource(index: usize, names: Names, prune: Prune) -> ChannelMembership {
-    let written = |id: String| if names == Names::Arns { format!("{INSTANCE}/user/{id}") } else { id };
+fn resource(index: usize, names: MemberForm, prune: Prune) -> ChannelMembership {
+    let written = |id: String| if names == MemberForm::Arns { format!("{INSTANCE}/user/{id}") } else { id };
     let members = members(index).map(written).collect();
     let spec =
         ChannelMembershipSpec { channel_arn: channel(index), members: Some(members), prune, ..Default::default() };
     ChannelMembership::new(&name(index), spec)
 }
 
-/// A resource without its members, which nobody here looks at.
+/// A resource without its members, which the benchmark does not read.
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
 struct Outline {
     metadata: ObjectMeta,
     #[serde(default)]
-    status: Counts,
+    status: MemberCounts,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Counts {
+struct MemberCounts {
     observed_generation: Option<i64>,
     desired: Option<usize>,
     present: Option<usize>,
@@ -169,13 +171,14 @@ struct Counts {
 
 impl Outline {
     fn is_complete(&self) -> bool {
-        let Counts { observed_generation, desired, present } = &self.status;
+        let MemberCounts { observed_generation, desired, present } = &self.status;
         *observed_generation == self.metadata.generation && desired.is_some() && desired == present
     }
 }
 
-/// Counts what happens to the resources. All of them are there already, so each that is seen anew was written.
-async fn observe(client: Client, tell: watch::Sender<Seen>) {
+/// MemberCounts complete resources and writes. All resources exist when the watch begins, so each
+/// `Apply` event is a write.
+async fn observe(client: Client, tell: watch::Sender<FleetStatus>) {
     let complete = Arc::new(Mutex::new(HashSet::new()));
     let changes = watcher(Api::<Outline>::all(client), watcher::Config::default()).default_backoff();
     changes
@@ -186,7 +189,7 @@ async fn observe(client: Client, tell: watch::Sender<Seen>) {
                 Ok(watcher::Event::InitApply(object)) => (object, 0),
                 Ok(_) => return std::future::ready(()),
                 Err(error) => {
-                    eprintln!("the watch failed, so writes are not all counted: {error}");
+                    eprintln!("the watch failed, so some writes are not counted: {error}");
                     return std::future::ready(());
                 }
             };
