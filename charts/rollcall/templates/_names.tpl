@@ -1,10 +1,10 @@
-{{/* What are things called? */}}
+{{/* The names and labels of the release's objects. */}}
 
 {{- define "rollcall.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 40 characters, so that what is appended to it still fits the 63 of a label or a Service. */}}
+{{/* At most 40 characters: a name with a suffix then fits the 63 characters of a label. */}}
 {{- define "rollcall.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -15,7 +15,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of what is of the whole cluster: two releases of one name in two namespaces do not meet. */}}
+{{/*
+The name of cluster-wide objects. It contains the namespace, so that releases of one name in two
+namespaces have different objects.
+*/}}
 {{- define "rollcall.clusterName" -}}
 {{- if eq .Release.Namespace (include "rollcall.fullname" .) -}}
 {{- include "rollcall.fullname" . -}}
@@ -36,7 +39,10 @@
 {{- default .Release.Namespace .Values.leaderElection.leaseNamespace -}}
 {{- end -}}
 
-{{/* Operators that share a Lease are taken for replicas of each other, so each release has its own. */}}
+{{/*
+The name of the Lease. Operators that share a Lease act as replicas of each other, so each release
+has its own Lease.
+*/}}
 {{- define "rollcall.leaseName" -}}
 {{- if .Values.leaderElection.leaseName -}}
 {{- .Values.leaderElection.leaseName -}}
@@ -56,7 +62,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Who of the release is meant: (dict "context" $ "component" "operator"). */}}
+{{/* The labels that select a component's pods: (dict "context" $ "component" "operator"). */}}
 {{- define "rollcall.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "rollcall.name" .context }}
 app.kubernetes.io/instance: {{ .context.Release.Name }}

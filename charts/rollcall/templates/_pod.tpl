@@ -1,6 +1,6 @@
-{{/* How is any pod of the release made? */}}
+{{/* The parts that all pods of the release share. */}}
 
-{{/* Where and as whom a pod runs, which is the same for all of them. */}}
+{{/* The scheduling and the security context of a pod. */}}
 {{- define "rollcall.podPlace" -}}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
@@ -32,7 +32,7 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end -}}
 
-{{/* Constraints that name no pods are about those of the operator. */}}
+{{/* Adds the selector of the operator's pods to a constraint without a selector. */}}
 {{- define "rollcall.topologySpreadConstraints" -}}
 {{- $selector := dict "matchLabels" (include "rollcall.selectorLabels" (dict "context" . "component" "operator") | fromYaml) -}}
 {{- range .Values.topologySpreadConstraints }}

@@ -1,17 +1,17 @@
-{{/* With which flags does the operator start? One line a flag of `rollcall run`. */}}
+{{/* The flags of the operator, one in each line. */}}
 
 {{- define "rollcall.onOff" -}}
 {{- if kindIs "bool" . -}}{{ ternary "on" "off" . }}{{- else -}}{{ . }}{{- end -}}
 {{- end -}}
 
-{{/* The namespaces to look at, as flags; none is all of them. */}}
+{{/* The flags for the watched namespaces. No flags means all namespaces. */}}
 {{- define "rollcall.scopeFlags" -}}
 {{- range .Values.watchNamespaces }}
 - --watch-namespace={{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* In whose name the service is called, as a JSON list: the simulator has a user for that. */}}
+{{/* The bearers, as a JSON list. The default with the simulator is a user of the simulator. */}}
 {{- define "rollcall.chimeBearers" -}}
 {{- if and .Values.simulator.enabled (not .Values.chimeBearers) -}}
 {{- list .Values.simulator.chimeBearer | toJson -}}
@@ -20,7 +20,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* How the service is reached and as whom, as variables of a container. */}}
+{{/* The environment variables for the service's endpoint and credentials. */}}
 {{- define "rollcall.serviceEnv" -}}
 {{- with .Values.aws.region }}
 - name: AWS_REGION
@@ -29,7 +29,7 @@
 {{- if .Values.simulator.enabled }}
 - name: AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING
   value: http://{{ include "rollcall.fullname" . }}-simulator.{{ .Release.Namespace }}.svc:4010
-# The simulator takes any.
+# The simulator accepts any credentials.
 - name: AWS_ACCESS_KEY_ID
   value: simulator
 - name: AWS_SECRET_ACCESS_KEY
@@ -43,7 +43,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* In whose name the service is called, as flags. */}}
+{{/* The flags for the bearers. */}}
 {{- define "rollcall.bearerFlags" -}}
 {{- range include "rollcall.chimeBearers" . | fromJsonArray }}
 - --chime-bearer={{ . }}
@@ -53,7 +53,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* With which flags does `rollcall doctor` look at what the operator needs? */}}
+{{/* The flags of `rollcall doctor`, which must match the operator's. */}}
 {{- define "rollcall.doctorFlags" -}}
 - --cluster=on
 {{- include "rollcall.bearerFlags" . }}
