@@ -1,4 +1,5 @@
-//! What does a `ChannelMembership` look like? Types, schema and conditions; nothing but data.
+//! The resource `ChannelMembership`: its types, its schema and its conditions. This module is data
+//! only.
 
 mod condition;
 mod crd;
@@ -29,13 +30,16 @@ pub use status::{
 };
 pub use tolerance::{Tolerance, ToleranceError};
 
-/// Set this annotation to a new value, such as the time, and the resource is reconciled at once with a fresh listing.
+/// The annotation that requests a reconcile. A new value, such as the time, causes a reconcile with
+/// a new listing.
 pub const RECONCILE_REQUESTED_AT: &str = "rollcall.dev/reconcile-requested-at";
 
-/// Set this annotation to the hash of `status.pendingApproval`, and that plan goes through: once, and no other.
+/// The annotation that approves a plan. Its value is the hash of `status.pendingApproval`, and it
+/// approves that plan once.
 pub const APPROVE: &str = "rollcall.dev/approve";
 
-/// Set this annotation to `true`, and a resource that is being deleted lets go and removes nobody.
+/// The annotation that releases a resource. With the value `true`, a resource that is being deleted
+/// loses its finalizer, and no member is removed.
 pub const RELEASE: &str = "rollcall.dev/release";
 
 /// The finalizer of resources with `deletionPolicy: Delete`.

@@ -1,7 +1,8 @@
-//! Which reasons are there, and what do Ready, Reconciling and Stalled say for each?
+//! The reasons of the conditions Ready, Reconciling and Stalled, and the values of the conditions
+//! for each.
 //!
-//! The three are read by kstatus (Flux, `helm --wait`), by Argo CD's health check and by alerts: Stalled=True is Failed,
-//! Reconciling=True is in progress, Ready=True is Current.
+//! kstatus (Flux, `helm --wait`), Argo CD's health check and alerts read the conditions. For
+//! kstatus, Stalled=True is Failed, Reconciling=True is InProgress and Ready=True is Current.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde::Serialize;
@@ -9,64 +10,64 @@ use serde::Serialize;
 /// The longest condition message, in characters (the API machinery's own limit is 32,768).
 pub const MAX_MESSAGE_CHARS: usize = 1024;
 
-/// Every reason a condition can have. A closed list: health checks and alerts hang on it.
+/// The reason of a condition. Health checks and alerts depend on these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Reason {
-    /// All declared members were seen in a listing or named in an answer.
+    /// All declared members are present, by a listing or by an answer of the service.
     AllPresent,
-    /// All but refused members are present, and those are within `limits.failed`.
+    /// All members are present except refused ones, and their number is within `limits.failed`.
     RefusedWithinLimit,
-    /// `suspend: true`.
+    /// The resource has `suspend: true`.
     Suspended,
-    /// `mode: Observe`.
+    /// The resource has `mode: Observe`.
     Observed,
     /// Members are being added.
     Adding,
-    /// Members are being removed, or wait for the time after which they may be.
+    /// Members are being removed, or their removal waits for its earliest time.
     Removing,
-    /// A call or a member is tried again soon.
+    /// A call or a member will be tried again soon.
     Retrying,
-    /// Waits for its share of the service's quota.
+    /// The resource waits for its share of the service's quota.
     RateLimited,
-    /// More members were refused than `limits.failed`.
+    /// The service refused more members than `limits.failed` allows.
     MembersRefused,
-    /// The channel is gone or closed to the bearer.
+    /// The channel does not exist, or the bearer has no access to it.
     ChannelNotAccessible,
-    /// The bearer is unknown to the service, or none is configured.
+    /// The service does not know the bearer, or no bearer is configured.
     BearerRejected,
-    /// AWS credentials or IAM stand in the way.
+    /// AWS credentials are missing, or IAM denies access.
     AccessDenied,
-    /// The operator does not allow this resource what it asks for.
+    /// The operator's flags or grants do not allow this resource's spec.
     NotGranted,
     /// A plan waits for approval.
     ApprovalRequired,
-    /// Another resource of the channel claims the same.
+    /// Another resource of the channel has a conflicting spec.
     OwnershipConflict,
     /// A source of members is missing or cannot be read.
     SourceNotReady,
-    /// A value that the schema let through cannot be used.
+    /// A value is valid for the schema and cannot be used.
     InvalidMember,
 }
 
-/// What a reason means for whoever waits.
+/// The state that a reason stands for. The three conditions follow from the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// As declared.
+    /// The channel is as declared.
     Ready,
-    /// Being worked on.
+    /// The operator is working on the resource.
     Reconciling,
-    /// Not without somebody's help.
+    /// The resource needs a change by a person.
     Stalled,
-    /// Only looked at: everybody is there.
+    /// The channel is observed, and all declared members are present.
     ObservedComplete,
-    /// Only looked at: somebody is missing.
+    /// The channel is observed, and declared members are missing.
     ObservedIncomplete,
-    /// Left alone: Ready stays what it was.
+    /// The resource is suspended. Ready keeps its value.
     Suspended,
 }
 
 impl Reason {
-    /// Every reason there is.
+    /// All reasons.
     pub const ALL: [Self; 17] = [
         Self::AllPresent,
         Self::RefusedWithinLimit,
@@ -87,12 +88,12 @@ impl Reason {
         Self::InvalidMember,
     ];
 
-    /// The reason of a word in a condition.
+    /// Returns the reason with this name in a condition.
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 
-    /// The word in the condition.
+    /// Returns the name of the reason in a condition.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AllPresent => "AllPresent",
@@ -117,7 +118,8 @@ impl Reason {
 }
 
 impl State {
-    /// The state that goes with a reason; `complete` says for an observed channel whether all declared members are there.
+    /// Returns the state of a reason. `complete` is true if all declared members of an observed
+    /// channel are present.
     pub fn of(reason: Reason, complete: bool) -> Self {
         match reason {
             Reason::AllPresent | Reason::RefusedWithinLimit => Self::Ready,
@@ -138,7 +140,8 @@ impl State {
     }
 }
 
-/// The three conditions for a state, with transition times kept where a status did not change.
+/// Returns the three conditions of a state. A condition keeps its transition time if its status did
+/// not change.
 pub fn conditions(
     previous: &[Condition],
     state: State,
@@ -162,7 +165,8 @@ pub fn conditions(
             reason: reason.as_str().to_owned(),
             message: message.chars().take(MAX_MESSAGE_CHARS).collect(),
             observed_generation: match before(kind) {
-                // Suspended judges nothing, so it speaks of what was judged before.
+                // A suspended resource is not reconciled, so Ready keeps the generation it is
+                // about.
                 Some(ready) if state == State::Suspended && kind == "Ready" => ready.observed_generation,
                 _ => generation,
             },

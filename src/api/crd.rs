@@ -1,4 +1,4 @@
-//! What is installed in a cluster so that it knows the kind?
+//! The custom resource definition of the kind.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -12,7 +12,7 @@ use super::ChannelMembership;
 #[error("failed to write the custom resource definition as YAML: {0}")]
 pub struct CrdError(#[from] serde_yaml::ser_error::Error);
 
-/// The definition of the kind, as the API server takes it.
+/// Returns the definition of the kind for the API server.
 pub fn custom_resource_definition() -> CustomResourceDefinition {
     let mut definition = ChannelMembership::crd();
     for version in &mut definition.spec.versions {
@@ -20,7 +20,8 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
         for (name, property) in root.and_then(|root| root.properties.as_mut()).into_iter().flatten() {
             tidy(property);
             if name == "status" {
-                // kstatus takes an object without status as ready, so a new one says that nothing was observed yet.
+                // kstatus takes an object without a status as ready. The default tells that no
+                // generation was observed yet.
                 property.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
             }
         }
@@ -28,8 +29,9 @@ pub fn custom_resource_definition() -> CustomResourceDefinition {
     definition
 }
 
-/// A field that may be null is kept as null, which rules trip over; any other is dropped when it is null. Of Rust's formats of
-/// integers the API server knows none, and kubectl warns of them.
+/// Removes `nullable` and the integer formats of Rust from a schema. The API server drops a null
+/// field only if the field is not nullable, and rules fail on null fields. The API server does not
+/// know Rust's unsigned formats, and kubectl warns about them.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     schema.format.take_if(|format| format.starts_with("uint"));
@@ -39,7 +41,7 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// The definition as YAML, as `crds/` holds it.
+/// Returns the definition as YAML, as in `crds/`.
 pub fn crd_yaml() -> Result<String, CrdError> {
     Ok(serde_yaml::to_string(&custom_resource_definition())?)
 }

@@ -1,4 +1,4 @@
-//! How long is `1h30m`?
+//! Durations in the notation of a manifest, such as `1h30m`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A span of whole seconds, written as in `90s`, `15m` or `1h30m`: hours, minutes, seconds, in this order, each at most
-/// once.
+/// A duration of whole seconds, such as `90s`, `15m` or `1h30m`: hours, minutes and seconds in this
+/// order, each at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("maxLength" = 16))]
 pub struct Interval(Duration);
 
-/// What is no interval.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no duration: write hours, minutes and seconds in this order, such as 90s, 15m or 1h30m")]
+#[error("{0:?} is not a duration: write hours, minutes and seconds in this order, such as 90s, 15m or 1h30m")]
 pub struct IntervalError(String);
 
 impl Interval {
-    /// Rounds to whole seconds, up, so that no interval becomes none.
+    /// Rounds up to whole seconds, so that a short interval does not become zero.
     pub fn new(duration: Duration) -> Self {
         Self(Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)))
     }
 
-    /// The span.
+    /// Returns the duration.
     pub fn duration(self) -> Duration {
         self.0
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_are_read_and_written_as_people_write_them() {
+    fn interval_is_parsed_and_printed_in_short_notation() {
         for (text, seconds) in [("90s", 90), ("1h", 3600), ("1h30m", 5400), ("2h0m5s", 7205), ("10s", 10)] {
             assert_eq!(text.parse::<Interval>().unwrap().duration().as_secs(), seconds, "{text}");
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn text_that_is_not_a_duration_is_refused() {
         for bad in ["", "h", "1", "1d", "-1s", "1.5h", "30m1h", "1h1h", "0s", "99999999999s", "1h 30m", "+1s"] {
             assert!(bad.parse::<Interval>().is_err(), "{bad}");
         }

@@ -1,7 +1,8 @@
-//! What can an editor check of a manifest while it is written?
+//! The JSON schema by which an editor checks a manifest.
 //!
-//! The same schema as the API server's, in the words of JSON Schema (draft 7, which editors know): rules that are a pattern become one;
-//! rules between several fields are left to the API server.
+//! The schema is the API server's schema, translated to JSON Schema draft 7, which editors support.
+//! A rule that matches a pattern becomes a pattern. Rules about several fields are left out, so
+//! only the API server checks them.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,7 @@ use super::{APPROVE, MAX_MEMBERS, RECONCILE_REQUESTED_AT, RELEASE, custom_resour
 #[error("failed to write the JSON schema: {0}")]
 pub struct JsonSchemaError(#[from] serde_json::Error);
 
-/// The schema of a manifest as JSON text, as `docs/channelmembership.schema.json` holds it.
+/// Returns the schema of a manifest as JSON, as in `docs/channelmembership.schema.json`.
 pub fn json_schema() -> Result<String, JsonSchemaError> {
     let definition = serde_json::to_value(custom_resource_definition())?;
     let (names, version) = (&definition["spec"]["names"], &definition["spec"]["versions"][0]);
@@ -43,13 +44,13 @@ pub fn json_schema() -> Result<String, JsonSchemaError> {
     Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }
 
-/// Of Kubernetes' own fields those that people write.
+/// Returns the schema of the metadata fields that a manifest may set.
 fn metadata() -> Value {
     let texts = |properties: Value| json!({"type": "object", "properties": properties, "additionalProperties": {"type": "string"}});
     let annotations = json!({
-        APPROVE: {"type": "string", "description": "The hash of status.pendingApproval: lets exactly that plan through, once."},
-        RECONCILE_REQUESTED_AT: {"type": "string", "description": "A new value, such as the time: look again now."},
-        RELEASE: {"enum": ["true", "false"], "description": "While it is deleted: let go, and remove nobody."},
+        APPROVE: {"type": "string", "description": "The hash of status.pendingApproval. Approves that plan, once."},
+        RECONCILE_REQUESTED_AT: {"type": "string", "description": "A new value, such as the time, requests a reconcile now."},
+        RELEASE: {"enum": ["true", "false"], "description": "With true, a resource that is being deleted is released, and no member is removed."},
     });
     json!({
         "type": "object",
@@ -68,7 +69,7 @@ fn metadata() -> Value {
     })
 }
 
-/// A schema of Kubernetes in the words of JSON Schema.
+/// Translates a schema of Kubernetes to JSON Schema.
 fn translated(schema: &Value) -> Value {
     let mut out = Map::new();
     for (word, value) in schema.as_object().into_iter().flatten() {
@@ -77,7 +78,7 @@ fn translated(schema: &Value) -> Value {
                 let fields = value.as_object().into_iter().flatten();
                 let fields: Map<_, _> = fields.map(|(name, field)| (name.clone(), translated(field))).collect();
                 out.insert(word.clone(), fields.into());
-                // The API server drops what it does not know, and people take a misspelt field for one that works.
+                // The API server drops unknown fields, so a misspelt field would have no effect.
                 out.insert("additionalProperties".to_owned(), false.into());
             }
             "items" => {
@@ -109,7 +110,7 @@ fn translated(schema: &Value) -> Value {
     out.into()
 }
 
-/// The patterns that a text has to match, whatever else the rules say.
+/// Returns the patterns that the rules require of a text.
 fn patterns<'a>(rules: &[&'a str]) -> Vec<&'a str> {
     let conditions = rules.iter().flat_map(|rule| rule.split("&&")).map(str::trim);
     conditions.filter_map(|condition| condition.strip_prefix("self.matches('")?.strip_suffix("')")).collect()

@@ -1,4 +1,4 @@
-//! How are up to 10,000 written names held without 10,000 allocations?
+//! A list of up to 10,000 member names in two allocations.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::resource::{MAX_ARN_BYTES, MAX_MEMBERS};
 
-/// Member names in the order written, in one block of text, which copies share.
+/// Member names in the order of the manifest. Clones share the text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct MemberList {
     text: Arc<str>,
@@ -18,31 +18,32 @@ pub struct MemberList {
 }
 
 impl MemberList {
-    /// How many names there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no name.
+    /// Returns `true` if the list has no names.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The name at a place of the list.
+    /// Returns the name at an index.
     pub fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         self.text.get(start as usize..end as usize)
     }
 
-    /// The names in the order written.
+    /// Returns the names in the order of the manifest.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }
 }
 
 impl<T: AsRef<str>> FromIterator<T> for MemberList {
-    /// Names beyond 4 GiB of text are left out; the API server stops at 1.5 MiB (etcd's request limit).
+    /// Omits names beyond 4 GiB of text. The API server refuses objects over 1.5 MiB (etcd's limit
+    /// of a request).
     fn from_iter<I: IntoIterator<Item = T>>(names: I) -> Self {
         let (mut text, mut ends) = (String::new(), Vec::new());
         for name in names {
@@ -111,7 +112,8 @@ impl JsonSchema for MemberList {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": MAX_ARN_BYTES,
-                // A pattern and no rule: over 10,000 members a rule with a regular expression costs four times the budget.
+                // A pattern is free of cost. A rule with a regular expression over 10,000 members
+                // costs four times the API server's budget.
                 "pattern": "^((arn:.+/)?(user|bot)/)?[A-Za-z0-9]([A-Za-z0-9:_.@-]{0,62}[A-Za-z0-9])?$",
             },
         })
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_back_as_written_and_in_order() {
+    fn names_keep_their_text_and_order() {
         let json = r#"["bob","alice","bot/helper","\u00fc",""]"#;
         let list: MemberList = serde_json::from_str(json).unwrap();
         assert_eq!(list.iter().collect::<Vec<_>>(), ["bob", "alice", "bot/helper", "ü", ""]);
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_names_is_refused() {
+    fn value_that_is_not_a_list_of_names_is_refused() {
         for bad in ["[1]", "[\"a\",null]", "\"a\"", "{}"] {
             assert!(serde_json::from_str::<MemberList>(bad).is_err(), "{bad}");
         }

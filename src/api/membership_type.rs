@@ -1,23 +1,24 @@
-//! Which of the two kinds of membership is meant?
+//! The two types of channel membership.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The type of a channel membership, as the service spells it.
+/// The type of a channel membership, in the service's spelling.
 ///
-/// A member of a channel has one type at a time, and the service cannot change it in place.
+/// A member has one type at a time, and the service cannot change it in place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MembershipType {
-    /// Sends and receives messages, and is seen in the channel's listing.
+    /// Sends and receives messages, and is visible in the channel's listing.
     #[default]
     Default,
-    /// Observes without being listed among the others; only moderators and admins may add or list one.
+    /// Observes the channel and is hidden from other members. Moderators and admins alone can add
+    /// and list hidden members.
     Hidden,
 }
 
 impl MembershipType {
-    /// The spelling of the service's API, `DEFAULT` or `HIDDEN`.
+    /// Returns `DEFAULT` or `HIDDEN`, as in the service's API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Default => "DEFAULT",
@@ -25,7 +26,7 @@ impl MembershipType {
         }
     }
 
-    /// The other of the two.
+    /// Returns the other type.
     pub fn other(self) -> Self {
         match self {
             Self::Default => Self::Hidden,

@@ -1,4 +1,4 @@
-//! Where do further members come from?
+//! Sources of members outside the resource: keys of ConfigMaps.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceRef {
-    /// A key of a ConfigMap in the resource's namespace. Its text has one member a line (blank lines and # comments are
-    /// ignored), or is a YAML list.
+    /// A key of a ConfigMap in the resource's namespace. Its text has one member in each line
+    /// (blank lines and # comments are ignored), or is a YAML list.
     pub config_map_key_ref: ConfigMapKeyRef,
 }
 
-/// A key of a ConfigMap, in the grammar that the API server has for both.
+/// A ConfigMap's name and a key of its data, in the API server's grammar.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKeyRef {
@@ -27,7 +27,8 @@ pub struct ConfigMapKeyRef {
     #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')")
         .message("not a key of a ConfigMap: write letters, digits, hyphens, underscores and dots, such as members.txt"))]
     pub key: String,
-    /// Whether the ConfigMap or the key may be absent: then it adds nobody, and removals of the channel wait all the same.
+    /// If true, the ConfigMap or the key may be absent. While it is absent, it declares no members,
+    /// and no member is removed from the channel.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
 }

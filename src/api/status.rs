@@ -1,4 +1,4 @@
-//! What does the operator say about a `ChannelMembership`?
+//! The status of a `ChannelMembership`, which the operator writes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,84 +12,91 @@ pub const MAX_ERRORS: usize = 200;
 /// The longest `errorMessage`, in characters.
 pub const MAX_ERROR_MESSAGE_CHARS: usize = 256;
 
-/// What was seen of the channel and what is wrong, as of the last pass over it.
+/// The state of the channel and its errors, as of the last reconcile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelMembershipStatus {
-    /// The generation of the spec that the rest speaks of; -1 before the first.
+    /// The generation of the spec that the status is about. -1 before the first reconcile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The channel's id, the last part of its ARN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The user or bot in whose name the service is called.
+    /// The user or bot as which the service is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<String>,
-    /// Ready, Reconciling and Stalled, each with reason, message and the generation it speaks of.
+    /// Ready, Reconciling and Stalled, each with a reason, a message and the generation that it is
+    /// about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How many different members are declared: present + pending + failed.
+    /// The number of declared members without duplicates: present + pending + failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<u32>,
-    /// How many of them were seen in a listing or named in an answer of the service.
+    /// The number of declared members in the channel, by a listing or by an answer of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<u32>,
-    /// How many of them are still to be added, or tried again soon.
+    /// The number of declared members that are not added yet, or that will be tried again soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<u32>,
-    /// How many of them the service refused.
+    /// The number of declared members that the service refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<u32>,
-    /// What the service answered about single members, sorted by ARN, the first 200.
+    /// The errors of single members: the first 200 by ARN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub errors: Vec<MemberProblem>,
-    /// How many more entries errors would have.
+    /// The number of further errors, which errors leaves out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_omitted: Option<u32>,
-    /// Undeclared members: members of this type in the channel that no resource of the channel declares.
+    /// The undeclared members: members of this type that no resource of the channel declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undeclared: Option<Undeclared>,
-    /// Whom this resource declares or declared and has not seen gone since: what prune may remove. Only where prune needs it.
+    /// The members that this resource declares, or that it declared and that have not left since.
+    /// prune may remove these members. Set where prune needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
     pub last_declared: Option<MemberList>,
-    /// The uid of the resource that wrote lastDeclared: in a copy of it under another uid it claims nobody.
+    /// The uid of the resource that wrote lastDeclared. In a copy of the resource, which has
+    /// another uid, lastDeclared does not count.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "lastDeclaredUID")]
     pub last_declared_uid: Option<String>,
-    /// When lastDeclared was last confirmed: it claims nobody who joined later without Rollcall.
+    /// The time at which lastDeclared was last confirmed. lastDeclared does not count for members
+    /// that another client added later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_declared_at: Option<Time>,
-    /// The members of lastDeclared that this resource does not declare any more, by the time they were last confirmed.
+    /// The members of lastDeclared that this resource does not declare any more, grouped by the
+    /// time at which they were last confirmed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub formerly_declared: Vec<FormerlyDeclared>,
-    /// Those of lastDeclared whom this resource does not declare any more and another resource of the channel does.
+    /// The members of lastDeclared that this resource does not declare any more, and that another
+    /// resource of the channel declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
     pub declared_elsewhere: Option<MemberList>,
-    /// What the ConfigMaps of membersFrom held.
+    /// The ConfigMap keys of membersFrom, as last read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub sources: Vec<SourceStatus>,
-    /// What waits for approval by the annotation rollcall.dev/approve.
+    /// The plan that waits for approval by the annotation rollcall.dev/approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_approval: Option<PendingApproval>,
-    /// Who is being removed: counted in removed, not yet seen gone.
+    /// The members that are being removed: counted in removed, and not yet seen to be absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "names")]
     pub removing: Option<MemberList>,
-    /// The removals of the last 24 hours: what limits.removals counts.
+    /// The removals of the last 24 hours, which limits.removals counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
-    /// The last value of the annotation rollcall.dev/approve that was carried out: it lets nothing through a second time.
+    /// The last value of the annotation rollcall.dev/approve that was carried out. It approves
+    /// nothing a second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_approval: Option<String>,
-    /// When the channel was last listed. Written along with other changes, never alone.
+    /// The time of the last listing of the channel. Written with other changes, never alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_listed: Option<Time>,
-    /// How often drift is looked for, in force. Written along with other changes, never alone.
+    /// The interval in force between two checks for drift. Written with other changes, never alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync_interval: Option<Interval>,
     /// The last value of the annotation rollcall.dev/reconcile-requested-at that was carried out.
@@ -97,21 +104,22 @@ pub struct ChannelMembershipStatus {
     pub last_handled_reconcile_at: Option<String>,
 }
 
-/// Why one member is not in the channel.
+/// The error of a member that is not in the channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberProblem {
-    /// Whom it is about.
+    /// The member's ARN.
     pub member_arn: String,
-    /// The service's code, or TypeMismatch for one who is there with the other type.
+    /// The service's error code, or TypeMismatch for a member that is in the channel with the other
+    /// type.
     pub error_code: String,
-    /// The service's text, and what to do.
+    /// The service's message, and advice.
     pub error_message: String,
-    /// How often adding was tried since the first refusal.
+    /// The number of attempts since the first refusal.
     pub attempts: u32,
-    /// When it was first answered so.
+    /// The time of the first such answer.
     pub first_seen: Time,
-    /// When it is tried again at the earliest, unless the spec changes or a reconcile is requested.
+    /// The earliest time of the next attempt, unless the spec changes or a reconcile is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<Time>,
 }
@@ -119,9 +127,9 @@ pub struct MemberProblem {
 /// Formerly declared members that were last confirmed at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FormerlyDeclared {
-    /// When they were last confirmed.
+    /// The time at which the members were last confirmed.
     pub at: Time,
-    /// Who they are.
+    /// The members.
     #[schemars(schema_with = "names")]
     pub members: MemberList,
 }
@@ -130,9 +138,9 @@ pub struct FormerlyDeclared {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Undeclared {
-    /// How many.
+    /// The number of undeclared members.
     pub count: u32,
-    /// Some of them, sorted by ARN.
+    /// Some of the undeclared members, sorted by ARN.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub sample: Vec<UndeclaredMember>,
@@ -142,36 +150,37 @@ pub struct Undeclared {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UndeclaredMember {
-    /// Whom it is about.
+    /// The member's ARN.
     pub member_arn: String,
-    /// Why they stay.
+    /// The reason why the member stays.
     pub reason: Stays,
 }
 
-/// Why an undeclared member stays in the channel.
+/// The reason why an undeclared member stays in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Stays {
-    /// This resource never declared them, or another than Rollcall added them, and prune asks for no more.
+    /// This resource never declared the member, or another client added it, and prune does not
+    /// include such members.
     NotOwned,
-    /// The user or bot in whose name a resource or the operator calls.
+    /// The member is a bearer: a user or bot as which a resource or the operator calls the service.
     Bearer,
-    /// A moderator of the channel.
+    /// The member is a moderator of the channel.
     Moderator,
-    /// Who made the channel.
+    /// The member created the channel.
     Creator,
-    /// A bot that Rollcall did not add for this resource.
+    /// The member is a bot that Rollcall did not add for this resource.
     Bot,
-    /// Joined so lately that a declaration may be on its way.
+    /// The member joined recently, so a resource that declares it may still follow.
     JoinedLately,
     /// The removal waits for approval.
     AwaitingApproval,
-    /// The removal is under way, or waits for its time or for another resource to be readable.
+    /// The removal is in progress, or waits for its time or for another resource to be readable.
     Waiting,
     /// The service refused the removal.
     Refused,
 }
 
-/// What one ConfigMap key held.
+/// A ConfigMap key of membersFrom, as last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
@@ -179,7 +188,7 @@ pub struct SourceStatus {
     pub name: String,
     /// The key.
     pub key: String,
-    /// A digest of its text; absent where it was missing or could not be read.
+    /// A digest of the key's text. Absent if the key was missing or could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }
@@ -188,36 +197,38 @@ pub struct SourceStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingApproval {
-    /// How many additions wait.
+    /// The number of additions that wait.
     pub additions: u32,
-    /// How many removals wait.
+    /// The number of removals that wait.
     pub removals: u32,
-    /// What the annotation rollcall.dev/approve must say: a digest of members and of nothing else.
+    /// The value of the annotation rollcall.dev/approve that approves this plan: a digest of the
+    /// plan's members and of nothing else.
     pub hash: String,
-    /// Why it waits.
+    /// The reasons for which the plan needs approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub reasons: Vec<ApprovalReason>,
-    /// What approval lets through: + for an addition, - for a removal. The first 2,000; more are approved after them.
+    /// The members that an approval adds (+) and removes (-): the first 2,000. Further members need
+    /// a later approval.
     #[schemars(schema_with = "names")]
     pub members: MemberList,
-    /// Whether it was approved and is being carried out.
+    /// True if the plan was approved and is being carried out.
     #[serde(default)]
     pub approved: bool,
 }
 
-/// Why a plan waits for approval.
+/// The reason for which a plan needs approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalReason {
-    /// More additions than limits.additions.
+    /// The plan has more additions than limits.additions.
     TooManyAdditions,
-    /// More removals than limits.removals.
+    /// The plan has more removals than limits.removals.
     TooManyRemovals,
     /// The resource declares no members any more.
     NoMembersDeclared,
-    /// It declares fewer members though neither its spec nor a source was changed.
+    /// The resource declares fewer members, although neither its spec nor a source was changed.
     ShrankUnchanged,
-    /// Another resource that declared them is gone.
+    /// Another resource that declared the members is gone.
     DeclarerGone,
 }
 
@@ -225,12 +236,12 @@ pub enum ApprovalReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Removed {
-    /// How many.
+    /// The number of removals.
     pub count: u32,
-    /// Since when.
+    /// The beginning of the first hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// By the hour in which they were begun.
+    /// The removals by the hour in which they began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub hours: Vec<RemovedInHour>,
@@ -239,13 +250,14 @@ pub struct Removed {
 /// The removals of one hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemovedInHour {
-    /// When the hour began.
+    /// The beginning of the hour.
     pub from: Time,
-    /// How many.
+    /// The number of removals.
     pub count: u32,
 }
 
-/// Names as the status holds them, shortest first form (`alice`, `bot/helper`): any number, and never refused for how they look.
+/// Returns the schema of member names in the status, such as `alice` or `bot/helper`. It limits
+/// neither their number nor their form, so that the operator can write any status.
 fn names(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "x-kubernetes-list-type": "atomic", "items": {"type": "string"}})
 }

@@ -1,4 +1,4 @@
-//! How many is `3`, or `25%` of them?
+//! Limits in the notation of a manifest: a number such as `3`, or a percentage such as `25%`.
 
 use std::borrow::Cow;
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A number of members, or a percentage of a number of members, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tolerance {
-    /// So many members.
+    /// A number of members.
     Count(u32),
-    /// So many of a hundred members, 0 to 100.
+    /// A percentage of members, 0 to 100.
     Percent(u8),
 }
 
-/// What is neither a number nor a percentage.
+/// A text that is neither a number nor a percentage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no limit: write a number of members such as 3, or a percentage from \"0%\" to \"100%\"")]
+#[error("{0:?} is not a limit: write a number of members such as 3, or a percentage from \"0%\" to \"100%\"")]
 pub struct ToleranceError(String);
 
 impl Tolerance {
-    /// How many members of `whole` that is.
+    /// Returns the limit as a number of members, out of `whole` members.
     pub fn of(self, whole: usize) -> usize {
         match self {
             Self::Count(count) => count as usize,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_or_a_percentage_is_read_and_nothing_else() {
+    fn number_and_percentage_are_parsed_and_other_values_are_refused() {
         for (json, want) in [("3", Tolerance::Count(3)), ("\"25%\"", Tolerance::Percent(25))] {
             assert_eq!(serde_json::from_str::<Tolerance>(json).unwrap(), want);
             assert_eq!(serde_json::to_string(&want).unwrap(), json);
