@@ -1,6 +1,6 @@
--- How is a ChannelMembership? As kstatus has it, by the conditions Ready, Reconciling and Stalled. What is left alone because
--- somebody asked for it, by `suspend: true` or `mode: Observe`, is Suspended where it is not Healthy.
-local hs = { status = "Progressing", message = "Waiting for the operator to look at it" }
+-- The health of a ChannelMembership, by the conditions Ready, Reconciling and Stalled, as in
+-- kstatus. A resource with `suspend: true` or `mode: Observe` is Suspended if it is not Healthy.
+local hs = { status = "Progressing", message = "Waiting for the operator to reconcile it" }
 
 if obj.metadata.deletionTimestamp ~= nil then
   hs.message = "Pending deletion"
