@@ -13,7 +13,7 @@ pub const MAX_MESSAGE_CHARS: usize = 1024;
 /// The reason of a condition. Health checks and alerts depend on these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Reason {
-    /// All declared members are present, by a listing or by an answer of the service.
+    /// All declared members are present, as a listing or an answer of the service shows.
     AllPresent,
     /// All members are present except refused ones, and their number is within `limits.failed`.
     RefusedWithinLimit,
@@ -45,7 +45,7 @@ pub enum Reason {
     OwnershipConflict,
     /// A source of members is missing or cannot be read.
     SourceNotReady,
-    /// A value is valid for the schema and cannot be used.
+    /// The schema accepts a value that the operator cannot use.
     InvalidMember,
 }
 

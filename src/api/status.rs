@@ -33,7 +33,8 @@ pub struct ChannelMembershipStatus {
     /// The number of declared members without duplicates: present + pending + failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<u32>,
-    /// The number of declared members in the channel, by a listing or by an answer of the service.
+    /// The number of declared members that a listing or an answer of the service shows in the
+    /// channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<u32>,
     /// The number of declared members that are not added yet, or that will be tried again soon.
@@ -46,7 +47,7 @@ pub struct ChannelMembershipStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub errors: Vec<MemberProblem>,
-    /// The number of further errors, which errors leaves out.
+    /// The number of further errors, which are not in errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors_omitted: Option<u32>,
     /// The undeclared members: members of this type that no resource of the channel declares.
@@ -104,7 +105,7 @@ pub struct ChannelMembershipStatus {
     pub last_handled_reconcile_at: Option<String>,
 }
 
-/// The error of a member that is not in the channel.
+/// The error of a declared member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberProblem {
