@@ -1,4 +1,5 @@
-//! What does whoever runs Rollcall see of it, and how do they stop it?
+//! Operations of the process: health, metrics, logs, traces, leader election, and the end of the
+//! process.
 
 pub mod grants;
 pub mod health;

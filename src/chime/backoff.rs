@@ -1,4 +1,4 @@
-//! How long to wait before a failed call is made again?
+//! The wait before a failed call is repeated.
 
 use std::time::Duration;
 
@@ -8,27 +8,28 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The longest wait of all.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// The wait after `failures` failures in a row (one or more), doubling from two seconds to five minutes. `random`, in
-/// `0.0..1.0`, picks a moment in its second half, so that what failed together does not come back together.
+/// Returns the wait after `failures` failures in a row (one or more), doubling from two seconds to
+/// five minutes. `random`, in `0.0..1.0`, picks a moment in its second half, so that calls that
+/// failed together are not repeated together.
 pub fn delay_after(failures: u32, random: f64) -> Duration {
     let doubled = FIRST.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 1.0 };
     doubled.min(LONGEST).mul_f64(f64::midpoint(1.0, random))
 }
 
-/// The failures of one call in a row.
+/// Counts the failures of one call in a row.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// How often the call has failed.
+    /// Returns how often the call has failed.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The call failed once more: how long to wait now. `random` is in [0, 1).
+    /// Counts one more failure and returns how long to wait now. `random` is in [0, 1).
     pub fn next_delay(&mut self, random: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
         delay_after(self.failures, random)

@@ -1,21 +1,21 @@
-//! How many calls were made, how were they answered, and how long did they wait?
+//! The counts of calls by operation and outcome, and the time that calls waited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::port::{CallErrorClass, Operation};
 
-/// How a call was answered.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// As it was meant.
+    /// The service did what was asked.
     Succeeded,
-    /// By an error of this class.
+    /// The call failed with an error of this class.
     Failed(CallErrorClass),
 }
 
 impl CallOutcome {
-    /// Every answer there is.
+    /// Every outcome.
     pub const ALL: [Self; 7] = [
         Self::Succeeded,
         Self::Failed(CallErrorClass::Throttled),
@@ -26,7 +26,7 @@ impl CallOutcome {
         Self::Failed(CallErrorClass::Refused),
     ];
 
-    /// A word for it.
+    /// Returns the value of the metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "ok",
@@ -44,7 +44,7 @@ impl CallOutcome {
     }
 }
 
-/// Counts of a client's calls since it was made.
+/// The counts of a client's calls since it was created.
 #[derive(Debug, Default)]
 pub struct CallMetrics {
     calls: [[AtomicU64; CallOutcome::ALL.len()]; Operation::ALL.len()],
@@ -52,28 +52,28 @@ pub struct CallMetrics {
 }
 
 impl CallMetrics {
-    /// How many calls of an operation were answered so.
-    pub fn calls(&self, operation: Operation, answer: CallOutcome) -> u64 {
+    /// Returns how many calls of an operation had this outcome.
+    pub fn call_count(&self, operation: Operation, answer: CallOutcome) -> u64 {
         self.calls[operation as usize][answer.index()].load(Ordering::Relaxed)
     }
 
-    /// How many calls were answered 429.
-    pub fn throttled(&self) -> u64 {
+    /// Returns how many calls were answered 429.
+    pub fn throttled_count(&self) -> u64 {
         let throttled = CallOutcome::Failed(CallErrorClass::Throttled);
-        Operation::ALL.into_iter().map(|operation| self.calls(operation, throttled)).sum()
+        Operation::ALL.into_iter().map(|operation| self.call_count(operation, throttled)).sum()
     }
 
-    /// How long calls of an operation waited for their turn, all together.
-    pub fn waited(&self, operation: Operation) -> Duration {
+    /// Returns the total time that calls of an operation waited for their turn.
+    pub fn total_wait(&self, operation: Operation) -> Duration {
         Duration::from_micros(self.waited[operation as usize].load(Ordering::Relaxed))
     }
 
-    pub(super) fn answered(&self, operation: Operation, error: Option<CallErrorClass>) {
+    pub(super) fn count_answer(&self, operation: Operation, error: Option<CallErrorClass>) {
         let answer = error.map_or(CallOutcome::Succeeded, CallOutcome::Failed);
         self.calls[operation as usize][answer.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn has_waited(&self, operation: Operation, waited: Duration) {
+    pub(super) fn add_wait(&self, operation: Operation, waited: Duration) {
         let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
         self.waited[operation as usize].fetch_add(micros, Ordering::Relaxed);
     }
@@ -92,12 +92,12 @@ mod tests {
                     CallOutcome::Succeeded => None,
                     CallOutcome::Failed(class) => Some(class),
                 };
-                (0..times * 10 + more).for_each(|_| metrics.answered(operation, error));
+                (0..times * 10 + more).for_each(|_| metrics.count_answer(operation, error));
             }
         }
         for (times, operation) in Operation::ALL.into_iter().enumerate() {
             for (more, answer) in CallOutcome::ALL.into_iter().enumerate() {
-                assert_eq!(metrics.calls(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
+                assert_eq!(metrics.call_count(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
             }
         }
     }

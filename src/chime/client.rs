@@ -1,7 +1,6 @@
-//! How does the engine make a call?
+//! The client: a service, and the rate limiter of its calls.
 //!
-//! A [`Client`] is a service and the pace of its calls. Each call takes a [`Permit`], so that none can be written that does
-//! not wait for its turn.
+//! Each call takes a [`Permit`], so that no call can be written that does not wait for its turn.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::call_metrics::CallMetrics;
 use super::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership, Operation, Page, Service,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, ListRequest, Membership, Operation, Page, Service,
     Target,
 };
 use super::rate_limit::{Permit, RateLimiter, SharedPriority};
@@ -20,22 +19,22 @@ use super::trace;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
-/// The longest that a call may take, whatever the service behind the port does about it.
+/// The longest time that a call may take, whatever the service behind the port does.
 pub const DEADLINE: Duration = Duration::from_secs(12);
 
-/// A service, and the pace of its calls. Clones share both.
+/// A service, and the rate limiter of its calls. Clones share both.
 #[derive(Debug)]
 pub struct Client<S> {
-    pub(super) service: Arc<S>,
+    service: Arc<S>,
     limiter: Arc<RateLimiter>,
-    pub(super) metrics: Arc<CallMetrics>,
-    pub(super) may_call: LeadershipCheck,
+    metrics: Arc<CallMetrics>,
+    may_call: LeadershipCheck,
     read_only: bool,
 }
 
-/// Whether calls may be made at all.
+/// Asks whether this process may make calls at all.
 #[derive(Clone)]
-pub(super) struct LeadershipCheck(Arc<dyn Fn() -> bool + Send + Sync>);
+struct LeadershipCheck(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl std::fmt::Debug for LeadershipCheck {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,32 +55,22 @@ impl<S> Clone for Client<S> {
 }
 
 impl<S: Service> Client<S> {
-    /// A client of this service. The limiter is one for each process.
+    /// Creates a client of this service. A process has one rate limiter.
     pub fn new(service: Arc<S>, limiter: Arc<RateLimiter>) -> Self {
-        Self {
-            service,
-            limiter,
-            metrics: Arc::default(),
-            may_call: LeadershipCheck(Arc::new(|| true)),
-            read_only: false,
-        }
+        let may_call = LeadershipCheck(Arc::new(|| true));
+        Self { service, limiter, metrics: Arc::default(), may_call, read_only: false }
     }
 
-    /// A client that makes no call from when on `may_call` says no: whoever wants to make one waits, for the end of the process.
+    /// Returns a client that makes no call once `may_call` returns false: each further call waits
+    /// for the end of the process.
     pub fn only_while(self, may_call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { may_call: LeadershipCheck(Arc::new(may_call)), ..self }
     }
 
-    /// A client that makes no call that changes anything: each is refused right here.
+    /// Returns a client that refuses every call that would change something, without asking the
+    /// service.
     pub fn read_only(self) -> Self {
         Self { read_only: true, ..self }
-    }
-
-    /// Whether a call may be made that changes something.
-    fn may_change(&self, operation: Operation) -> Result<(), CallError> {
-        let refused =
-            || CallError::client_side(CallErrorClass::AccessDenied, operation, "ReadOnly", "nothing is changed here");
-        if self.read_only { Err(refused()) } else { Ok(()) }
     }
 
     /// Returns the rate limiter of the calls.
@@ -89,49 +78,48 @@ impl<S: Service> Client<S> {
         &self.limiter
     }
 
-    /// What was counted of its calls, those of its clones among them.
+    /// Returns the counts of the calls of this client and its clones.
     pub fn call_metrics(&self) -> &Arc<CallMetrics> {
         &self.metrics
     }
 
     /// Waits until a call of this kind may be made. Dropping the future leaves the queue.
     pub async fn acquire_permit(&self, target: &Target, operation: Operation, priority: &SharedPriority) -> Permit {
-        let began = Instant::now();
-        let permit = self.limiter.acquire_permit(target, operation, priority).await;
-        let waited = began.elapsed();
-        self.metrics.has_waited(operation, waited);
-        permit.after(waited)
+        self.measure_wait(operation, self.limiter.acquire_permit(target, operation, priority)).await
     }
 
-    /// As [`Self::acquire_permit`], for a call that is about no channel in particular.
+    /// Waits as [`Self::acquire_permit`] does, for a call that is about no channel in particular.
     pub async fn acquire_bearer_permit(
         &self,
         bearer: &MemberArn,
         operation: Operation,
         priority: &SharedPriority,
     ) -> Permit {
-        let began = Instant::now();
-        let permit = self.limiter.acquire_bearer_permit(bearer, operation, priority).await;
-        self.metrics.has_waited(operation, began.elapsed());
-        permit
+        self.measure_wait(operation, self.limiter.acquire_bearer_permit(bearer, operation, priority)).await
     }
 
-    /// Leave to make a call now, paid for by those who wait: for what must follow another call at once. See
-    /// [`RateLimiter::permit_on_credit`].
+    async fn measure_wait(&self, operation: Operation, permit: impl Future<Output = Permit>) -> Permit {
+        let began = Instant::now();
+        let permit = permit.await;
+        let waited = began.elapsed();
+        self.metrics.add_wait(operation, waited);
+        permit.with_wait(waited)
+    }
+
+    /// Returns a permit at once, for a call that must follow another without a wait. Later calls
+    /// wait longer instead: see [`RateLimiter::permit_on_credit`].
     pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
         self.limiter.permit_on_credit(target, operation)
     }
 
-    /// One page of the channel's members of the target's type: see [`Service::list_page`].
-    pub async fn list_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        execute(
-            (&self.metrics, &self.may_call),
-            permit,
-            target.channel.as_str(),
-            Operation::ListChannelMemberships,
-            || self.service.list_page(target, token),
-        )
-        .await
+    /// Reads one page of a list: see [`Service::list_page`].
+    pub async fn list_page(
+        &self,
+        permit: Permit,
+        list: ListRequest<'_>,
+        token: Option<&str>,
+    ) -> Result<Page, CallError> {
+        self.execute(permit, list.subject(), list.operation(), || self.service.list_page(list, token)).await
     }
 
     /// Adds members: see [`Service::batch_create`].
@@ -141,32 +129,21 @@ impl<S: Service> Client<S> {
         target: &Target,
         members: &[MemberArn],
     ) -> Result<BatchAnswer, CallError> {
-        self.may_change(Operation::BatchCreateChannelMembership)?;
-        execute(
-            (&self.metrics, &self.may_call),
-            permit,
-            target.channel.as_str(),
-            Operation::BatchCreateChannelMembership,
-            || self.service.batch_create(target, members),
-        )
-        .await
+        let operation = Operation::BatchCreateChannelMembership;
+        self.check_writable(operation)?;
+        self.execute(permit, target.channel.as_str(), operation, || self.service.batch_create(target, members)).await
     }
 
-    /// One member's membership: see [`Service::describe_membership`].
+    /// Describes one member's membership: see [`Service::describe_membership`].
     pub async fn describe_membership(
         &self,
         permit: Permit,
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        execute(
-            (&self.metrics, &self.may_call),
-            permit,
-            target.channel.as_str(),
-            Operation::DescribeChannelMembership,
-            || self.service.describe_membership(target, member),
-        )
-        .await
+        let operation = Operation::DescribeChannelMembership;
+        let call = || self.service.describe_membership(target, member);
+        self.execute(permit, target.channel.as_str(), operation, call).await
     }
 
     /// Deletes one membership: see [`Service::delete_membership`].
@@ -176,119 +153,67 @@ impl<S: Service> Client<S> {
         target: &Target,
         removal: Removal,
     ) -> Result<Deleted, CallError> {
-        self.may_change(Operation::DeleteChannelMembership)?;
-        execute(
-            (&self.metrics, &self.may_call),
-            permit,
-            target.channel.as_str(),
-            Operation::DeleteChannelMembership,
-            || self.service.delete_membership(target, removal),
-        )
-        .await
+        let operation = Operation::DeleteChannelMembership;
+        self.check_writable(operation)?;
+        let call = || self.service.delete_membership(target, removal);
+        self.execute(permit, target.channel.as_str(), operation, call).await
     }
 
-    /// The channel itself: see [`Service::describe_channel`].
+    /// Describes the channel itself: see [`Service::describe_channel`].
     pub async fn describe_channel(&self, permit: Permit, target: &Target) -> Result<ChannelInfo, CallError> {
-        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::DescribeChannel, || {
-            self.service.describe_channel(target)
-        })
-        .await
+        let operation = Operation::DescribeChannel;
+        self.execute(permit, target.channel.as_str(), operation, || self.service.describe_channel(target)).await
     }
 
-    /// One page of the channel's moderators: see [`Service::moderators_page`].
-    pub async fn moderators_page(
+    fn check_writable(&self, operation: Operation) -> Result<(), CallError> {
+        if self.read_only {
+            let message = "nothing is changed here";
+            return Err(CallError::client_side(CallErrorClass::AccessDenied, operation, "ReadOnly", message));
+        }
+        Ok(())
+    }
+
+    /// Makes a call about a channel or an app instance within the deadline, reports the answer to
+    /// the rate limiter, counts it and logs it.
+    async fn execute<T, F: Future<Output = Result<T, CallError>>>(
         &self,
         permit: Permit,
-        target: &Target,
-        token: Option<&str>,
-    ) -> Result<Page, CallError> {
-        execute(
-            (&self.metrics, &self.may_call),
-            permit,
-            target.channel.as_str(),
-            Operation::ListChannelModerators,
-            || self.service.moderators_page(target, token),
-        )
-        .await
+        subject: &str,
+        operation: Operation,
+        call: impl FnOnce() -> F,
+    ) -> Result<T, CallError> {
+        debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
+        if !(self.may_call.0)() {
+            drop(permit);
+            return std::future::pending().await;
+        }
+        let span = trace::call_span(subject, operation, permit.waited());
+        let started = permit.start();
+        let began = Instant::now();
+        // Boxed, because the future of an SDK call takes kilobytes, and thousands of reconciles may
+        // wait.
+        let attempt = Box::pin(call()).instrument(span.clone());
+        let answer = tokio::time::timeout(DEADLINE, attempt).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {} s", DEADLINE.as_secs());
+            Err(CallError::client_side(CallErrorClass::Transient, operation, "Timeout", message))
+        });
+        let error = answer.as_ref().err();
+        self.metrics.count_answer(operation, error.map(|error| error.class));
+        trace::record_outcome(&span, error);
+        match error.map(|error| error.class) {
+            Some(CallErrorClass::Throttled) => started.throttled(),
+            _ => started.succeeded(),
+        }
+        tracing::debug!(
+            operation = operation.as_str(),
+            about = subject,
+            code = error.map_or("OK", |error| &error.code),
+            request_id = error.and_then(|error| error.request_id.as_deref()),
+            ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "called the service",
+        );
+        answer
     }
-
-    /// One page of those who are banned: see [`Service::bans_page`].
-    pub async fn bans_page(&self, permit: Permit, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::ListChannelBans, || {
-            self.service.bans_page(target, token)
-        })
-        .await
-    }
-
-    /// One page of an elastic channel's sub-channels: see [`Service::sub_channels_page`].
-    pub async fn sub_channels_page(
-        &self,
-        permit: Permit,
-        target: &Target,
-        token: Option<&str>,
-    ) -> Result<Page, CallError> {
-        execute((&self.metrics, &self.may_call), permit, target.channel.as_str(), Operation::ListSubChannels, || {
-            self.service.sub_channels_page(target, token)
-        })
-        .await
-    }
-
-    /// One page of an app instance's channels: see [`Service::channels_page`].
-    pub async fn channels_page(
-        &self,
-        permit: Permit,
-        whose: &ChannelsQuery,
-        token: Option<&str>,
-    ) -> Result<Page, CallError> {
-        let about = whose.bearer.app_instance();
-        execute((&self.metrics, &self.may_call), permit, about, Operation::ListChannels, || {
-            self.service.channels_page(whose, token)
-        })
-        .await
-    }
-}
-
-/// Makes a call about a channel or an app instance within the deadline, tells the pace how it went, and logs it.
-pub(super) async fn execute<T, F: Future<Output = Result<T, CallError>>>(
-    (metrics, may_call): (&CallMetrics, &LeadershipCheck),
-    permit: Permit,
-    about: &str,
-    operation: Operation,
-    call: impl FnOnce() -> F,
-) -> Result<T, CallError> {
-    debug_assert_eq!(permit.operation(), operation, "a permit is for the kind of call it was asked for");
-    if !(may_call.0)() {
-        drop(permit);
-        return std::future::pending().await;
-    }
-    let span = trace::call_span(about, operation, permit.waited());
-    let paced = permit.start();
-    let began = Instant::now();
-    // Boxed, because a call of the SDK is kilobytes large and would take that room in thousands of passes that wait.
-    let answer = tokio::time::timeout(DEADLINE, Box::pin(call()).instrument(span.clone())).await.unwrap_or_else(|_| {
-        Err(CallError::client_side(
-            CallErrorClass::Transient,
-            operation,
-            "Timeout",
-            format!("no answer within {} s", DEADLINE.as_secs()),
-        ))
-    });
-    let error = answer.as_ref().err();
-    metrics.answered(operation, error.map(|error| error.class));
-    trace::record_outcome(&span, error);
-    match error.map(|error| error.class) {
-        Some(CallErrorClass::Throttled) => paced.throttled(),
-        _ => paced.succeeded(),
-    }
-    tracing::debug!(
-        operation = operation.as_str(),
-        about,
-        code = error.map_or("OK", |error| &error.code),
-        request_id = error.and_then(|error| error.request_id.as_deref()),
-        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "called the service",
-    );
-    answer
 }
 
 #[cfg(test)]
@@ -298,7 +223,7 @@ mod tests {
 
     use super::*;
     use crate::api::MembershipType;
-    use crate::chime::port::Privacy;
+    use crate::chime::port::{ChannelsQuery, Privacy};
     use crate::chime::rate_limit::{Priority, Rates};
     use crate::membership::arn::ChannelArn;
 
@@ -308,7 +233,7 @@ mod tests {
     struct Scripted(Mutex<Vec<CallErrorClass>>);
 
     impl Service for Scripted {
-        async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+        async fn list_page(&self, _: ListRequest<'_>, _: Option<&str>) -> Result<Page, CallError> {
             match self.0.lock().unwrap().pop() {
                 None => Ok(Page::default()),
                 Some(class) => Err(CallError {
@@ -335,22 +260,6 @@ mod tests {
 
         async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
             Ok(ChannelInfo::default())
-        }
-
-        async fn moderators_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-            Ok(Page::default())
-        }
-
-        async fn bans_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-            Ok(Page::default())
-        }
-
-        async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-            Ok(Page::default())
-        }
-
-        async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
-            Ok(Page::default())
         }
     }
 
@@ -385,16 +294,16 @@ mod tests {
         for (class, slowed) in [(CallErrorClass::Throttled, true), (CallErrorClass::Transient, false)] {
             let client = client(&[class]);
             let permit = client.acquire_permit(&target(), LIST, &priority).await;
-            assert!(client.list_page(permit, &target(), None).await.is_err());
+            assert!(client.list_page(permit, ListRequest::Members(&target()), None).await.is_err());
             let began = Instant::now();
             let permit = client.clone().acquire_permit(&target(), LIST, &priority).await;
-            assert_eq!(client.list_page(permit, &target(), None).await, Ok(Page::default()));
+            assert_eq!(client.list_page(permit, ListRequest::Members(&target()), None).await, Ok(Page::default()));
             assert_eq!(began.elapsed() >= Duration::from_secs(1), slowed, "{class:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delete_on_credit_follows_its_describe_though_the_bearer_has_no_turn_left() {
+    async fn delete_on_credit_follows_its_describe_when_the_bearer_has_no_turn_left() {
         let (client, priority) = (client(&[]), SharedPriority::new(Priority::Edit));
         let target = target();
         let began = Instant::now();
@@ -414,11 +323,11 @@ mod tests {
     async fn lists_about_a_channel_are_made_each_by_its_own_permit() {
         let (client, priority, target) = (client(&[]), SharedPriority::new(Priority::Edit), target());
         let permit = client.acquire_permit(&target, Operation::ListChannelModerators, &priority).await;
-        assert_eq!(client.moderators_page(permit, &target, None).await, Ok(Page::default()));
+        assert_eq!(client.list_page(permit, ListRequest::Moderators(&target), None).await, Ok(Page::default()));
         let permit = client.acquire_permit(&target, Operation::ListChannelBans, &priority).await;
-        assert_eq!(client.bans_page(permit, &target, None).await, Ok(Page::default()));
+        assert_eq!(client.list_page(permit, ListRequest::Bans(&target), None).await, Ok(Page::default()));
         let permit = client.acquire_permit(&target, Operation::ListSubChannels, &priority).await;
-        assert_eq!(client.sub_channels_page(permit, &target, None).await, Ok(Page::default()));
+        assert_eq!(client.list_page(permit, ListRequest::SubChannels(&target), None).await, Ok(Page::default()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -428,21 +337,25 @@ mod tests {
         let began = Instant::now();
         for _ in 0..9 {
             let permit = client.acquire_bearer_permit(&whose.bearer, Operation::ListChannels, &priority).await;
-            assert_eq!(client.channels_page(permit, &whose, None).await, Ok(Page::default()));
+            assert_eq!(client.list_page(permit, ListRequest::Channels(&whose), None).await, Ok(Page::default()));
         }
         // The first goes at once.
         assert!((Duration::from_secs(1)..Duration::from_millis(1100)).contains(&began.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_may_not_call_any_more_makes_no_call_and_takes_nobodys_turn() {
+    async fn client_that_may_not_call_makes_no_call_and_takes_no_turn() {
         let service = Arc::new(Scripted(Mutex::new(vec![CallErrorClass::Refused])));
         let limiter = Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MIN));
         let client = Client::new(Arc::clone(&service), limiter).only_while(|| false);
         let target = target();
         for _ in 0..2 {
             let permit = client.acquire_permit(&target, LIST, &SharedPriority::new(Priority::Edit)).await;
-            let call = tokio::time::timeout(Duration::from_hours(1), client.list_page(permit, &target, None)).await;
+            let call = tokio::time::timeout(
+                Duration::from_hours(1),
+                client.list_page(permit, ListRequest::Members(&target), None),
+            )
+            .await;
             assert!(call.is_err(), "it waits for the end of the process");
         }
         assert_eq!(service.0.lock().unwrap().len(), 1, "nobody asked");

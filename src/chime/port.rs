@@ -1,7 +1,10 @@
-//! Which calls of the service are made, and what can come back?
+//! The port to the service: its calls, and what they answer.
 //!
-//! [`Service`] is the port: one method is one HTTP attempt, never retried inside, so that every attempt is paced and
-//! seen. Paging, batching and retrying belong to the caller.
+//! One method of [`Service`] is one HTTP attempt. It is never retried inside, so that the rate
+//! limiter and the metrics see every attempt. Paging, batching and retrying belong to the caller.
+//!
+//! A new call takes an [`Operation`] and a method (or a [`ListRequest`]) here, and its request in
+//! `sdk/calls.rs`.
 
 use std::future::Future;
 
@@ -10,41 +13,42 @@ use crate::membership::arn::{ChannelArn, MemberArn};
 pub use crate::membership::description::Membership;
 use crate::membership::guard::Removal;
 
-/// The most members that BatchCreateChannelMembership takes (service model, `MemberArns`).
+/// The most members that one BatchCreateChannelMembership takes (service model, `MemberArns`).
 pub const MAX_BATCH: usize = 100;
 
-/// The most members that a page of ListChannelMemberships holds (service model, `MaxResults`). Always asked for, because
-/// the default page size is undocumented.
+/// The most members on a page of ListChannelMemberships (service model, `MaxResults`). Every list
+/// asks for this many, because the default page size is undocumented.
 pub const PAGE_SIZE: usize = 50;
 
-/// Whose memberships are meant, and in whose name the calls are made.
+/// The channel and the bearer of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The channel. Its region is where calls go.
+    /// The channel. Calls go to its region.
     pub channel: ChannelArn,
     /// The type of the memberships.
     pub membership_type: MembershipType,
     /// The user or bot in whose name calls are made (`x-amz-chime-bearer`).
     pub bearer: MemberArn,
-    /// The sub-channel that is meant, of an elastic channel.
+    /// The sub-channel, if the call is about one of an elastic channel.
     pub sub_channel: Option<Box<str>>,
 }
 
-/// Whose channels are meant, and in whose name they are asked for.
+/// The channels of one privacy in the bearer's app instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelsQuery {
-    /// The user or bot in whose name calls are made. Its app instance is meant, and its region is where calls go.
+    /// The user or bot in whose name calls are made. Calls go to its region.
     pub bearer: MemberArn,
-    /// Which of the channels: a call tells those of one privacy.
+    /// The privacy: one call lists the channels of one privacy.
     pub privacy: Privacy,
 }
 
-/// Who may see a channel. It cannot be changed.
+/// The visibility of a channel. It cannot be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Privacy {
-    /// Anybody of the app instance.
+    /// Every user of the app instance sees the channel.
     Public,
-    /// Those in it. Only an AppInstanceAdmin may ask for a list of these (Amazon Chime API reference, ListChannels).
+    /// The members see the channel. An AppInstanceAdmin may list these channels, and no other user
+    /// (Amazon Chime API reference, ListChannels).
     Private,
 }
 
@@ -73,8 +77,17 @@ pub enum Operation {
     ListChannels,
 }
 
+/// The quotas that the service counts for each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelQuota {
+    /// Batches.
+    Batch,
+    /// Pages of lists.
+    List,
+}
+
 impl Operation {
-    /// Every operation there is, in the order of their declaration.
+    /// Every operation, in the order of declaration.
     pub const ALL: [Self; 10] = [
         Self::ListChannelMemberships,
         Self::BatchCreateChannelMembership,
@@ -88,7 +101,7 @@ impl Operation {
         Self::ListChannels,
     ];
 
-    /// The operation's name in the service's API.
+    /// Returns the operation's name in the service's API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ListChannelMemberships => "ListChannelMemberships",
@@ -103,6 +116,28 @@ impl Operation {
             Self::ListChannels => "ListChannels",
         }
     }
+
+    /// Returns the channel's quota that a call counts against, besides the bearer's.
+    ///
+    /// One quota counts a channel's listings of memberships, bans and moderators together.
+    /// ListSubChannels has a quota of its own that is as high; counting it in costs little. A
+    /// channel's other quotas (15 deletes a second, 20 DescribeChannel) lie above its bearer's,
+    /// which is met first. ListChannelMembershipsForAppInstanceUser is counted for a user, 15 a
+    /// second.
+    pub fn channel_quota(self) -> Option<ChannelQuota> {
+        match self {
+            Self::BatchCreateChannelMembership => Some(ChannelQuota::Batch),
+            Self::ListChannelMemberships
+            | Self::ListChannelModerators
+            | Self::ListChannelBans
+            | Self::ListSubChannels => Some(ChannelQuota::List),
+            Self::DescribeChannelMembership
+            | Self::DeleteChannelMembership
+            | Self::DescribeChannel
+            | Self::ListChannels
+            | Self::ListChannelMembershipsForAppInstanceUser => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Operation {
@@ -111,50 +146,130 @@ impl std::fmt::Display for Operation {
     }
 }
 
-/// One page of a list: ARNs of members, moderators, banned people or channels, or ids of sub-channels.
+/// A list that the service answers page by page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListRequest<'a> {
+    /// The channel's members of the target's type, by ARN.
+    Members(&'a Target),
+    /// The channel's moderators, by ARN.
+    Moderators(&'a Target),
+    /// The users that are banned from the channel, by ARN.
+    Bans(&'a Target),
+    /// The sub-channels of an elastic channel, by id.
+    SubChannels(&'a Target),
+    /// An app instance's channels of one privacy, by ARN.
+    Channels(&'a ChannelsQuery),
+    /// The channels that a user is a member of, by ARN. The bearer must be an AppInstanceAdmin. The
+    /// command line alone asks.
+    UserMemberships {
+        /// The user or bot in whose name the call is made.
+        bearer: &'a MemberArn,
+        /// The user.
+        user: &'a MemberArn,
+    },
+}
+
+impl<'a> ListRequest<'a> {
+    /// Returns the operation that reads a page.
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::Members(_) => Operation::ListChannelMemberships,
+            Self::Moderators(_) => Operation::ListChannelModerators,
+            Self::Bans(_) => Operation::ListChannelBans,
+            Self::SubChannels(_) => Operation::ListSubChannels,
+            Self::Channels(_) => Operation::ListChannels,
+            Self::UserMemberships { .. } => Operation::ListChannelMembershipsForAppInstanceUser,
+        }
+    }
+
+    /// Returns the channel that the list is about, if it is about one.
+    pub fn target(self) -> Option<&'a Target> {
+        match self {
+            Self::Members(target) | Self::Moderators(target) | Self::Bans(target) | Self::SubChannels(target) => {
+                Some(target)
+            }
+            Self::Channels(_) | Self::UserMemberships { .. } => None,
+        }
+    }
+
+    /// Returns the user or bot in whose name the call is made.
+    pub fn bearer(self) -> &'a MemberArn {
+        match self {
+            Self::Members(target) | Self::Moderators(target) | Self::Bans(target) | Self::SubChannels(target) => {
+                &target.bearer
+            }
+            Self::Channels(query) => &query.bearer,
+            Self::UserMemberships { bearer, .. } => bearer,
+        }
+    }
+
+    /// Returns the ARN of the channel or the app instance that the list is about.
+    pub fn subject(self) -> &'a str {
+        self.target().map_or_else(|| self.bearer().app_instance(), |target| target.channel.as_str())
+    }
+}
+
+/// One entry of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageItem {
+    /// An ARN or the id of a sub-channel, as the service spells it.
+    pub id: String,
+    /// The display name of a member, if it has one. Entries of other lists have none.
+    pub name: Option<String>,
+    /// The type of the membership, in the channels of a user, unless Rollcall does not know the
+    /// type.
+    pub membership_type: Option<MembershipType>,
+}
+
+impl From<String> for PageItem {
+    fn from(id: String) -> Self {
+        Self { id, ..Self::default() }
+    }
+}
+
+/// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// What this page holds, as the service spells it.
-    pub items: Vec<String>,
-    /// How members are called in words, in the order of `items`; `None` for who has no such name. Other lists have none.
-    pub names: Vec<Option<String>>,
-    /// What to ask the next page with; `None` when this was the last. An empty token counts as none.
+    /// The entries.
+    pub items: Vec<PageItem>,
+    /// The token of the next page; `None` on the last page. An empty token counts as none.
     pub next: Option<String>,
 }
 
-/// What is worth knowing of a channel besides who is in it.
+/// The properties of a channel besides its members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelInfo {
-    /// How it is called in words.
+    /// The display name.
     pub name: Option<String>,
-    /// The ARN of who made it.
+    /// The ARN of the creator.
     pub created_by: Option<String>,
-    /// Whether it is elastic: its members are in sub-channels.
+    /// True if the channel is elastic: its members are in sub-channels.
     pub elastic: bool,
 }
 
-/// What a batch did, member by member. A member in neither list is unknown.
+/// The answer to a batch, member by member. The outcome of a member in neither list is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchAnswer {
-    /// Members whom the service says it added.
+    /// Members that the service says it added.
     pub added: Vec<String>,
-    /// Members whom it did not add.
+    /// Members that the service did not add.
     pub errors: Vec<BatchMemberError>,
     /// The service's request id.
     pub request_id: Option<String>,
 }
 
-/// A membership is not there any more.
+/// The answer to a delete: the membership does not exist any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// The service's request id.
     pub request_id: Option<String>,
 }
 
-/// Why one member of a batch was not added. Every field of it is optional in the service's model.
+/// The reason why one member of a batch was not added. Every field is optional in the service's
+/// model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchMemberError {
-    /// Whom the error is about.
+    /// The member.
     pub member: Option<String>,
     /// The service's `ErrorCode`, an open set.
     pub code: Option<String>,
@@ -162,32 +277,34 @@ pub struct BatchMemberError {
     pub message: Option<String>,
 }
 
-/// What a failed call means for whoever made it.
+/// The meaning of a failed call for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallErrorClass {
     /// Over a rate: 429, or a throttling code.
     Throttled,
-    /// Might pass by itself: 5xx, a timeout, a cut or refused connection, an answer that cannot be read. The call may have
-    /// had its effect.
+    /// May succeed if repeated: 5xx, a timeout, a cut or refused connection, an unreadable answer.
+    /// The call may have had its effect.
     Transient,
-    /// The channel is gone or closed to this bearer: 403 Forbidden or 404 NotFound. A vanished channel probably looks like
-    /// Forbidden, because ListChannelMemberships does not model NotFound.
+    /// The channel is gone or closed to this bearer: 403 Forbidden or 404 NotFound. A vanished
+    /// channel probably looks like Forbidden, because ListChannelMemberships does not model
+    /// NotFound.
     ChannelNotAccessible,
     /// The bearer is unknown or malformed: 401 Unauthorized.
     BearerRejected,
     /// AWS credentials are missing, wrong or expired, or IAM does not allow the action.
     AccessDenied,
-    /// The request itself was refused: any other 4xx, ResourceLimitExceeded (400) among them.
+    /// The service refused the request itself: any other 4xx, ResourceLimitExceeded (400) among
+    /// them.
     Refused,
 }
 
 impl CallErrorClass {
-    /// Whether the same call may well succeed a little later.
+    /// Returns whether the same call may succeed a little later.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::Transient)
     }
 
-    /// Whether every other call would be refused as well: it is no member's fault.
+    /// Returns whether every other call would be refused as well, whichever member it is about.
     pub fn affects_all_calls(self) -> bool {
         matches!(self, Self::BearerRejected | Self::AccessDenied)
     }
@@ -197,12 +314,13 @@ impl CallErrorClass {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} answered {code}: {message}")]
 pub struct CallError {
-    /// What it means.
+    /// The meaning.
     pub class: CallErrorClass,
     /// The call.
     pub operation: Operation,
-    /// The service's code (`Forbidden`, `Throttled`, …, without `Exception` or `ClientException` at its end), or ours for
-    /// faults of transport (`Timeout`, `ConnectionFailed`, `UnreadableAnswer`).
+    /// The service's code (`Forbidden`, `Throttled`, …, without `Exception` or `ClientException` at
+    /// its end), or ours for faults of transport (`Timeout`, `ConnectionFailed`,
+    /// `UnreadableAnswer`).
     pub code: String,
     /// The service's text, or the fault of transport with its causes.
     pub message: String,
@@ -211,16 +329,44 @@ pub struct CallError {
 }
 
 impl CallError {
-    /// A failure that the service did not put a name to: without a request id.
+    /// Creates an error that Rollcall found and not the service. It has no request id.
     pub fn client_side(class: CallErrorClass, operation: Operation, code: &str, message: impl Into<String>) -> Self {
         Self { class, operation, code: code.to_owned(), message: message.into(), request_id: None }
     }
+
+    /// Returns what the user should do about a call of this bearer that was refused.
+    /// `membership_type` is the type that the call was about.
+    pub fn advice(&self, bearer: &MemberArn, membership_type: MembershipType) -> String {
+        let role = format!(
+            "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel"
+        );
+        match self.class {
+            CallErrorClass::ChannelNotAccessible if membership_type == MembershipType::Hidden => {
+                format!("{role}: no one else may see or add HIDDEN members")
+            }
+            CallErrorClass::ChannelNotAccessible => role,
+            CallErrorClass::BearerRejected => format!("check that {bearer} exists in the app instance"),
+            CallErrorClass::AccessDenied => {
+                format!(
+                    "check the AWS credentials, and that IAM allows chime:{} for bearer and channel",
+                    self.operation
+                )
+            }
+            CallErrorClass::Throttled | CallErrorClass::Transient | CallErrorClass::Refused => {
+                "see the service's message".to_owned()
+            }
+        }
+    }
 }
 
-/// The service, one attempt a method. Implementations do not retry and do not pace.
+/// The service, one attempt a method. Implementations neither retry nor limit their rate.
 pub trait Service: Send + Sync + 'static {
-    /// One page of the channel's members of the target's type; `token` is the last page's [`Page::next`].
-    fn list_page(&self, target: &Target, token: Option<&str>) -> impl Future<Output = Result<Page, CallError>> + Send;
+    /// Reads one page of a list; `token` is the [`Page::next`] of the page before.
+    fn list_page(
+        &self,
+        list: ListRequest<'_>,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Page, CallError>> + Send;
 
     /// Adds up to [`MAX_BATCH`] members.
     fn batch_create(
@@ -229,44 +375,21 @@ pub trait Service: Send + Sync + 'static {
         members: &[MemberArn],
     ) -> impl Future<Output = Result<BatchAnswer, CallError>> + Send;
 
-    /// One member's membership, of whichever type; `None` when there is none.
+    /// Describes one member's membership, of either type; `None` when there is none.
     fn describe_membership(
         &self,
         target: &Target,
         member: &MemberArn,
     ) -> impl Future<Output = Result<Option<Membership>, CallError>> + Send;
 
-    /// Deletes one membership. A membership that is not there counts as deleted, where the service says so by 204 or NotFound.
+    /// Deletes one membership. A membership that does not exist counts as deleted, if the service
+    /// says so by 204 or NotFound.
     fn delete_membership(
         &self,
         target: &Target,
         removal: Removal,
     ) -> impl Future<Output = Result<Deleted, CallError>> + Send;
 
-    /// The channel itself.
+    /// Describes the channel itself.
     fn describe_channel(&self, target: &Target) -> impl Future<Output = Result<ChannelInfo, CallError>> + Send;
-
-    /// One page of the channel's moderators.
-    fn moderators_page(
-        &self,
-        target: &Target,
-        token: Option<&str>,
-    ) -> impl Future<Output = Result<Page, CallError>> + Send;
-
-    /// One page of those who are banned from the channel.
-    fn bans_page(&self, target: &Target, token: Option<&str>) -> impl Future<Output = Result<Page, CallError>> + Send;
-
-    /// One page of an elastic channel's sub-channels, by id.
-    fn sub_channels_page(
-        &self,
-        target: &Target,
-        token: Option<&str>,
-    ) -> impl Future<Output = Result<Page, CallError>> + Send;
-
-    /// One page of an app instance's channels, by ARN.
-    fn channels_page(
-        &self,
-        whose: &ChannelsQuery,
-        token: Option<&str>,
-    ) -> impl Future<Output = Result<Page, CallError>> + Send;
 }

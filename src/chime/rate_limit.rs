@@ -1,15 +1,17 @@
-//! How fast may the service be called, and who goes next?
+//! The client-side rate limiter, and the order in which waiting calls go.
 //!
-//! The service's quotas are shared with the live chat application: 10 calls a second for a bearer (5 in `eu-central-1`) and
-//! one batch a second for a channel. A [`RateLimiter`] holds every call until its turn, in a bucket for each (region, bearer) and
-//! one for each channel and kind of call, filled to a share of those quotas ([`Rates`]).
+//! The service's quotas are shared with the live chat application: 10 calls a second for a bearer
+//! (5 in `eu-central-1`) and one batch a second for a channel. A [`RateLimiter`] holds every call
+//! until its turn, in a bucket for each (region, bearer) and one for each channel and kind of call,
+//! filled at a share of those quotas ([`Rates`]).
 //!
-//! In one bearer's queue an edit goes before a retry before a resync; then channels take turns, then first come, first
-//! served. Who waits for a channel's own bucket holds up nobody else. A 429 halves the rate that it was about, and calls
-//! that pass bring it back.
+//! In one bearer's queue an edit goes before a retry before a resync; then channels take turns,
+//! then the first come goes first. A call that waits for its channel's own bucket delays no other
+//! call. A 429 halves the rate that it was about, and calls that succeed bring it back.
 
 mod bucket;
 mod channel;
+mod limit;
 mod meter;
 mod permit;
 mod priority;
@@ -21,57 +23,61 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::bucket::Bucket;
-use self::channel::Channel;
-pub use self::permit::{Call, Permit};
+use self::channel::ChannelLimit;
+use self::limit::BearerLimit;
+pub use self::permit::{Permit, StartedCall};
 pub use self::priority::{Priority, SharedPriority};
-use self::queue::Bearer;
+use self::queue::BearerQueue;
 pub use self::quota::{FixedRate, QuotaShare, RateError, RateLimit, Rates};
 use super::port::{Operation, Target};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// How often buckets that nobody needs are looked for.
-const SWEEP: Duration = Duration::from_secs(10);
+/// The interval at which buckets that are not needed are dropped.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The pace of all calls of a process; one for each process.
+/// The rate limiter of all calls of a process; a process has one.
 #[derive(Debug)]
 pub struct RateLimiter {
     rates: Rates,
     concurrency: usize,
     /// Counts turns, for all bearers together.
     turns: Arc<AtomicU64>,
-    known: Mutex<Known>,
+    limits: Mutex<Limits>,
 }
 
-/// The buckets in use. Locked alone.
-#[derive(Debug)]
-struct Known {
-    /// By region and bearer.
-    bearers: HashMap<(String, MemberArn), Arc<Bearer>>,
-    channels: HashMap<ChannelArn, Arc<Channel>>,
+/// The limits in use. No other lock is taken before this one.
+#[derive(Debug, Default)]
+struct Limits {
+    /// Keyed by region and bearer.
+    bearers: HashMap<(String, MemberArn), Arc<BearerQueue>>,
+    channels: HashMap<ChannelArn, Arc<ChannelLimit>>,
     swept: Option<Instant>,
 }
 
 impl RateLimiter {
-    /// A pace of these rates, with at most `concurrency` calls of a bearer under way at once.
+    /// Creates a rate limiter that lets at most `concurrency` calls of a bearer be in flight at
+    /// once.
     pub fn new(rates: Rates, concurrency: NonZeroU16) -> Self {
-        let known = Known { bearers: HashMap::new(), channels: HashMap::new(), swept: None };
-        Self { rates, concurrency: concurrency.get().into(), turns: Arc::default(), known: Mutex::new(known) }
+        Self { rates, concurrency: concurrency.get().into(), turns: Arc::default(), limits: Mutex::default() }
     }
 
-    /// Waits until a call may be made. Dropping the future leaves the queue and costs nobody anything.
+    /// Waits until a call may be made. Dropping the future leaves the queue and delays no other
+    /// call.
     pub async fn acquire_permit(&self, target: &Target, operation: Operation, priority: &SharedPriority) -> Permit {
-        let (bearer, channel) = self.limits(target);
+        let (bearer, channel) = self.limits_of(target);
         bearer.acquire_permit(&channel, operation, priority).await
     }
 
-    /// As [`Self::acquire_permit`], for a call that is about no channel in particular: only its bearer's limit holds it.
+    /// Waits as [`Self::acquire_permit`] does, for a call that is about no channel in particular:
+    /// only its bearer's limit holds it.
     pub async fn acquire_bearer_permit(
         &self,
         bearer: &MemberArn,
@@ -79,105 +85,106 @@ impl RateLimiter {
         priority: &SharedPriority,
     ) -> Permit {
         let now = Instant::now();
-        let limit = {
-            let mut known = lock(&self.known);
-            known.sweep(now);
-            self.bearer(&mut known, bearer.region(), bearer, now)
+        let queue = {
+            let mut limits = self.limits.lock();
+            limits.sweep(now);
+            self.bearer_queue(&mut limits, bearer.region(), bearer, now)
         };
-        // One of its own, because whoever waits does so by channel.
-        let none = Arc::new(self.channel(bearer.region(), now));
-        limit.acquire_permit(&none, operation, priority).await
+        // A channel of its own, because calls wait by channel.
+        let channel = Arc::new(self.new_channel(bearer.region(), now));
+        queue.acquire_permit(&channel, operation, priority).await
     }
 
-    /// Leave to make one call now, whoever waits.
+    /// Returns a permit for one call now, before all calls that wait.
     ///
-    /// For the delete of a membership that a Describe has just shown: whatever is waited in between, in a queue perhaps
-    /// minutes long, the membership may become another one, and what was seen of it means nothing any more. The call is
-    /// not free: it takes from the buckets what any call takes, so that they go into debt and whoever comes next waits for
-    /// it too, and the average rate holds. It goes even when as many calls are under way as may be, and counts
-    /// among them.
+    /// It is for the delete of a membership that a Describe has just shown: during a wait in
+    /// between, in a queue perhaps minutes long, the membership may become another one, and the
+    /// Describe would prove nothing. The call is not free: it takes from the buckets what any call
+    /// takes, so that they go into debt, later calls wait longer, and the average rate holds. It
+    /// goes even if as many calls are in flight as may be, and counts among them.
     pub fn permit_on_credit(&self, target: &Target, operation: Operation) -> Permit {
-        let (bearer, channel) = self.limits(target);
+        let (bearer, channel) = self.limits_of(target);
         bearer.permit_on_credit(&channel, operation)
     }
 
-    /// The rates that it keeps to, as they were asked for.
+    /// Returns the configured rates.
     pub fn rates(&self) -> &Rates {
         &self.rates
     }
 
-    /// The batches a second in force for a channel, bearer's limit included; `None` for no limit.
+    /// Returns the batches a second in force for a channel, bearer's limit included; `None` for no
+    /// limit.
     pub fn batch_rate(&self, target: &Target) -> Option<f64> {
-        let (bearer, channel) = self.limits(target);
-        let bearer = bearer.lock().bucket.rate();
+        let (bearer, channel) = self.limits_of(target);
+        let bearer = bearer.lock_limit().bucket.rate();
         let channel = channel.lock().batch.rate();
         bearer.into_iter().chain(channel).reduce(f64::min)
     }
 
-    /// The calls a second that a bearer is to keep to, whatever slows it down just now; `None` for no limit.
+    /// Returns the configured calls a second of a bearer, whatever slows it down just now; `None`
+    /// for no limit.
     pub fn bearer_rate(&self, target: &Target) -> Option<f64> {
         self.rates.per_second(target.channel.region(), RateLimit::Bearer)
     }
 
-    /// The share of the documented rate that calls took in about the last minute, of the bearer that takes most of its own.
+    /// Returns the share of the documented rate that calls took in about the last minute, of the
+    /// bearer with the largest share.
     pub fn quota_used(&self) -> f64 {
         let now = Instant::now();
-        let known = lock(&self.known);
-        known.bearers.values().map(|bearer| bearer.lock().quota_used(now)).fold(0.0, f64::max)
+        let limits = self.limits.lock();
+        limits.bearers.values().map(|bearer| bearer.lock_limit().quota_used(now)).fold(0.0, f64::max)
     }
 
-    /// For how long calls have been waiting though it was their turn: next to nothing, unless something is stuck.
+    /// Returns for how long calls have been waiting though it was their turn: next to nothing,
+    /// unless something is stuck.
     pub fn overdue(&self) -> Duration {
         let now = Instant::now();
-        let known = lock(&self.known);
-        known.bearers.values().map(|bearer| bearer.lock().overdue(now)).max().unwrap_or_default()
+        let limits = self.limits.lock();
+        limits.bearers.values().map(|bearer| bearer.lock_limit().overdue(now)).max().unwrap_or_default()
     }
 
-    /// The two limits of a target, made if they are new.
-    fn limits(&self, target: &Target) -> (Arc<Bearer>, Arc<Channel>) {
+    /// Returns the two limits of a target, and creates them if they are new.
+    fn limits_of(&self, target: &Target) -> (Arc<BearerQueue>, Arc<ChannelLimit>) {
         let now = Instant::now();
-        let mut known = lock(&self.known);
-        known.sweep(now);
+        let mut limits = self.limits.lock();
+        limits.sweep(now);
         let region = target.channel.region();
-        let bearer = self.bearer(&mut known, region, &target.bearer, now);
+        let bearer = self.bearer_queue(&mut limits, region, &target.bearer, now);
         let channel =
-            known.channels.entry(target.channel.clone()).or_insert_with(|| Arc::new(self.channel(region, now)));
+            limits.channels.entry(target.channel.clone()).or_insert_with(|| Arc::new(self.new_channel(region, now)));
         (bearer, Arc::clone(channel))
     }
 
-    fn bearer(&self, known: &mut Known, region: &str, bearer: &MemberArn, now: Instant) -> Arc<Bearer> {
-        let new =
-            || Bearer::new(self.bucket(region, RateLimit::Bearer, now), self.concurrency, Arc::clone(&self.turns));
-        let bearer = known.bearers.entry((region.to_owned(), bearer.clone())).or_insert_with(|| Arc::new(new()));
-        Arc::clone(bearer)
+    fn bearer_queue(&self, limits: &mut Limits, region: &str, bearer: &MemberArn, now: Instant) -> Arc<BearerQueue> {
+        let queue = limits.bearers.entry((region.to_owned(), bearer.clone())).or_insert_with(|| {
+            let bucket = self.new_bucket(region, RateLimit::Bearer, now);
+            Arc::new(BearerQueue::new(BearerLimit::new(bucket, self.concurrency, Arc::clone(&self.turns))))
+        });
+        Arc::clone(queue)
     }
 
-    fn channel(&self, region: &str, now: Instant) -> Channel {
-        let bucket = |limit| self.bucket(region, limit, now);
-        Channel::new(bucket(RateLimit::ChannelBatch), bucket(RateLimit::ChannelList))
+    fn new_channel(&self, region: &str, now: Instant) -> ChannelLimit {
+        let bucket = |limit| self.new_bucket(region, limit, now);
+        ChannelLimit::new(bucket(RateLimit::ChannelBatch), bucket(RateLimit::ChannelList))
     }
 
-    fn bucket(&self, region: &str, limit: RateLimit, now: Instant) -> Bucket {
+    fn new_bucket(&self, region: &str, limit: RateLimit, now: Instant) -> Bucket {
         Bucket::new(self.rates.per_second(region, limit), limit.documented_rate(region), now)
     }
 }
 
-impl Known {
-    /// Forgets the buckets that are idle and full, so that memory follows use.
+impl Limits {
+    /// Drops the limits that are idle and full, so that memory follows use.
     fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now < swept + SWEEP) {
+        if self.swept.is_some_and(|swept| now < swept + SWEEP_INTERVAL) {
             return;
         }
         self.swept = Some(now);
-        // A bucket in use is also held by whoever waits or calls.
-        self.bearers.retain(|_, bearer| Arc::strong_count(bearer) > 1 || !bearer.lock().is_forgettable(now));
+        // A limit in use is also held by a waiting call or a permit.
+        let is_used = |queue: &Arc<BearerQueue>| Arc::strong_count(queue) > 1 || Arc::strong_count(&queue.limit) > 1;
+        self.bearers.retain(|_, queue| is_used(queue) || !queue.lock_limit().is_forgettable(now));
         self.channels.retain(|_, channel| Arc::strong_count(channel) > 1 || !channel.lock().is_forgettable(now));
         self.bearers.shrink_to(2 * self.bearers.len());
         self.channels.shrink_to(2 * self.channels.len());
     }
-}
-
-/// A poisoned lock is taken all the same: the numbers behind these stay sound whatever a panicking task was about.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

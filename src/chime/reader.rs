@@ -1,214 +1,155 @@
-//! How is a channel read from beginning to end, once, for somebody who waits for it?
+//! One reading of a channel from beginning to end, for a command that waits for it.
 //!
-//! The operator looks at a channel again and again and lets many share one look; that is the engine's. This is for a command that
-//! reads each list one time, and gives up where it cannot.
+//! The operator lists a channel again and again and lets many resources share one listing; that is
+//! part of the engine. A command reads each list once, and gives up after some failed attempts.
 
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::caller::{Caller, retry_transient};
 use super::client::Client;
-use super::port::{CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Operation, Page, Service, Target};
-use super::rate_limit::{Priority, SharedPriority};
-use super::user_memberships::UserMemberships;
+use super::port::{
+    CallError, ChannelInfo, ChannelsQuery, ListRequest, Membership, Operation, Page, PageItem, Service, Target,
+};
+use super::rate_limit::{Permit, Priority, SharedPriority};
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
-use crate::membership::description::Membership;
 
-/// A list is begun anew at most so often because a page's token was refused or came twice.
-const MOST_RESTARTS: u32 = 3;
-
-/// No list has more pages: an elastic channel holds 1,000,000 members (Chime SDK Developer Guide, elastic channels), an app instance
-/// 10,000,000 channels (AWS General Reference, Chime SDK messaging quotas).
-const MOST_PAGES: usize = 200_000;
-
-/// One member as a list shows them.
+/// One member as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListedMember {
-    /// Who, as the service spells it.
+    /// The ARN, as the service spells it.
     pub arn: String,
-    /// How they are called in words.
+    /// The display name.
     pub name: Option<String>,
 }
 
-/// Reads through a client, at its pace.
+/// Reads through a client, within its rate limit.
 pub struct Reader<'a, S> {
     client: &'a Client<S>,
-    most_failures: u32,
-    remark: &'a dyn Fn(&CallError, Duration),
+    max_attempts: u32,
+    on_retry: &'a dyn Fn(&CallError, Duration),
     priority: SharedPriority,
 }
 
 impl<'a, S: Service> Reader<'a, S> {
-    /// A reader that gives a call up when it has failed `most_failures` times in a row, and before that says by `remark` which call
-    /// failed and after which time it is made again.
-    pub fn new(client: &'a Client<S>, most_failures: u32, remark: &'a dyn Fn(&CallError, Duration)) -> Self {
-        Self { client, most_failures, remark, priority: SharedPriority::new(Priority::Edit) }
+    /// Creates a reader that gives a call up after `max_attempts` failed attempts in a row. Before
+    /// each further attempt it calls `on_retry` with the error and the wait.
+    pub fn new(client: &'a Client<S>, max_attempts: u32, on_retry: &'a dyn Fn(&CallError, Duration)) -> Self {
+        Self { client, max_attempts, on_retry, priority: SharedPriority::new(Priority::Edit) }
     }
 
-    /// The channel itself.
+    /// Describes the channel itself.
     pub async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
-        let ask = async || {
-            let permit = self.client.acquire_permit(target, Operation::DescribeChannel, &self.priority).await;
-            self.client.describe_channel(permit, target).await
-        };
-        self.retry(ask).await
+        let call = |permit| self.client.describe_channel(permit, target);
+        retry_transient(&mut self.task_about(target), Operation::DescribeChannel, call).await
     }
 
-    /// One membership, of whatever type it is; `None` when there is none.
+    /// Describes one membership, of either type; `None` when there is none.
     pub async fn describe_membership(
         &self,
         target: &Target,
         member: &MemberArn,
     ) -> Result<Option<Membership>, CallError> {
-        let ask = async || {
-            let permit = self.client.acquire_permit(target, Operation::DescribeChannelMembership, &self.priority).await;
-            self.client.describe_membership(permit, target, member).await
-        };
-        self.retry(ask).await
+        let call = |permit| self.client.describe_membership(permit, target, member);
+        retry_transient(&mut self.task_about(target), Operation::DescribeChannelMembership, call).await
     }
 
-    /// The channel's members of the target's type, sorted and each once. Those of an `elastic` channel are read by its sub-channels,
-    /// because it is not documented whether a plain listing spans them.
+    /// Lists the channel's members of the target's type, sorted and each once. Lists those of an
+    /// `elastic` channel by its sub-channels, because AWS does not document whether a plain listing
+    /// spans them.
     pub async fn list_members(&self, target: &Target, elastic: bool) -> Result<Vec<ListedMember>, CallError> {
         let mut targets = vec![target.clone()];
         if elastic && target.sub_channel.is_none() {
-            let operation = Operation::ListSubChannels;
-            let ids = self.list(operation, async |token| {
-                let permit = self.client.acquire_permit(target, operation, &self.priority).await;
-                self.client.sub_channels_page(permit, target, token).await.map(arns)
-            });
-            let within = |id: String| Target { sub_channel: Some(id.into()), ..target.clone() };
-            targets = ids.await?.into_iter().map(within).collect();
+            let in_sub_channel = |id: String| Target { sub_channel: Some(id.into()), ..target.clone() };
+            targets = self.list_ids(ListRequest::SubChannels(target)).await?.into_iter().map(in_sub_channel).collect();
         }
-        let (operation, mut members) = (Operation::ListChannelMemberships, Vec::new());
+        let mut members = Vec::new();
         for target in &targets {
-            let listed = self.list(operation, async |token| {
-                let permit = self.client.acquire_permit(target, operation, &self.priority).await;
-                self.client.list_page(permit, target, token).await.map(people)
-            });
-            members.extend(listed.await?);
+            let list = ListRequest::Members(target);
+            let add = |all: &mut Vec<_>, page: Vec<PageItem>| {
+                all.extend(page.into_iter().map(|item| ListedMember { arn: item.id, name: item.name }));
+            };
+            members.extend(self.client.list_all(&mut self.task_of(list), list, add).await?);
         }
-        // Lists overlap where somebody moves from one sub-channel to another while they are read.
+        // Lists overlap if a member moves from one sub-channel to another while they are read.
         members.sort();
         members.dedup_by(|one, other| one.arn == other.arn);
         Ok(members)
     }
 
-    /// The ARNs of those who moderate the channel.
+    /// Lists the ARNs of the channel's moderators.
     pub async fn list_moderators(&self, target: &Target) -> Result<Vec<String>, CallError> {
-        let operation = Operation::ListChannelModerators;
-        let listed = self.list(operation, async |token| {
-            let permit = self.client.acquire_permit(target, operation, &self.priority).await;
-            self.client.moderators_page(permit, target, token).await.map(arns)
-        });
-        listed.await
+        self.list_ids(ListRequest::Moderators(target)).await
     }
 
-    /// The ARNs of an app instance's channels, sorted and each once.
-    pub async fn list_channels(&self, whose: &ChannelsQuery) -> Result<Vec<String>, CallError> {
-        let operation = Operation::ListChannels;
-        let listed = self.list(operation, async |token| {
-            let permit = self.client.acquire_bearer_permit(&whose.bearer, operation, &self.priority).await;
-            self.client.channels_page(permit, whose, token).await.map(arns)
-        });
-        let mut channels = listed.await?;
+    /// Lists the ARNs of an app instance's channels, sorted and each once.
+    pub async fn list_channels(&self, query: &ChannelsQuery) -> Result<Vec<String>, CallError> {
+        let mut channels = self.list_ids(ListRequest::Channels(query)).await?;
         channels.sort();
         channels.dedup();
         Ok(channels)
     }
 
-    /// All pages of a list, which is begun anew where a token was not good any more.
-    async fn list<T>(
-        &self,
-        operation: Operation,
-        page: impl AsyncFn(Option<&str>) -> Result<Listed<T>, CallError>,
-    ) -> Result<Vec<T>, CallError> {
-        let mut restarts = 0;
-        loop {
-            match self.all_pages(operation, &page).await? {
-                Ok(all) => return Ok(all),
-                Err(stale) if restarts == MOST_RESTARTS => return Err(stale),
-                Err(_) => restarts += 1,
-            }
-        }
-    }
-
-    /// All pages of a list; the inner error is one of its tokens.
-    async fn all_pages<T>(
-        &self,
-        operation: Operation,
-        page: &impl AsyncFn(Option<&str>) -> Result<Listed<T>, CallError>,
-    ) -> Result<Result<Vec<T>, CallError>, CallError> {
-        // An answer that the service's model does not allow for.
-        let odd =
-            |message: &str| CallError::client_side(CallErrorClass::Refused, operation, "UnreadableAnswer", message);
-        let (mut all, mut token) = (Vec::new(), None::<String>);
-        for _ in 0..MOST_PAGES {
-            let (items, next) = match self.retry(async || page(token.as_deref()).await).await {
-                Err(error) if token.is_some() && error.class == CallErrorClass::Refused => return Ok(Err(error)),
-                answer => answer?,
-            };
-            all.extend(items);
-            match next {
-                None => return Ok(Ok(all)),
-                next if next == token => return Ok(Err(odd("the same page token came twice"))),
-                next => token = next,
-            }
-        }
-        Err(odd("the list does not end"))
-    }
-
-    async fn retry<T>(&self, ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
-        retry_transient(self.most_failures, self.remark, ask).await
-    }
-}
-
-impl<S: UserMemberships> Reader<'_, S> {
-    /// The ARNs of the channels that `user` is in, each with the type of the membership where it is one we know. The bearer, an
-    /// AppInstanceAdmin, asks.
+    /// Lists the ARNs of the channels that `user` is a member of, each with the type of the
+    /// membership unless Rollcall does not know it. The bearer must be an AppInstanceAdmin.
     pub async fn list_user_channels(
         &self,
         bearer: &MemberArn,
         user: &MemberArn,
     ) -> Result<Vec<(String, Option<MembershipType>)>, CallError> {
-        let operation = Operation::ListChannelMembershipsForAppInstanceUser;
-        let listed = self.list(operation, async |token| {
-            let permit = self.client.acquire_bearer_permit(bearer, operation, &self.priority).await;
-            let page = self.client.memberships_page(permit, bearer, user, token).await?;
-            Ok((page.channels, page.next))
-        });
-        listed.await
+        let list = ListRequest::UserMemberships { bearer, user };
+        let add = |all: &mut Vec<_>, page: Vec<PageItem>| {
+            all.extend(page.into_iter().map(|item| (item.id, item.membership_type)));
+        };
+        self.client.list_all(&mut self.task_of(list), list, add).await
+    }
+
+    /// Reads the first page of a list.
+    pub async fn first_page(&self, list: ListRequest<'_>) -> Result<Page, CallError> {
+        let call = |permit| self.client.list_page(permit, list, None);
+        retry_transient(&mut self.task_of(list), list.operation(), call).await
+    }
+
+    async fn list_ids(&self, list: ListRequest<'_>) -> Result<Vec<String>, CallError> {
+        let add = |all: &mut Vec<_>, page: Vec<PageItem>| all.extend(page.into_iter().map(|item| item.id));
+        self.client.list_all(&mut self.task_of(list), list, add).await
+    }
+
+    fn task_about<'r>(&'r self, target: &'r Target) -> Task<'r, 'a, S> {
+        Task { reader: self, bearer: &target.bearer, target: Some(target) }
+    }
+
+    fn task_of<'r>(&'r self, list: ListRequest<'r>) -> Task<'r, 'a, S> {
+        Task { reader: self, bearer: list.bearer(), target: list.target() }
     }
 }
 
-/// A page's items, and what to ask the next page with.
-type Listed<T> = (Vec<T>, Option<String>);
-
-fn arns(page: Page) -> Listed<String> {
-    (page.items, page.next)
+/// The calls of a reader about one channel or app instance.
+struct Task<'r, 'a, S> {
+    reader: &'r Reader<'a, S>,
+    bearer: &'r MemberArn,
+    target: Option<&'r Target>,
 }
 
-fn people(page: Page) -> Listed<ListedMember> {
-    let names = page.names.into_iter().chain(std::iter::repeat(None));
-    (page.items.into_iter().zip(names).map(|(arn, name)| ListedMember { arn, name }).collect(), page.next)
-}
+impl<S: Service> Caller for Task<'_, '_, S> {
+    type Stop = CallError;
 
-/// A call's answer; one that may pass by itself is made again until it has failed so often. `remark` is told of each failure after
-/// which there is another try, and when that is.
-pub async fn retry_transient<T>(
-    most_failures: u32,
-    remark: &dyn Fn(&CallError, Duration),
-    ask: impl AsyncFn() -> Result<T, CallError>,
-) -> Result<T, CallError> {
-    let mut backoff = Backoff::default();
-    loop {
-        match ask().await {
-            Err(error) if error.class.is_transient() && backoff.failures() + 1 < most_failures => {
-                let rest = backoff.next_delay(fastrand::f64());
-                remark(&error, rest);
-                tokio::time::sleep(rest).await;
-            }
-            answer => return answer,
+    async fn acquire_permit(&mut self, operation: Operation) -> Result<Permit, CallError> {
+        let (client, priority) = (self.reader.client, &self.reader.priority);
+        Ok(match self.target {
+            Some(target) => client.acquire_permit(target, operation, priority).await,
+            None => client.acquire_bearer_permit(self.bearer, operation, priority).await,
+        })
+    }
+
+    async fn back_off(&mut self, backoff: &mut Backoff, error: CallError) -> Result<(), CallError> {
+        if backoff.failures() + 1 >= self.reader.max_attempts {
+            return Err(error);
         }
+        let delay = backoff.next_delay(fastrand::f64());
+        (self.reader.on_retry)(&error, delay);
+        tokio::time::sleep(delay).await;
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Leave to delete somebody, for tests: won as the operator wins it, since there is no other way.
+//! Permission to delete a member, for tests. It is obtained as the operator obtains it, because
+//! there is no other way.
 
 use jiff::Timestamp;
 
@@ -10,7 +11,8 @@ use crate::membership::hold::{self, Removals};
 use crate::membership::names::NameSet;
 use crate::membership::roll::Roll;
 
-/// Of somebody whom a resource with this target added, and that is undeclared now.
+/// Returns the removal of a member that a resource with this target added, and that is undeclared
+/// now.
 pub(crate) fn of(target: &Target, name: &str) -> Removal {
     let (them, nobody) = ([name].into_iter().collect::<NameSet>(), NameSet::default());
     let proposal = Proposal::new(&Case {

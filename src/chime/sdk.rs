@@ -1,18 +1,17 @@
-//! How does a call reach AWS?
+//! The port over the AWS SDK.
 //!
-//! [`Sdk`] is the [`Service`](super::port::Service) over AWS's own SDK: a client for each region, made when first needed, on one set of
-//! credentials. The SDK's retries are off, because each attempt must take its turn in the pace and be seen.
+//! [`Sdk`] is the [`Service`](super::port::Service) over AWS's own SDK: a client for each region,
+//! created when first needed, on one set of credentials. The SDK's retries are off, because each
+//! attempt must wait for its own permit and be counted.
 
 mod calls;
 mod failure;
 pub mod identity;
-mod user_memberships;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -26,24 +25,29 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_chimesdkmessaging::Client;
 use aws_sdk_chimesdkmessaging::config::{Builder, Credentials};
 use aws_types::service_config::ServiceConfigKey;
+use parking_lot::RwLock;
 
-/// The longest that a call may take in all: a graceful stop waits this long at most for the one under way.
+/// The longest time that a call may take: a graceful stop waits at most this long for the call in
+/// flight.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest that connecting may take: the SDK's own default, said here because it is part of [`CALL_TIMEOUT`].
+/// The longest time that connecting may take: the SDK's own default, set here because it is part of
+/// [`CALL_TIMEOUT`].
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 
-/// Where STS is asked if the environment names no region. Calls to the service itself go to the channel's region.
+/// The region of STS if the environment names none. Calls to the service itself go to the channel's
+/// region.
 const FALLBACK_REGION: &str = "us-east-1";
 
-/// What an [`Sdk`] is made of; by default what the environment says. Not printable: it may hold a secret.
+/// The settings of an [`Sdk`]; the default is the environment. Not printable: it may hold a secret.
 #[derive(Clone)]
 pub struct SdkOptions {
-    /// Instead of AWS and of what `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING` says.
+    /// The endpoint, instead of AWS and of `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING`.
     pub endpoint: Option<String>,
-    /// Access key id and secret, instead of the SDK's usual chain: for a simulator in this process.
+    /// The access key id and secret, instead of the SDK's usual chain: for a simulator in this
+    /// process.
     pub credentials: Option<(String, String)>,
-    /// The longest that a call may take.
+    /// The longest time that a call may take.
     pub call_timeout: Duration,
 }
 
@@ -53,10 +57,10 @@ impl Default for SdkOptions {
     }
 }
 
-/// Why there is no way to reach AWS.
+/// The reason why AWS cannot be reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// The endpoint is no address of a server.
+    /// The endpoint is not the address of a server.
     #[error(
         "failed to use the endpoint {0:?}: write http://host:port or https://host, with neither spaces nor a password \
          (AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING, AWS_ENDPOINT_URL or the AWS profile)"
@@ -70,7 +74,7 @@ pub enum LoadError {
     EndpointAndVariant(String),
 }
 
-/// Amazon Chime SDK messaging by AWS's SDK.
+/// Amazon Chime SDK messaging, over AWS's SDK.
 pub struct Sdk {
     config: SdkConfig,
     endpoint: Option<String>,
@@ -79,9 +83,11 @@ pub struct Sdk {
 }
 
 impl Sdk {
-    /// Reads the environment and the AWS profile. Credentials are fetched with the first call, not here.
+    /// Reads the environment and the AWS profile. Credentials are fetched with the first call, not
+    /// here.
     pub async fn load(options: SdkOptions) -> Result<Self, LoadError> {
-        // Not the SDK's default chain, which asks the instance metadata service and waits for it where there is none.
+        // The SDK's default chain is not used: it asks the instance metadata service, and waits for
+        // it where none exists.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(Region::from_static(FALLBACK_REGION));
@@ -98,7 +104,7 @@ impl Sdk {
         let endpoint = options.endpoint.or_else(|| configured_endpoint(&config));
         if let Some(endpoint) = &endpoint {
             if host_of(endpoint).is_none() {
-                // What stands before an @ may be a password.
+                // The text before an @ may be a password.
                 let shown = endpoint.rsplit('@').next().unwrap_or_default();
                 return Err(LoadError::BadEndpoint(shown.to_owned()));
             }
@@ -109,16 +115,17 @@ impl Sdk {
         Ok(Self { config, endpoint, call_timeout: options.call_timeout, clients: RwLock::default() })
     }
 
-    /// The endpoint in force, if it is not one of AWS: what is said of members then is said of another service.
+    /// Returns the endpoint in force if it is not one of AWS: then statements about members are
+    /// about another service.
     pub fn custom_endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref().filter(|endpoint| host_of(endpoint).is_none_or(|host| !is_aws(host)))
     }
 
     fn client(&self, region: &str) -> Client {
-        if let Some(client) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(region) {
+        if let Some(client) = self.clients.read().get(region) {
             return client.clone();
         }
-        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.write();
         clients.entry(region.to_owned()).or_insert_with(|| self.new_client(region)).clone()
     }
 
@@ -129,15 +136,17 @@ impl Sdk {
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
-            // Answers are a few kilobytes and the whole call has a deadline: watching their throughput adds nothing.
+            // Answers are a few kilobytes and the whole call has a deadline, so watching the
+            // throughput adds nothing.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(self.endpoint.clone());
         Client::from_conf(config.build())
     }
 }
 
-/// The endpoint as the SDK itself would find it: for this service, else for all, each in the environment, else in the
-/// profile. Looked up here so that what is reported is what is used.
+/// Returns the endpoint as the SDK itself would find it: for this service, else for all services,
+/// each in the environment, else in the profile. It is looked up here so that the reported endpoint
+/// is the one in use.
 fn configured_endpoint(config: &SdkConfig) -> Option<String> {
     let of_service = || {
         let key = ServiceConfigKey::builder()

@@ -1,7 +1,7 @@
-//! What does a trace tell of a call?
+//! The spans of calls in traces.
 //!
-//! Spans of the target [`TARGET`] are for a collector of traces alone and stand in no log; where there is no collector they are not
-//! even made. They name no member.
+//! Spans of the target [`TARGET`] go to a collector of traces and to no log. Without a collector
+//! they are not even created. They name no member.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::port::{CallError, Operation};
 /// The target of every span that is exported.
 pub const TARGET: &str = "traces";
 
-/// A call about a channel or an app instance that is about to be made, and how long it waited for its turn.
+/// Creates the span of a call about a channel or an app instance. `waited` is the time that the
+/// call waited for its turn.
 pub(super) fn call_span(about: &str, operation: Operation, waited: Duration) -> Span {
     tracing::info_span!(
         target: TARGET,
@@ -21,7 +22,7 @@ pub(super) fn call_span(about: &str, operation: Operation, waited: Duration) -> 
         otel.name = operation.as_str(),
         otel.kind = "client",
         otel.status_code = Empty,
-        // By OpenTelemetry's semantic conventions for the AWS SDK.
+        // The names are those of OpenTelemetry's semantic conventions for the AWS SDK.
         rpc.system = "aws-api",
         rpc.service = "Chime SDK Messaging",
         rpc.method = operation.as_str(),
@@ -32,7 +33,7 @@ pub(super) fn call_span(about: &str, operation: Operation, waited: Duration) -> 
     )
 }
 
-/// How the call was answered.
+/// Records the outcome of the call.
 pub(super) fn record_outcome(call: &Span, error: Option<&CallError>) {
     call.record("rollcall.answer", error.map_or("OK", |error| &error.code));
     if error.is_some() {
@@ -40,7 +41,7 @@ pub(super) fn record_outcome(call: &Span, error: Option<&CallError>) {
     }
 }
 
-/// By which request id the service knows the call under way.
+/// Records the service's request id in the span of the current call.
 pub(super) fn record_request_id(id: Option<&str>) {
     if let Some(id) = id {
         Span::current().record("aws.request_id", id);

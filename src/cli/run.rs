@@ -153,7 +153,7 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     let client = client.only_while(move || leads.is_held());
     let clock = Clock::starting_at(Timestamp::now());
     let (engine, vitals) = (Arc::<OnceLock<_>>::default(), Arc::<Vitals>::default());
-    pages::endpoints(args, &client, &engine, &vitals, &leadership).open().map_err(Failure::of)?.serve();
+    pages::endpoints(args, &client, &engine, &vitals, &leadership).open_sockets().map_err(Failure::of)?.serve();
     let scope = Scope::of(&args.watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -4,7 +4,7 @@ use super::pass::{Halt, Pass};
 use super::store::Store;
 use crate::api::Reason;
 use crate::chime::backoff::Backoff;
-use crate::chime::port::{CallError, CallErrorClass, ChannelInfo, Operation, Service};
+use crate::chime::port::{CallError, CallErrorClass, ChannelInfo, ListRequest, Operation, Service};
 
 /// A list of moderators has 20 pages at most (1,000 moderators of a channel, AWS General Reference); no other is read further.
 const MAX_PAGES: usize = 20;
@@ -34,11 +34,11 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
             let page = loop {
                 let permit = self.turn(operation).await?;
                 let (client, target) = (&self.engine.client, &self.intent.target);
-                let page = match operation {
-                    Operation::ListChannelBans => client.bans_page(permit, target, token.as_deref()).await,
-                    _ => client.moderators_page(permit, target, token.as_deref()).await,
+                let list = match operation {
+                    Operation::ListChannelBans => ListRequest::Bans(target),
+                    _ => ListRequest::Moderators(target),
                 };
-                match page {
+                match client.list_page(permit, list, token.as_deref()).await {
                     Err(error) if error.class.is_transient() => self.rest(&mut backoff, error).await?,
                     page => break page,
                 }
@@ -47,7 +47,7 @@ impl<S: Service, T: Store> Pass<'_, S, T> {
                 Ok(page) => page,
                 Err(error) => return Ok(Err(error)),
             };
-            all.extend(page.items);
+            all.extend(page.items.into_iter().map(|item| item.id));
             match page.next {
                 None => return Ok(Ok(all)),
                 next if next == token => break,

@@ -11,7 +11,7 @@ use super::trace;
 use super::view::{Cell, Flight, Listed, Listing, Look};
 use super::views::Views;
 use crate::chime::backoff::Backoff;
-use crate::chime::port::{CallError, CallErrorClass, Operation, Page, Service, Target};
+use crate::chime::port::{CallError, CallErrorClass, ListRequest, Operation, Page, Service, Target};
 use crate::chime::rate_limit::{Priority, SharedPriority};
 
 /// A listing is begun anew at most so often because its token was refused or came twice.
@@ -135,7 +135,7 @@ impl<S: Service> List<'_, S> {
                 }
                 Err(error) => return Some(Err(Fault::Refused(error))),
             };
-            page.items.iter().for_each(|item| take_in(item));
+            page.items.iter().for_each(|item| take_in(&item.id));
             match page.next {
                 None => return Some(Ok(began)),
                 next if next == token => return Some(Err(Fault::Token(odd("the same page token came twice")))),
@@ -160,11 +160,11 @@ impl<S: Service> List<'_, S> {
             if token.is_none() {
                 *began = Some(Instant::now());
             }
-            let page = match operation {
-                Operation::ListSubChannels => client.sub_channels_page(permit, target, token).await,
-                _ => client.list_page(permit, target, token).await,
+            let list = match operation {
+                Operation::ListSubChannels => ListRequest::SubChannels(target),
+                _ => ListRequest::Members(target),
             };
-            match page {
+            match client.list_page(permit, list, token).await {
                 Ok(page) => {
                     if backoff.failures() > 0 {
                         self.tell.send_replace(Listing::Running);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::findings::Findings;
-use crate::api::{ApprovalReason, MembershipType, Reason, Tolerance};
+use crate::api::{ApprovalReason, Reason, Tolerance};
 use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH, Target};
 use crate::membership::answer::advice;
 
@@ -152,25 +152,9 @@ pub(super) fn retrying(found: &Findings, error: &CallError) -> String {
     format!("{}; {error}; the call is made again", there(found))
 }
 
-/// What whoever reads of a refused call should do next.
+/// Returns what the user should do about a refused call.
 pub(super) fn next_step(target: &Target, error: &CallError) -> String {
-    let bearer = &target.bearer;
-    match error.class {
-        CallErrorClass::ChannelNotAccessible if target.membership_type == MembershipType::Hidden => {
-            format!(
-                "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel: no one else \
-             may see or add HIDDEN members"
-            )
-        }
-        CallErrorClass::ChannelNotAccessible => format!(
-            "check that the channel exists and that {bearer} is an AppInstanceAdmin, or a moderator of the channel"
-        ),
-        CallErrorClass::BearerRejected => format!("check that {bearer} exists in the app instance"),
-        CallErrorClass::AccessDenied => {
-            format!("check the AWS credentials, and that IAM allows chime:{} for bearer and channel", error.operation)
-        }
-        _ => "see the service's message".to_owned(),
-    }
+    error.advice(&target.bearer, target.membership_type)
 }
 
 /// A call was refused as a whole.

@@ -1,37 +1,40 @@
-//! `--grants`: what does the file say just now?
+//! `--grants`: the current content of the grants file.
 //!
-//! It is looked at whenever something is to be done. A file that went bad grants nothing: nobody could say what it meant to take back.
+//! The file is checked before every effect. A file that became invalid grants nothing, because it
+//! may have been meant to withdraw any grant.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::membership::grants::{GrantError, Grants};
 
-/// How often the file is read though nothing was to be done: those who wait for a grant are looked at again then.
+/// The interval at which the file is read in any case, so that resources that wait for a grant are
+/// reconciled soon.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The longest file that is read, in bytes; a ConfigMap holds as much.
+/// The maximum size of the file, in bytes; a ConfigMap holds as much.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why a file grants nothing.
+/// The reason why a file grants nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantsFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("failed to read the grants of {0}: {1}")]
     Unreadable(PathBuf, io::Error),
-    /// It is longer than any that is meant.
+    /// The file is too long.
     #[error("failed to read the grants of {0}: it is longer than {MAX_BYTES} bytes")]
     TooLong(PathBuf),
-    /// It is no list of grants.
+    /// The file is not a list of grants.
     #[error("failed to read the grants of {0}: {1}")]
     NoGrants(PathBuf, String),
-    /// One of them cannot be meant so.
+    /// A grant is invalid.
     #[error("failed to read the grants of {0}: {1}")]
     Wrong(PathBuf, GrantError),
 }
@@ -45,32 +48,32 @@ pub struct GrantsFile {
 
 #[derive(Debug)]
 struct Last {
-    /// By which a change is noticed: when it was written, how long it is, which file it is.
+    /// Shows a change: the time of writing, the size and the inode.
     stamp: Option<Stamp>,
     grants: Arc<Grants>,
-    /// What was said of it last, so that it is said once.
+    /// The last error that was logged, so that it is logged once.
     complaint: Option<String>,
 }
 
 type Stamp = (i64, i64, u64, u64);
 
 impl GrantsFile {
-    /// Reads it. Here, at the start, anything wrong is an error.
+    /// Reads the file. An invalid file at the start is an error.
     pub fn open(path: &Path) -> Result<Self, GrantsFileError> {
         let stamp = stamp(path);
         let grants = Arc::new(read(path)?);
         Ok(Self { path: path.to_owned(), last: Mutex::new(Last { stamp, grants, complaint: None }) })
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it grants now.
+    /// Returns the current grants.
     pub fn current_grants(&self) -> Arc<Grants> {
         let stamp = stamp(&self.path);
-        let mut last = self.lock();
+        let mut last = self.last.lock();
         if stamp.is_none() || last.stamp != stamp {
             last.stamp = stamp;
             last.take_in(&self.path);
@@ -78,14 +81,15 @@ impl GrantsFile {
         Arc::clone(&last.grants)
     }
 
-    /// Calls `changed` whenever something else is granted than before; for ever.
+    /// Calls `changed` after every change of the grants. Never ends.
     pub async fn watch_changes(&self, changed: impl Fn()) {
         let mut before = self.current_grants();
         loop {
             sleep(EVERY).await;
             let now = {
-                // Read whatever its stamp: one that was written twice in an instant may look the same.
-                let mut last = self.lock();
+                // The file is read whatever its stamp, because a file that was written twice in an
+                // instant may have the same stamp.
+                let mut last = self.last.lock();
                 last.take_in(&self.path);
                 Arc::clone(&last.grants)
             };
@@ -95,11 +99,6 @@ impl GrantsFile {
                 changed();
             }
         }
-    }
-
-    /// A poisoned lock is taken all the same: at worst the file is read once more.
-    fn lock(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -147,7 +146,7 @@ mod tests {
     const ONE: &str = "[{namespaces: [a], appInstances: ['arn:aws:chime:us-east-1:1:app-instance/1f']}]";
 
     #[test]
-    fn what_the_file_says_holds_at_once_and_a_file_that_went_bad_grants_nothing() {
+    fn file_takes_effect_at_once_and_an_invalid_file_grants_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grants.yaml");
         assert!(matches!(GrantsFile::open(&path), Err(GrantsFileError::Unreadable(..))));

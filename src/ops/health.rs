@@ -1,11 +1,12 @@
-//! Is the process alive, and is it ready?
+//! The liveness and readiness of the process.
 //!
-//! Alive means that what should move does move: an API server or a service that is away is no reason to be restarted. The process has one
-//! thread, so whoever is answered at all also knows that the runtime turns.
+//! A process is alive if its watches and queues make progress. An API server or a service that is
+//! away is no reason to restart. The process has one thread, so any answer also shows that the
+//! runtime runs.
 
 use std::fmt;
 
-/// Says what is wrong, if something is.
+/// Returns the problem, if there is one.
 type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The checks of a process.
@@ -16,22 +17,22 @@ pub struct Health {
 }
 
 impl Health {
-    /// Without this the process is to be restarted.
+    /// Adds a check; if it fails, the process should be restarted.
     pub fn add_liveness_check(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.alive.push(Box::new(check));
     }
 
-    /// Without this the process has not begun to do what it is there for.
+    /// Adds a check; until it succeeds, the process has not begun its work.
     pub fn add_readiness_check(&mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         self.ready.push(Box::new(check));
     }
 
-    /// Whether it is alive; if not, why.
+    /// Returns the problems that make the process not alive.
     pub fn check_liveness(&self) -> Result<(), String> {
         all(&self.alive)
     }
 
-    /// Whether it is ready; if not, why.
+    /// Returns the problems that make the process not ready.
     pub fn check_readiness(&self) -> Result<(), String> {
         all(&self.ready)
     }

@@ -1,11 +1,12 @@
-//! Which of several processes carries out the resources?
+//! Leader election: one of several processes reconciles the resources.
 //!
-//! The one that holds a Lease of the cluster. What others wrote on it is compared and never read as a time: only how long a version of it has stood counts, by
-//! the clock of whoever looks, so clocks need not agree. The holder stops believing in itself well before anybody else may.
-//! After client-go's leader election (`tools/leaderelection`) and kubert's `lease`.
+//! The leader holds a Lease of the cluster. Timestamps written by others are never interpreted.
+//! Expiry is measured locally, as the time since the resourceVersion last changed, so clocks need
+//! not agree. The leader stops well before another process may lead. After client-go's leader
+//! election (`tools/leaderelection`) and kubert's `lease`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,44 +14,47 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-/// Which Lease it is, and for how long it is held.
+/// The Lease, and the time for which it is held.
 #[derive(Clone, Debug)]
 pub struct LeaseConfig {
-    /// Where it is.
+    /// The namespace of the Lease.
     pub namespace: String,
-    /// Its name.
+    /// The name of the Lease.
     pub name: String,
-    /// Who holds it: nobody else says the same.
+    /// The identity of this process: unique among all processes.
     pub identity: String,
-    /// Without a renewal for so long anybody may take it.
+    /// After this time without a renewal, any process may take the Lease.
     pub duration: Duration,
 }
 
 impl LeaseConfig {
-    /// Who could not renew for so long leads no more: client-go's 10 s of 15.
+    /// Returns the time after which a leader that could not renew stops to lead: client-go's 10 s
+    /// of 15.
     fn renew_deadline(&self) -> Duration {
         self.duration * 2 / 3
     }
 
-    /// Between two renewals: client-go's 2 s of 15.
+    /// Returns the time between two renewals: client-go's 2 s of 15.
     fn renew_interval(&self) -> Duration {
         self.duration * 2 / 15
     }
 
-    /// Between two looks of those who wait: one that was given back is taken within a second.
+    /// Returns the time between two attempts to take the Lease: a released Lease is taken within a
+    /// second.
     fn retry_interval(&self) -> Duration {
         self.renew_interval().min(Duration::from_secs(1))
     }
 }
 
-/// Whether this process leads, as of now. It is asked before each thing that only a leader may do.
+/// The leadership of this process. It is checked before each effect that only a leader may have.
 #[derive(Clone, Debug)]
 pub struct Leadership(Option<Arc<Mutex<Option<Instant>>>>);
 
 impl Leadership {
-    /// Of a process that nobody else competes with: always.
+    /// Creates the leadership of a process without competitors: it always leads.
     pub fn always() -> Self {
         Self(None)
     }
@@ -59,28 +63,28 @@ impl Leadership {
         Self(Some(Arc::default()))
     }
 
-    /// Whether it holds.
+    /// Returns whether this process leads now.
     pub fn is_held(&self) -> bool {
         self.0.as_ref().is_none_or(|until| {
-            let until = *until.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = *until.lock();
             until.is_some_and(|until| Instant::now() < until)
         })
     }
 
-    /// Until when it holds without another renewal.
+    /// Returns the time until which the process leads without another renewal.
     fn until(&self) -> Option<Instant> {
-        let until = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.0.as_ref()?.lock();
         *until
     }
 
     fn set(&self, until: Option<Instant>) {
         if let Some(leadership) = &self.0 {
-            *leadership.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            *leadership.lock() = until;
         }
     }
 }
 
-/// The lease is not ours any more: whoever led must stop.
+/// The loss of the Lease: this process must stop.
 #[derive(Debug, thiserror::Error)]
 pub enum LeadershipLost {
     /// The API server did not take a renewal in time.
@@ -88,28 +92,28 @@ pub enum LeadershipLost {
     NotRenewed {
         /// Namespace and name.
         lease: String,
-        /// How long it was tried.
+        /// The time for which the process tried to renew.
         within: Duration,
         /// The last answer.
         why: String,
     },
-    /// Another process holds it.
+    /// Another process holds the Lease.
     #[error("lost the lease {lease}: {holder} holds it; stopped, because it leads now")]
     Taken {
         /// Namespace and name.
         lease: String,
-        /// Who.
+        /// The holder.
         holder: String,
     },
 }
 
-/// A process that wants to lead.
+/// A process that takes part in the election.
 pub struct LeaderElector {
     leases: Api<Lease>,
     config: LeaseConfig,
     leadership: Leadership,
-    /// The lease as it was last written by us.
-    held: Mutex<Option<Lease>>,
+    /// The Lease as this process last wrote it.
+    written: Mutex<Option<Lease>>,
 }
 
 impl fmt::Debug for LeaderElector {
@@ -122,18 +126,18 @@ impl fmt::Debug for LeaderElector {
 }
 
 impl LeaderElector {
-    /// One that does not lead yet.
+    /// Creates an elector that does not lead yet.
     pub fn new(client: Client, config: LeaseConfig) -> Self {
         let leases = Api::namespaced(client, &config.namespace);
-        Self { leases, config, leadership: Leadership::not_held(), held: Mutex::default() }
+        Self { leases, config, leadership: Leadership::not_held(), written: Mutex::default() }
     }
 
-    /// Whether it leads.
+    /// Returns the leadership of this process.
     pub fn leadership(&self) -> &Leadership {
         &self.leadership
     }
 
-    /// Waits until it leads.
+    /// Waits until this process leads.
     pub async fn acquire(&self) {
         let mut watched: Option<(Lease, Instant)> = None;
         let mut told = None;
@@ -141,12 +145,12 @@ impl LeaderElector {
             let began = Instant::now();
             let by = began + self.config.renew_deadline();
             let wait = match timeout_at(by, self.try_acquire(&mut watched)).await {
-                Ok(Ok(None)) => {
+                Ok(Ok(Attempt::Acquired)) => {
                     self.leadership.set(Some(by));
                     tracing::info!(lease = self.lease(), identity = self.config.identity, "this process leads");
                     return;
                 }
-                Ok(Ok(Some(wait))) => wait,
+                Ok(Ok(Attempt::RetryAfter(wait))) => wait,
                 Ok(Err(error)) => {
                     let hint = match &error {
                         kube::Error::Api(status) if status.code == 403 => {
@@ -168,10 +172,10 @@ impl LeaderElector {
         }
     }
 
-    /// Takes the lease if that may be done now; else says when to look again.
-    async fn try_acquire(&self, watched: &mut Option<(Lease, Instant)>) -> Result<Option<Duration>, kube::Error> {
+    /// Takes the Lease if it is free. Otherwise returns the wait until the next attempt.
+    async fn try_acquire(&self, watched: &mut Option<(Lease, Instant)>) -> Result<Attempt, kube::Error> {
         let Some(lease) = self.leases.get_opt(&self.config.name).await? else {
-            return self.write(None).await.map(|taken| (!taken).then_some(Duration::ZERO));
+            return self.write(None).await.map(Attempt::from_write);
         };
         let now = Instant::now();
         let stood_since = match watched.take() {
@@ -182,12 +186,12 @@ impl LeaderElector {
         let free_at = stood_since + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         if !holder(&lease).is_empty() && now < free_at {
             *watched = Some((lease, stood_since));
-            return Ok(Some(self.config.retry_interval().min(free_at - now)));
+            return Ok(Attempt::RetryAfter(self.config.retry_interval().min(free_at - now)));
         }
-        self.write(Some(lease)).await.map(|taken| (!taken).then_some(Duration::ZERO))
+        self.write(Some(lease)).await.map(Attempt::from_write)
     }
 
-    /// Renews the lease for as long as it can.
+    /// Renews the Lease for as long as possible, and returns the reason why that ended.
     pub async fn renew_loop(&self) -> LeadershipLost {
         let mut why = "no answer".to_owned();
         loop {
@@ -211,11 +215,12 @@ impl LeaderElector {
         }
     }
 
-    /// Gives it back, so that another process can lead at once. If that fails, it has to wait.
+    /// Releases the Lease, so that another process can lead at once. If that fails, the other
+    /// process has to wait.
     pub async fn release_lease(&self) {
         let Some(until) = self.leadership.until() else { return };
         self.leadership.set(None);
-        let Some(mut lease) = self.held() else { return };
+        let Some(mut lease) = self.last_written() else { return };
         let spec = lease.spec.get_or_insert_default();
         (spec.holder_identity, spec.lease_duration_seconds) = (Some(String::new()), Some(1));
         match timeout_at(until, self.leases.replace(&self.config.name, &PostParams::default(), &lease)).await {
@@ -226,10 +231,11 @@ impl LeaderElector {
     }
 
     async fn renew(&self) -> Result<Renewal, kube::Error> {
-        if self.write(self.held()).await? {
+        if self.write(self.last_written()).await? {
             return Ok(Renewal::Done);
         }
-        // Somebody wrote it since: perhaps we did, and the answer never came.
+        // The Lease changed since the last write: perhaps this process changed it, and the answer
+        // never came.
         match self.leases.get_opt(&self.config.name).await? {
             Some(lease) if holder(&lease) != self.config.identity => Ok(Renewal::Taken(holder(&lease).to_owned())),
             lease => {
@@ -239,7 +245,8 @@ impl LeaderElector {
         }
     }
 
-    /// Writes our name on the lease, or makes it; whether nobody else was faster.
+    /// Writes the identity of this process on the Lease, or creates it. Returns false if another
+    /// process was faster.
     async fn write(&self, lease: Option<Lease>) -> Result<bool, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let fresh = lease.is_none();
@@ -264,17 +271,17 @@ impl LeaderElector {
         };
         match answer {
             Ok(lease) => {
-                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+                *self.written.lock() = Some(lease);
                 Ok(true)
             }
-            // Changed, made or deleted by somebody else.
+            // Another process changed, created or deleted the Lease.
             Err(kube::Error::Api(status)) if [409, 404].contains(&status.code) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn held(&self) -> Option<Lease> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn last_written(&self) -> Option<Lease> {
+        self.written.lock().clone()
     }
 
     fn lease(&self) -> String {
@@ -286,9 +293,20 @@ impl LeaderElector {
     }
 }
 
+enum Attempt {
+    Acquired,
+    RetryAfter(Duration),
+}
+
+impl Attempt {
+    fn from_write(written: bool) -> Self {
+        if written { Self::Acquired } else { Self::RetryAfter(Duration::ZERO) }
+    }
+}
+
 enum Renewal {
     Done,
-    /// By whom.
+    /// The new holder.
     Taken(String),
 }
 

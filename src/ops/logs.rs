@@ -1,4 +1,4 @@
-//! Where do log lines go, and how do they look?
+//! The destination and the format of log lines.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -11,17 +11,18 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 use super::traces::Traces;
 use crate::chime::trace;
 
-/// What is logged where `RUST_LOG` does not say. The controller's spans are entered for each pass under way whenever one of
-/// them moves; a pass has a span of its own. What the watcher warns of we say too, with what to do.
+/// The filter if `RUST_LOG` is not set. The controller's spans are left out: they are entered for
+/// each reconcile in flight whenever one of them makes progress, and a reconcile has a span of its
+/// own. The watcher's warnings are left out: Rollcall logs them itself, with advice.
 const DEFAULT_FILTER: &str = "info,kube_runtime::controller=warn,kube_runtime::watcher=error";
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// For users.
     Text,
     /// For machines: one JSON object a line.
     Json,
@@ -35,11 +36,11 @@ pub struct FilterError {
     source: ParseError,
 }
 
-/// Sends log lines to stderr from here on, panics among them, and spans to a collector, if there is one.
+/// Sends log lines and panics to stderr from here on, and spans to a collector if there is one.
 pub fn init_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), FilterError> {
     let value = std::env::var("RUST_LOG").ok().filter(|value| !value.is_empty());
     let value = value.unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    // What is for a collector stands in no line, and so costs nothing where there is none.
+    // Spans for a collector are in no log line, so they cost nothing without a collector.
     let filter = EnvFilter::try_new(format!("{value},{}=off", trace::TARGET));
     let filter = filter.map_err(|source| FilterError { value, source })?;
     let lines = fmt::layer().with_writer(stderr);
@@ -54,7 +55,7 @@ pub fn init_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), Fi
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };
     let lines = registry().with(lines.with_filter(filter));
-    // Only a second call fails here, and then the first one's settings are in force.
+    // A second call alone fails here, and then the settings of the first are in force.
     let _ = match traces {
         None => lines.try_init(),
         Some(traces) => lines.with(traces.layer()).try_init(),

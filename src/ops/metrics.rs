@@ -1,7 +1,8 @@
-//! What can be counted and measured of a running process?
+//! The metrics of the process.
 //!
-//! Each component has what it measures as a value and registers it here; nothing is global. Most of it is read off when somebody
-//! asks ([`Metrics::add_collector`]), so that it costs nothing before, needs no care when a resource goes, and never grows.
+//! Each component has its metrics as values and registers them here; nothing is global. Most
+//! metrics are read when they are scraped ([`Metrics::add_collector`]): they cost nothing before,
+//! need no clean-up when a resource is deleted, and never grow.
 
 mod engine;
 mod service;
@@ -35,17 +36,18 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Takes in a metric that is kept up to date; `name` is without the prefix `rollcall_`, and without `_total`.
+    /// Registers a metric that is kept up to date; `name` is without the prefix `rollcall_`, and
+    /// without `_total`.
     pub fn register(&mut self, name: &str, help: &str, metric: impl Metric) {
         self.0.register(name, help, metric);
     }
 
-    /// Takes in metrics that are read off whenever somebody asks.
+    /// Registers metrics that are read at each scrape.
     pub fn add_collector(&mut self, read: impl Fn(&mut MetricsWriter<'_>) -> fmt::Result + Send + Sync + 'static) {
         self.0.register_collector(Box::new(FnCollector(read)));
     }
 
-    /// All of them, as Prometheus and `promtool check metrics` read them.
+    /// Renders all metrics in the Prometheus text format, as `promtool check metrics` accepts it.
     pub fn render_text(&self) -> Result<String, fmt::Error> {
         let mut openmetrics = String::new();
         text::encode_registry(&mut openmetrics, &self.0)?;
@@ -53,7 +55,8 @@ impl Metrics {
     }
 }
 
-/// Prometheus' own text format from OpenMetrics', which has the family of a counter without the `_total` of its samples.
+/// Converts OpenMetrics' text format to Prometheus' own. In OpenMetrics, the family of a counter
+/// lacks the `_total` of its samples.
 fn classic(openmetrics: &str) -> Result<String, fmt::Error> {
     let mut page = String::with_capacity(openmetrics.len() + 1024);
     let mut lines = openmetrics.lines().peekable();
@@ -84,47 +87,47 @@ impl<F: Fn(&mut MetricsWriter<'_>) -> fmt::Result + Send + Sync + 'static> Colle
     }
 }
 
-/// Where metrics that are read off are written.
+/// Writes the metrics of a collector.
 pub struct MetricsWriter<'a>(DescriptorEncoder<'a>);
 
-/// Gauges of one name, told apart by labels.
+/// Gauges of one name with different labels.
 pub struct Gauges<'a>(MetricEncoder<'a>);
 
-/// Counters of one name, told apart by labels.
+/// Counters of one name with different labels.
 pub struct Counters<'a>(MetricEncoder<'a>);
 
 impl MetricsWriter<'_> {
-    /// One gauge.
+    /// Writes one gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// One counter; `name` is without `_total`.
+    /// Writes one counter; `name` is without `_total`.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut counter = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         counter.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    /// Gauges of one name.
+    /// Begins gauges of one name.
     pub fn gauges<'p>(&'p mut self, name: &'p str, help: &str) -> Result<Gauges<'p>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge).map(Gauges)
     }
 
-    /// Counters of one name, without `_total`.
+    /// Begins counters of one name, without `_total`.
     pub fn counters<'p>(&'p mut self, name: &'p str, help: &str) -> Result<Counters<'p>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Counter).map(Counters)
     }
 }
 
 impl Gauges<'_> {
-    /// The one with these labels.
+    /// Writes the gauge with these labels.
     pub fn set<const N: usize>(&mut self, labels: &[(&str, &str); N], value: f64) -> fmt::Result {
         self.0.encode_family(labels)?.encode_gauge(&value)
     }
 }
 
 impl Counters<'_> {
-    /// The one with these labels.
+    /// Writes the counter with these labels.
     pub fn set<const N: usize>(&mut self, labels: &[(&str, &str); N], value: f64) -> fmt::Result {
         self.0.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }

@@ -1,4 +1,4 @@
-//! Who may ask how the process is doing, and what are they answered?
+//! The HTTP endpoints for metrics and health.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use axum::routing::get;
 use super::health::Health;
 use super::metrics::{MEDIA_TYPE, Metrics};
 
-/// An address to listen at, as `0.0.0.0:8080`, or `:8080` for all addresses of version 4.
+/// An address to listen at: `0.0.0.0:8080`, or `:8080` for all IPv4 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenAddress(SocketAddr);
 
@@ -34,11 +34,11 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// What is told at which address. Nobody listens before [`HttpEndpoints::open`].
+/// The endpoints of each address. No port is open before [`HttpEndpoints::open_sockets`].
 #[derive(Default)]
 pub struct HttpEndpoints(BTreeMap<ListenAddress, Router>);
 
-/// An address that cannot be listened at.
+/// The error of an address that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen at {address}: {source}")]
 pub struct ListenError {
@@ -46,16 +46,16 @@ pub struct ListenError {
     source: io::Error,
 }
 
-/// Sockets that are open, to be served.
+/// The open sockets, to be served.
 pub struct OpenEndpoints(Vec<(tokio::net::TcpListener, Router)>);
 
 impl HttpEndpoints {
-    /// `/metrics`.
+    /// Adds `/metrics`.
     pub fn add_metrics(&mut self, at: ListenAddress, metrics: Arc<Metrics>) {
         self.add(at, Router::new().route("/metrics", get(async move || page(&metrics))));
     }
 
-    /// `/healthz` and `/readyz`: 200, or 503 and what is wrong.
+    /// Adds `/healthz` and `/readyz`: they answer 200, or 503 and the problems.
     pub fn add_health(&mut self, at: ListenAddress, health: Arc<Health>) {
         let same = Arc::clone(&health);
         let router = Router::new()
@@ -70,7 +70,7 @@ impl HttpEndpoints {
     }
 
     /// Opens the sockets.
-    pub fn open(self) -> Result<OpenEndpoints, ListenError> {
+    pub fn open_sockets(self) -> Result<OpenEndpoints, ListenError> {
         let listen = |(address, router): (ListenAddress, Router)| {
             let listener = TcpListener::bind(address.0).and_then(|listener| {
                 listener.set_nonblocking(true)?;
@@ -83,7 +83,7 @@ impl HttpEndpoints {
 }
 
 impl OpenEndpoints {
-    /// Answers, in the background, until the runtime ends.
+    /// Serves the endpoints in the background until the runtime ends.
     pub fn serve(self) {
         for (listener, router) in self.0 {
             if let Ok(address) = listener.local_addr() {

@@ -1,11 +1,12 @@
-//! When is the process asked to end?
+//! The signals that end the process.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by SIGTERM (as a kubelet sends it) or SIGINT (Ctrl-C). A second signal ends the process at once.
+/// Returns a token that SIGTERM (as a kubelet sends it) or SIGINT (Ctrl-C) cancels. A second signal
+/// ends the process at once.
 pub fn on_signal() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
@@ -17,7 +18,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         };
         tracing::info!("stopping on {name}: calls in flight end, and what they did is recorded");
         asked.cancel();
-        // Whoever asks twice does not want to wait.
+        // A second signal means that the user does not want to wait.
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -1,8 +1,9 @@
-//! Where do traces go, if anywhere?
+//! The export of traces.
 //!
-//! To a collector, by OTLP over HTTP, where OpenTelemetry's usual variables name one: the SDK reads them, and
-//! [`environment`] refuses what the SDK would pass over in silence. Spans wait in a queue of 2,048 (`OTEL_BSP_MAX_QUEUE_SIZE`) and what does not
-//! fit is dropped, so a collector that is away neither holds up a pass nor fills memory.
+//! Traces go to a collector by OTLP over HTTP if OpenTelemetry's usual variables name one. The SDK
+//! reads the variables, and [`environment`] refuses values that the SDK would ignore silently.
+//! Spans wait in a queue of 2,048 (`OTEL_BSP_MAX_QUEUE_SIZE`), and further spans are dropped, so a
+//! collector that is away neither delays a reconcile nor fills memory.
 
 mod environment;
 mod otlp_client;
@@ -27,31 +28,33 @@ pub use self::environment::VariableError;
 use self::otlp_client::OtlpClient;
 use crate::chime::trace::TARGET;
 
-/// What is still to be sent when the process ends has this long.
+/// The time to send the last spans when the process ends.
 pub const FLUSH: Duration = Duration::from_secs(3);
 
-/// The way to a collector. Dropped without [`Traces::flush`], the last spans may be lost.
+/// The export to a collector. If it is dropped without [`Traces::flush`], the last spans may be
+/// lost.
 pub struct Traces(SdkTracerProvider);
 
-/// Why no trace can be sent.
+/// The reason why no trace can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// A variable cannot be used as it is.
+    /// A variable has an invalid value.
     #[error(transparent)]
     Variable(#[from] VariableError),
-    /// The certificates of this machine, by which a collector's is judged, cannot be read.
+    /// The certificates of this machine, which verify the collector's, cannot be read.
     #[error(
         "failed to read the certificates to trust, for a collector by https: {0}; SSL_CERT_FILE names a file of them"
     )]
     Certificates(std::io::Error),
-    /// The exporter cannot be made of the variables.
+    /// The exporter cannot be created from the variables.
     #[error("failed to set up traces by the variables OTEL_…: {0}")]
     Exporter(#[from] ExporterBuildError),
 }
 
 impl Traces {
-    /// What the environment says; `None` where it asks for no traces, and then there is no thread and no span. Sends by `runtime`, which needs
-    /// a provider of cryptography by then.
+    /// Sets up the export from the environment; `None` if the environment names no collector, and
+    /// then there is no thread and no span. Sends on `runtime`, and needs a provider of
+    /// cryptography by then.
     pub fn from_environment(runtime: &Handle) -> Result<Option<Self>, TracesError> {
         let Some(environment) = Environment::read(|name| std::env::var_os(name))? else { return Ok(None) };
         let client = OtlpClient::new(&environment, runtime.clone()).map_err(TracesError::Certificates)?;
@@ -61,7 +64,7 @@ impl Traces {
         Ok(Some(Self(provider.build())))
     }
 
-    /// What makes spans of ours, and of nobody else's, known to the collector.
+    /// Returns the layer that exports the spans of Rollcall, and no other spans.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -77,9 +80,10 @@ impl Traces {
         layer.with_filter(filter_fn(|of| of.is_span() && of.target() == TARGET))
     }
 
-    /// Sends what is still to be sent, for [`FLUSH`] at most, and is the end of it.
+    /// Sends the last spans, for [`FLUSH`] at most, and ends the export.
     pub async fn flush(self) {
-        // It waits for a thread that sends by this runtime, which must go on meanwhile.
+        // The shutdown waits for a thread that sends on this runtime, so the runtime must go on
+        // meanwhile.
         let flushed = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH)).await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(%error, "the last traces were not sent");
@@ -87,7 +91,8 @@ impl Traces {
     }
 }
 
-/// Whose spans these are, unless `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say something else.
+/// Returns the attributes of the process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`
+/// replace them.
 fn resource() -> Resource {
     let ours = [KeyValue::new("service.name", "rollcall"), KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
     let detectors: [Box<dyn ResourceDetector>; 2] =

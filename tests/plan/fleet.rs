@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _};
 use rollcall::api::MembershipType;
-use rollcall::chime::port::{Service as _, Target};
+use rollcall::chime::port::{ListRequest, Service as _, Target};
 use rollcall::chime::sdk::{Sdk, SdkOptions};
 use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ChannelSeed, Seed};
@@ -35,7 +35,7 @@ async fn calls_alone(desk: &Desk) -> f64 {
             };
             let mut token = None;
             loop {
-                token = service.list_page(&target, token.as_deref()).await.unwrap().next;
+                token = service.list_page(ListRequest::Members(&target), token.as_deref()).await.unwrap().next;
                 if token.is_none() {
                     return;
                 }

@@ -1,7 +1,7 @@
 //! What does one see of a channel before somebody is removed from it?
 
 use rollcall::api::MembershipType;
-use rollcall::chime::port::{ChannelInfo, Membership, Page, Service as _, Target};
+use rollcall::chime::port::{ChannelInfo, ListRequest, Membership, Page, Service as _, Target};
 use rollcall::chime::sdk::{Sdk, SdkOptions};
 use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ChannelSeed, Effect, ElasticConfiguration, Fault, Operation, Seed};
@@ -153,17 +153,18 @@ async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
     };
     assert_eq!(sdk.describe_channel(&elastic).await, made_by("townhall", "user/alice", true));
     assert_eq!(sdk.describe_channel(&plain).await, made_by("plain", "user/bob", false));
-    let first = sdk.moderators_page(&elastic, None).await.unwrap();
-    assert_eq!((first.items.len(), first.items[0].as_str()), (50, arn("user/p00000").as_str()));
-    let rest = sdk.moderators_page(&elastic, first.next.as_deref()).await.unwrap();
+    let first = sdk.list_page(ListRequest::Moderators(&elastic), None).await.unwrap();
+    assert_eq!((first.items.len(), first.items[0].id.as_str()), (50, arn("user/p00000").as_str()));
+    let rest = sdk.list_page(ListRequest::Moderators(&elastic), first.next.as_deref()).await.unwrap();
     assert_eq!((rest.items.len(), rest.next), (10, None));
-    let bans = sdk.bans_page(&elastic, None).await;
-    assert_eq!(bans, Ok(Page { items: vec![arn("user/mallory")], ..Page::default() }));
-    let sub_channels = sdk.sub_channels_page(&elastic, None).await.unwrap();
+    let bans = sdk.list_page(ListRequest::Bans(&elastic), None).await;
+    assert_eq!(bans, Ok(Page { items: vec![arn("user/mallory").into()], next: None }));
+    let sub_channels = sdk.list_page(ListRequest::SubChannels(&elastic), None).await.unwrap();
     assert_eq!((sub_channels.items.len(), sub_channels.next), (30, None));
-    let third = Target { sub_channel: Some(sub_channels.items[2].as_str().into()), ..elastic.clone() };
-    let listed = sdk.list_page(&third, None).await.unwrap();
-    assert_eq!(listed.items, [arn("user/p00064"), arn("user/p00065")]);
+    let third = Target { sub_channel: Some(sub_channels.items[2].id.as_str().into()), ..elastic.clone() };
+    let listed = sdk.list_page(ListRequest::Members(&third), None).await.unwrap();
+    let listed: Vec<String> = listed.items.into_iter().map(|item| item.id).collect();
+    assert_eq!(listed, [arn("user/p00064"), arn("user/p00065")]);
     let membership = Membership {
         membership_type: Some(MembershipType::Default),
         invited_by: Some(arn("user/carol")),
@@ -172,14 +173,15 @@ async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
     let sixty_four = MemberArn::parse(&arn("user/p00064")).unwrap();
     assert_eq!(sdk.describe_membership(&third, &sixty_four).await, Ok(Some(membership.clone())));
     assert_eq!(sdk.describe_membership(&elastic, &sixty_four).await, Ok(Some(membership)));
-    let elsewhere = Target { sub_channel: Some(sub_channels.items[0].as_str().into()), ..elastic.clone() };
+    let elsewhere = Target { sub_channel: Some(sub_channels.items[0].id.as_str().into()), ..elastic.clone() };
     assert_eq!(sdk.describe_membership(&elsewhere, &sixty_four).await, Ok(None));
     let member = target("channel/plain", "user/alice");
-    for error in
-        [sdk.moderators_page(&member, None).await.unwrap_err(), sdk.bans_page(&member, None).await.unwrap_err()]
-    {
+    for error in [
+        sdk.list_page(ListRequest::Moderators(&member), None).await.unwrap_err(),
+        sdk.list_page(ListRequest::Bans(&member), None).await.unwrap_err(),
+    ] {
         assert_eq!(error.code, "Forbidden");
     }
-    assert_eq!(sdk.sub_channels_page(&plain, None).await.unwrap_err().code, "BadRequest");
+    assert_eq!(sdk.list_page(ListRequest::SubChannels(&plain), None).await.unwrap_err().code, "BadRequest");
     assert_eq!(simulator.calls()[&Operation::ListChannelModerators], 3);
 }

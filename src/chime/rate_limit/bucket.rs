@@ -1,61 +1,64 @@
-//! When may the next call under one limit be made?
+//! A token bucket: the time of the next call under one limit.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The credit that an idle bucket keeps, as time: what a late timer cost is caught up, and no more. The capacity in calls
-/// is 1 + rate × this.
+/// The credit that an idle bucket keeps, as time: enough to catch up on a late timer, and no more.
+/// The capacity in calls is 1 + rate × this.
 pub(super) const CREDIT: Duration = Duration::from_millis(50);
 
-/// How long nothing goes after a 429. The service's buckets are taken to hold one second's worth of calls.
+/// The pause after a 429. The service's buckets are taken to hold one second's worth of calls.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// What each call that was not answered 429 adds to a rate that was slowed, in calls a second. From half of a rate back to
-/// all of it takes about 42 s (60 s × ln 2) of use, whatever the rate, and at 8 calls a second some 240 calls.
+/// The increase of a slowed rate for each call that was not answered 429, in calls a second. From
+/// half of a rate back to all of it takes about 42 s (60 s × ln 2) of use, whatever the rate, and
+/// at 8 calls a second some 240 calls.
 const RECOVERY_PER_CALL: f64 = 1.0 / 60.0;
 
-/// The least that repeated 429 leave of a rate.
+/// The smallest share of a rate that repeated 429 leave.
 const FLOOR: f64 = 1.0 / 16.0;
 
-/// A rate without a configured limit is taken to be without one again above this.
+/// Above this, a rate without a configured limit has no limit again.
 const UNLIMITED_ABOVE: f64 = 1_000.0;
 
-/// A token bucket, kept as the time at which it will be full again (the generic cell rate algorithm).
+/// A token bucket, kept as the time at which it will be full again (the generic cell rate
+/// algorithm).
 #[derive(Debug)]
 pub(super) struct Bucket {
-    /// What the operator was told; `None` for no limit.
+    /// The configured rate; `None` for no limit.
     configured: Option<f64>,
-    /// The service's documented rate: what a 429 falls back to if no limit is configured.
+    /// The service's documented rate: the rate after a 429 if no limit is configured.
     documented: f64,
-    /// In force now: at most `configured`.
+    /// The rate in force: at most `configured`.
     rate: Option<f64>,
     full_at: Instant,
     slowed_at: Option<Instant>,
 }
 
 impl Bucket {
-    /// A bucket that lets one call go at once and has no credit beyond: a restart must not buy a burst.
+    /// Creates a bucket that lets one call go at once and has no further credit: a restart must not
+    /// allow a burst.
     pub(super) fn new(configured: Option<f64>, documented: f64, now: Instant) -> Self {
         Self { configured, documented, rate: configured, full_at: now + CREDIT, slowed_at: None }
     }
 
-    /// The calls a second that the service documents.
+    /// Returns the calls a second that the service documents.
     pub(super) fn documented_rate(&self) -> f64 {
         self.documented
     }
 
-    /// The calls a second in force; `None` for no limit.
+    /// Returns the calls a second in force; `None` for no limit.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate
     }
 
-    /// The time between two calls at the rate in force.
+    /// Returns the time between two calls at the rate in force.
     pub(super) fn interval(&self) -> Duration {
         self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate))
     }
 
-    /// From when on a call may go.
+    /// Returns the time from which on a call may go.
     pub(super) fn ready_at(&self) -> Instant {
         self.full_at - CREDIT
     }
@@ -64,7 +67,7 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + self.interval();
     }
 
-    /// Takes back what a call took that was let go at `granted` and never made.
+    /// Returns the token of a call that was let go at `granted` and never made.
     pub(super) fn give_back(&mut self, granted: Instant) {
         if self.slowed_at.is_some_and(|slowed| granted <= slowed) {
             return;
@@ -74,7 +77,7 @@ impl Bucket {
         }
     }
 
-    /// The call that was let go at `granted` was answered 429.
+    /// Halves the rate: the call that was let go at `granted` was answered 429.
     ///
     /// Calls that were under way when the bucket was slowed say nothing about the slower rate.
     pub(super) fn throttled(&mut self, granted: Instant, now: Instant) {
@@ -88,7 +91,7 @@ impl Bucket {
         self.full_at = self.full_at.max(now + PAUSE + CREDIT);
     }
 
-    /// A call was answered with anything but 429.
+    /// Raises a slowed rate a little: a call was answered with anything but 429.
     pub(super) fn succeeded(&mut self) {
         if self.slowed_at.is_none() {
             return;
@@ -103,7 +106,7 @@ impl Bucket {
         }
     }
 
-    /// Whether a new bucket in this one's place would let no more go.
+    /// Returns whether a new bucket in place of this one would let no more calls go.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         // A rate that was slowed is remembered for a minute of silence.
         let memory = if self.slowed_at.is_some() { Duration::from_mins(1) } else { Duration::ZERO };
@@ -117,7 +120,8 @@ mod tests {
 
     use super::*;
 
-    /// The times, from the start, at which a bucket lets a call go that is asked for at each of `asked`.
+    /// The times, from the start, at which a bucket lets a call go that is asked for at each of
+    /// `asked`.
     fn granted(rate: f64, asked: &[u32]) -> Vec<f64> {
         let start = Instant::now();
         let mut bucket = Bucket::new(Some(rate), 10.0, start);

@@ -1,70 +1,58 @@
-//! What may be done to one channel, whoever the bearer?
+//! The limits of one channel, shared by all bearers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
-use super::lock;
-use crate::chime::port::Operation;
+use crate::chime::port::{ChannelQuota, Operation};
 
-/// One channel's limits, and its place in the round of those who wait.
+/// One channel's limits, and its place in the round of the channels that wait.
 #[derive(Debug)]
-pub(super) struct Channel(Mutex<ChannelPace>);
+pub(super) struct ChannelLimit(Mutex<ChannelBuckets>);
 
 /// Locked after the bearer.
 #[derive(Debug)]
-pub(super) struct ChannelPace {
+pub(super) struct ChannelBuckets {
     pub(super) batch: Bucket,
     pub(super) list: Bucket,
-    /// Calls that wait.
+    /// The number of calls that wait.
     waiting: usize,
-    /// When the channel had its last turn or joined the round; the least is next.
+    /// The time at which the channel had its last turn or joined the round; the least is next.
     pub(super) turn: u64,
-    /// Whether the last call that waited left without having had its turn.
+    /// True if the last call that waited left without a turn.
     left_unserved: bool,
 }
 
-impl Channel {
+impl ChannelLimit {
     pub(super) fn new(batch: Bucket, list: Bucket) -> Self {
-        Self(Mutex::new(ChannelPace { batch, list, waiting: 0, turn: 0, left_unserved: false }))
+        Self(Mutex::new(ChannelBuckets { batch, list, waiting: 0, turn: 0, left_unserved: false }))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, ChannelPace> {
-        lock(&self.0)
+    pub(super) fn lock(&self) -> MutexGuard<'_, ChannelBuckets> {
+        self.0.lock()
     }
 }
 
-impl ChannelPace {
-    /// The channel's bucket that a call counts against, if there is one besides the bearer's.
-    ///
-    /// One quota counts a channel's listings of memberships, bans and moderators together; that of ListSubChannels is as high
-    /// and its own, and counting it in costs little. A channel's other quotas (15 deletes a second, 20 DescribeChannel) lie
-    /// above its bearer's, which is met first.
+impl ChannelBuckets {
+    /// Returns the channel's bucket that a call counts against, if there is one besides the
+    /// bearer's.
     pub(super) fn bucket(&mut self, operation: Operation) -> Option<&mut Bucket> {
-        match operation {
-            Operation::BatchCreateChannelMembership => Some(&mut self.batch),
-            Operation::ListChannelMemberships
-            | Operation::ListChannelModerators
-            | Operation::ListChannelBans
-            | Operation::ListSubChannels => Some(&mut self.list),
-            // The last one is counted for a user, 15 a second, and is of no channel.
-            Operation::DescribeChannelMembership
-            | Operation::DeleteChannelMembership
-            | Operation::DescribeChannel
-            | Operation::ListChannels
-            | Operation::ListChannelMembershipsForAppInstanceUser => None,
-        }
+        operation.channel_quota().map(|quota| match quota {
+            ChannelQuota::Batch => &mut self.batch,
+            ChannelQuota::List => &mut self.list,
+        })
     }
 
-    /// From when on the channel lets the call go; `None` for always.
+    /// Returns the time from which on the channel's bucket lets the call go; `None` if no bucket
+    /// limits it.
     pub(super) fn ready_at(&mut self, operation: Operation) -> Option<Instant> {
         self.bucket(operation).map(|bucket| bucket.ready_at())
     }
 
-    /// One more call waits. Who joins the round goes to its end, but for one who left it without a turn: a resource that is
-    /// edited every few seconds would never have one.
+    /// Counts one more waiting call. A channel that joins the round goes to its end, unless it left
+    /// without a turn: otherwise a resource that is edited every few seconds would never have one.
     pub(super) fn join_round(&mut self, turns: &AtomicU64) {
         if self.waiting == 0 && !self.left_unserved {
             self.turn = turns.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +60,7 @@ impl ChannelPace {
         self.waiting += 1;
     }
 
-    /// A call waits no longer.
+    /// Counts one waiting call less.
     pub(super) fn leave_round(&mut self, served: bool) {
         self.waiting = self.waiting.saturating_sub(1);
         self.left_unserved = !served;

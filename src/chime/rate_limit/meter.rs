@@ -1,16 +1,16 @@
-//! How many calls a second are made, of late?
+//! The recent rate of calls.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long ago a call may be to count for about a third.
+/// The age at which a call counts for about a third.
 const MEMORY: Duration = Duration::from_secs(30);
 
-/// Fewer calls a second than this are none.
+/// Fewer calls a second than this count as none.
 const QUIET: f64 = 0.01;
 
-/// The rate of calls, in which each counts less the longer it is ago.
+/// The rate of calls. The older a call is, the less it counts.
 #[derive(Debug)]
 pub(super) struct Meter {
     calls: f64,
@@ -22,18 +22,18 @@ impl Meter {
         Self { calls: 0.0, at: now }
     }
 
-    /// A call is made.
+    /// Counts a call.
     pub(super) fn count(&mut self, now: Instant) {
         self.calls = self.left(now) + 1.0;
         self.at = now;
     }
 
-    /// Calls a second.
+    /// Returns the calls a second.
     pub(super) fn rate(&self, now: Instant) -> f64 {
         self.left(now) / MEMORY.as_secs_f64()
     }
 
-    /// Whether as good as no call was made of late.
+    /// Returns whether almost no call was made recently.
     pub(super) fn is_quiet(&self, now: Instant) -> bool {
         self.rate(now) < QUIET
     }

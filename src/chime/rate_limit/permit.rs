@@ -1,91 +1,96 @@
-//! What is one call worth, and how does its answer steer the pace?
+//! A permit for one call, and the effect of the call's answer on the rates.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::channel::Channel;
-use super::queue::Bearer;
+use super::channel::ChannelLimit;
+use super::limit::BearerLimit;
 use crate::chime::port::Operation;
 
-/// Two channels' batches answered 429 within this time are the bearer's limit and not theirs.
+/// If batches on two channels are answered 429 within this time, the cause is the bearer's limit
+/// and not the channels'.
 const TOGETHER: Duration = Duration::from_secs(10);
 
-/// Leave to make one call, now.
+/// A permit to make one call now.
 ///
-/// Dropped without a call, it gives back what it took.
+/// A permit that is dropped without a call gives back what it took.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped gives its turn back"]
 pub struct Permit {
-    call: Call,
+    call: StartedCall,
     waited: Duration,
 }
 
-/// A call that is being made, and whose answer the pace wants to hear of. Dropped without one, nothing follows.
+/// A call that is being made. Its answer steers the rates; dropped without an answer, it changes
+/// nothing.
 #[derive(Debug)]
-pub struct Call {
-    bearer: Arc<Bearer>,
-    channel: Arc<Channel>,
+pub struct StartedCall {
+    bearer: Arc<BearerLimit>,
+    channel: Arc<ChannelLimit>,
     operation: Operation,
     granted: Instant,
-    /// From here on it counts, whatever becomes of it.
-    spent: bool,
+    /// True once the call counts, whatever becomes of it.
+    started: bool,
 }
 
-/// When a batch was last answered 429, and on which channel.
-pub(super) type LastThrottled = Option<(Instant, Weak<Channel>)>;
-
 impl Permit {
-    pub(super) fn new(bearer: &Arc<Bearer>, channel: &Arc<Channel>, operation: Operation, granted: Instant) -> Self {
+    pub(super) fn new(
+        bearer: &Arc<BearerLimit>,
+        channel: &Arc<ChannelLimit>,
+        operation: Operation,
+        granted: Instant,
+    ) -> Self {
         let (bearer, channel) = (Arc::clone(bearer), Arc::clone(channel));
-        Self { call: Call { bearer, channel, operation, granted, spent: false }, waited: Duration::ZERO }
+        Self { call: StartedCall { bearer, channel, operation, granted, started: false }, waited: Duration::ZERO }
     }
 
-    /// The kind of call it is for.
+    /// Returns the kind of call that the permit is for.
     pub fn operation(&self) -> Operation {
         self.call.operation
     }
 
-    /// How long whoever has it waited for it, as they say.
+    /// Returns how long the caller waited for the permit, as noted by [`Self::with_wait`].
     pub fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// The same, after such a wait.
-    pub(in crate::chime) fn after(self, waited: Duration) -> Self {
+    /// Notes how long the caller waited.
+    pub(in crate::chime) fn with_wait(self, waited: Duration) -> Self {
         Self { waited, ..self }
     }
 
-    /// Makes the call: from here on it counts, whatever becomes of it.
-    pub fn start(self) -> Call {
+    /// Starts the call: from here on it counts, whatever becomes of it.
+    pub fn start(self) -> StartedCall {
         let mut call = self.call;
-        call.spent = true;
+        call.started = true;
         call
     }
 }
 
-impl Call {
-    /// The call was answered 429: slows down whatever it went over.
+impl StartedCall {
+    /// Slows down the limit that the call exceeded: it was answered 429.
     ///
-    /// The service does not say which limit that was. All calls but a batch meet the bearer's first (10 a second, where a
-    /// channel's listings and its deletes have 15 each). A batch meets its channel's (1 a second), unless another channel's batch was
-    /// answered 429 just before: then it is the bearer's as well.
+    /// The service does not say which limit that was. All calls but a batch meet the bearer's first
+    /// (10 a second, where a channel's listings and its deletes have 15 each). A batch meets its
+    /// channel's (1 a second), unless another channel's batch was answered 429 just before: then it
+    /// is the bearer's as well.
     pub fn throttled(self) {
         let now = Instant::now();
-        let mut queue = self.bearer.lock();
+        let mut state = self.bearer.lock();
         if self.operation == Operation::BatchCreateChannelMembership {
             self.channel.lock().batch.throttled(self.granted, now);
             let own = Arc::downgrade(&self.channel);
-            let last = queue.last_throttled.replace((now, own.clone()));
+            let last = state.last_throttled.replace((now, own.clone()));
             if last.is_none_or(|(at, channel)| now - at > TOGETHER || channel.ptr_eq(&own)) {
                 return;
             }
         }
-        queue.bucket.throttled(self.granted, now);
+        state.bucket.throttled(self.granted, now);
     }
 
-    /// The call ended in any other way: what was slowed down recovers a little.
+    /// Speeds up a little what was slowed down: the call was answered with anything but 429.
     pub fn succeeded(self) {
         self.bearer.lock().bucket.succeeded();
         if let Some(bucket) = self.channel.lock().bucket(self.operation) {
@@ -94,11 +99,11 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for StartedCall {
     fn drop(&mut self) {
-        if !self.spent {
-            self.bearer.give_back(&self.channel, self.operation, self.granted);
+        if !self.started {
+            self.bearer.refund(&self.channel, self.operation, self.granted);
         }
-        self.bearer.ended();
+        self.bearer.end_call();
     }
 }

@@ -1,33 +1,34 @@
-//! Which of the waiting calls goes first?
+//! The priority of waiting calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Why a call is made; the more urgent reason is the lesser value.
+/// The reason why a call is made; the more urgent reason is the lesser value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Priority {
-    /// Somebody changed or asked for something and may be watching.
+    /// A user changed or asked for something and may be watching.
     Edit = 0,
     /// A call is made again after it failed.
     Retry = 1,
-    /// Nobody waits: a look whether all is still as declared.
+    /// No user waits: the call checks whether the channel is still as declared.
     Resync = 2,
 }
 
-/// The priority of a piece of work, shared by all of its calls, those that already wait among them.
+/// The priority of a piece of work, shared by all of its calls, including those that already wait.
 ///
-/// A listing that a resync began and an edit joined is raised while it waits, and goes as an edit does.
+/// A listing that a resync began and an edit joined is raised while it waits, and goes as an edit
+/// does.
 #[derive(Clone, Debug)]
 pub struct SharedPriority(Arc<AtomicU8>);
 
 impl SharedPriority {
-    /// Work that begins at this level.
+    /// Creates the priority of work that begins at this level.
     pub fn new(level: Priority) -> Self {
         Self(Arc::new(AtomicU8::new(level as u8)))
     }
 
-    /// The level in force.
+    /// Returns the priority in force.
     pub fn current(&self) -> Priority {
         match self.0.load(Ordering::Relaxed) {
             0 => Priority::Edit,
@@ -36,7 +37,7 @@ impl SharedPriority {
         }
     }
 
-    /// Makes the work at least as urgent as `to`; never less urgent than it is.
+    /// Makes the work at least as urgent as `to`, and never less urgent.
     pub fn raise_to(&self, to: Priority) {
         self.0.fetch_min(to as u8, Ordering::Relaxed);
     }

@@ -1,95 +1,72 @@
-//! Who waits in the name of one bearer, and who of them goes next?
+//! The queue of one bearer's calls, and their order.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
-use super::channel::{Channel, ChannelPace};
-use super::lock;
-use super::meter::Meter;
-use super::permit::{LastThrottled, Permit};
+use super::channel::ChannelLimit;
+use super::limit::{BearerLimit, LimitState};
+use super::permit::Permit;
 use super::priority::{Priority, SharedPriority};
 use crate::chime::port::Operation;
 
-/// When as many calls are under way as may be, the queue is looked at when one ends, and after this in any case.
+/// While as many calls are in flight as may be, the queue is looked at when one ends, and after
+/// this in any case.
 const UNTIL_ONE_ENDS: Duration = Duration::from_secs(1);
 
 /// One bearer's limit in a region, and the calls that wait for it.
 #[derive(Debug)]
-pub(super) struct Bearer {
-    queue: Mutex<Queue>,
-    /// Tells the task that serves the queue to look sooner than it meant to.
-    sooner: Notify,
+pub(super) struct BearerQueue {
+    pub(super) limit: Arc<BearerLimit>,
+    waiting: Mutex<Waiting>,
 }
 
-/// Locked before any channel.
-#[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) bucket: Bucket,
-    /// By arrival.
+/// Locked before the limit.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Keyed by arrival.
     waiters: BTreeMap<u64, Waiter>,
-    /// Permits out and calls under way; at most `concurrency`, but for those on credit.
-    in_flight: usize,
-    concurrency: usize,
     arrivals: u64,
-    /// Counts turns, for all bearers together: a channel may have several.
-    turns: Arc<AtomicU64>,
-    /// Before this nobody who waits can go; `None` when nobody waits.
-    next: Option<Instant>,
-    /// Whether a task serves the queue.
+    /// True while a task serves the queue.
     served: bool,
-    pub(super) last_throttled: LastThrottled,
-    meter: Meter,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    channel: Arc<Channel>,
+    channel: Arc<ChannelLimit>,
     operation: Operation,
     priority: SharedPriority,
     grant: oneshot::Sender<Permit>,
 }
 
-impl Bearer {
-    pub(super) fn new(bucket: Bucket, concurrency: usize, turns: Arc<AtomicU64>) -> Self {
-        let queue = Queue {
-            bucket,
-            waiters: BTreeMap::new(),
-            in_flight: 0,
-            concurrency,
-            arrivals: 0,
-            turns,
-            next: None,
-            served: false,
-            last_throttled: None,
-            meter: Meter::new(Instant::now()),
-        };
-        Self { queue: Mutex::new(queue), sooner: Notify::new() }
+impl BearerQueue {
+    pub(super) fn new(limit: BearerLimit) -> Self {
+        Self { limit: Arc::new(limit), waiting: Mutex::default() }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
+    pub(super) fn lock_limit(&self) -> MutexGuard<'_, LimitState> {
+        self.limit.lock()
     }
 
     /// Waits for a turn. Dropping the future leaves the queue.
     pub(super) async fn acquire_permit(
         self: &Arc<Self>,
-        channel: &Arc<Channel>,
+        channel: &Arc<ChannelLimit>,
         operation: Operation,
         priority: &SharedPriority,
     ) -> Permit {
         loop {
-            // Dropped in reverse: first the seat, so that no permit is made any more, then a permit that was.
+            // Dropped in reverse order: first the place, so that no permit is made any more, then a
+            // permit that was.
             let (grant, granted) = oneshot::channel();
             let waiter = Waiter { channel: Arc::clone(channel), operation, priority: priority.clone(), grant };
-            let _seat = match self.admit(waiter) {
+            let _place = match self.admit(waiter) {
                 Ok(permit) => return permit,
-                Err(seat) => seat,
+                Err(place) => place,
             };
             if let Ok(permit) = granted.await {
                 return permit;
@@ -97,199 +74,143 @@ impl Bearer {
         }
     }
 
-    /// Lets the call go at once, whatever the buckets hold.
-    pub(super) fn permit_on_credit(self: &Arc<Self>, channel: &Arc<Channel>, operation: Operation) -> Permit {
+    /// Returns a permit at once, whatever the buckets hold.
+    pub(super) fn permit_on_credit(&self, channel: &Arc<ChannelLimit>, operation: Operation) -> Permit {
         let now = Instant::now();
-        // Who waits is looked at again at the time that was set before, and finds the buckets emptier.
-        self.lock().charge(&mut channel.lock(), operation, now);
-        Permit::new(self, channel, operation, now)
+        self.limit.take_on_credit(channel, operation, now);
+        Permit::new(&self.limit, channel, operation, now)
     }
 
-    /// Lets the call go at once, or gives it a seat in the queue.
-    fn admit(self: &Arc<Self>, waiter: Waiter) -> Result<Permit, Seat<'_>> {
+    /// Lets the call go at once, or gives it a place in the queue.
+    fn admit(self: &Arc<Self>, waiter: Waiter) -> Result<Permit, Place<'_>> {
         let now = Instant::now();
-        let mut queue = self.lock();
-        // Whoever can go before any of those who wait takes nobody's turn.
-        let undisputed = queue.next.is_none_or(|next| now < next);
-        if undisputed && queue.take(&waiter.channel, waiter.operation, now) {
-            return Ok(Permit::new(self, &waiter.channel, waiter.operation, now));
+        let (mut waiting, mut limit) = (self.waiting.lock(), self.limit.lock());
+        // A call that can go before every waiting call takes no other call's turn.
+        let undisputed = limit.next_turn.is_none_or(|next| now < next);
+        if undisputed && limit.try_take(&waiter.channel, waiter.operation, now) {
+            return Ok(Permit::new(&self.limit, &waiter.channel, waiter.operation, now));
         }
-        let ready = queue.bucket.ready_at();
+        let ready = limit.bucket.ready_at();
         let ready = waiter.channel.lock().ready_at(waiter.operation).map_or(ready, |at| at.max(ready));
-        let arrival = queue.join(waiter);
-        self.wake_at(&mut queue, ready);
-        if !queue.served {
-            queue.served = true;
+        waiter.channel.lock().join_round(&limit.turns);
+        let arrival = waiting.arrivals;
+        waiting.arrivals += 1;
+        waiting.waiters.insert(arrival, waiter);
+        self.limit.wake_at(&mut limit, ready);
+        if !waiting.served {
+            waiting.served = true;
             tokio::spawn(Arc::clone(self).serve());
         }
-        Err(Seat { bearer: self, arrival })
+        Err(Place { queue: self, arrival })
     }
 
-    /// Has the queue looked at by then at the latest.
-    fn wake_at(&self, queue: &mut Queue, at: Instant) {
-        if queue.next.is_none_or(|next| at < next) {
-            queue.next = Some(at);
-            self.sooner.notify_one();
-        }
-    }
-
-    /// The call that was let go at `granted` was never made.
-    pub(super) fn give_back(&self, channel: &Channel, operation: Operation, granted: Instant) {
-        let mut queue = self.lock();
-        queue.bucket.give_back(granted);
-        if let Some(bucket) = channel.lock().bucket(operation) {
-            bucket.give_back(granted);
-        }
-        if !queue.waiters.is_empty() {
-            let ready = queue.bucket.ready_at();
-            self.wake_at(&mut queue, ready);
-        }
-    }
-
-    /// A permit was given back, or its call has ended.
-    pub(super) fn ended(&self) {
-        let mut queue = self.lock();
-        queue.in_flight = queue.in_flight.saturating_sub(1);
-        if !queue.waiters.is_empty() {
-            self.wake_at(&mut queue, Instant::now());
-        }
-    }
-
-    /// Lets calls go, each at its time, until nobody waits.
+    /// Lets calls go, each at its time, until none waits.
     async fn serve(self: Arc<Self>) {
         loop {
             let (granted, next) = {
-                let mut queue = self.lock();
-                let granted = queue.grant(Instant::now(), &self);
-                queue.served = queue.next.is_some();
-                (granted, queue.next)
+                let (mut waiting, mut limit) = (self.waiting.lock(), self.limit.lock());
+                let granted = waiting.grant(&mut limit, Instant::now(), &self.limit);
+                waiting.served = limit.next_turn.is_some();
+                (granted, limit.next_turn)
             };
             for (grant, permit) in granted {
-                // To one who left just now: the permit comes back, is dropped, and gives back what it took. That takes
-                // the lock, so it is not done above.
+                // If the waiter is gone, the send fails and dropping the permit refunds it.
+                // Dropping takes the lock, so it happens after the lock is released.
                 drop(grant.send(permit));
             }
             let Some(next) = next else { return };
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
-                () = self.sooner.notified() => {}
+                () = self.limit.wake.notified() => {}
             }
         }
     }
 }
 
-impl Queue {
-    /// The share of the documented rate that was used of late.
-    pub(super) fn quota_used(&self, now: Instant) -> f64 {
-        self.meter.rate(now) / self.bucket.documented_rate()
-    }
-
-    /// For how long the queue should have been looked at; none while nobody waits.
-    pub(super) fn overdue(&self, now: Instant) -> Duration {
-        self.next.map(|next| now.saturating_duration_since(next)).unwrap_or_default()
-    }
-
-    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
-        self.bucket.is_forgettable(now) && self.meter.is_quiet(now)
-    }
-
-    fn join(&mut self, waiter: Waiter) -> u64 {
-        waiter.channel.lock().join_round(&self.turns);
-        let arrival = self.arrivals;
-        self.arrivals += 1;
-        self.waiters.insert(arrival, waiter);
-        arrival
-    }
-
+impl Waiting {
     fn leave(&mut self, arrival: u64, served: bool) -> Option<Waiter> {
         let waiter = self.waiters.remove(&arrival)?;
         waiter.channel.lock().leave_round(served);
         Some(waiter)
     }
 
-    /// Takes from the bearer's and the channel's bucket and a place among the calls under way, or nothing of it.
-    fn take(&mut self, channel: &Channel, operation: Operation, now: Instant) -> bool {
-        let mut pace = channel.lock();
-        if self.in_flight >= self.concurrency
-            || self.bucket.ready_at() > now
-            || pace.ready_at(operation).is_some_and(|at| at > now)
-        {
-            return false;
-        }
-        self.charge(&mut pace, operation, now);
-        true
-    }
-
-    /// Takes a call's worth from both buckets, into debt if need be, and a place among the calls under way.
-    fn charge(&mut self, pace: &mut ChannelPace, operation: Operation, now: Instant) {
-        self.in_flight += 1;
-        self.meter.count(now);
-        self.bucket.take(now);
-        if let Some(bucket) = pace.bucket(operation) {
-            bucket.take(now);
-        }
-        pace.turn = self.turns.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Lets go everybody who can go at `now`, in order, and notes when to look again.
-    fn grant(&mut self, now: Instant, bearer: &Arc<Bearer>) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+    /// Lets every call go that can go at `now`, in order, and notes when to look again.
+    fn grant(
+        &mut self,
+        limit: &mut LimitState,
+        now: Instant,
+        bearer: &Arc<BearerLimit>,
+    ) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
         loop {
-            match self.first(now) {
-                Ok((arrival, channel, operation)) => {
-                    // It may fail though the queue is locked: the channel's bucket may have just served another bearer.
-                    if self.take(&channel, operation, now)
+            match self.first_ready(limit, now) {
+                NextTurn::Now { arrival, channel, operation } => {
+                    // Taking may fail though the queue is locked: the channel's bucket may have
+                    // just served another bearer.
+                    if limit.try_take(&channel, operation, now)
                         && let Some(waiter) = self.leave(arrival, true)
                     {
                         granted.push((waiter.grant, Permit::new(bearer, &channel, operation, now)));
                     }
                 }
-                Err(next) => {
-                    self.next = next;
+                NextTurn::At(time) => {
+                    limit.next_turn = time;
                     return granted;
                 }
             }
         }
     }
 
-    /// Who goes next at `now`: the most urgent, then the one whose channel's last turn is the longest ago, then the first
-    /// come. Otherwise, when to look again.
+    /// Returns the call that goes next at `now`: the most urgent, then the call whose channel's
+    /// last turn is the longest ago, then the first come. Otherwise returns when to look again.
     ///
-    /// Every waiter is looked at, because priority is raised by others without a word, and a channel's bucket may be shared
-    /// with another bearer: some 20 ns for each, a call.
-    fn first(&self, now: Instant) -> Result<(u64, Arc<Channel>, Operation), Option<Instant>> {
-        let ready = self.bucket.ready_at();
-        if self.in_flight >= self.concurrency {
-            return Err((!self.waiters.is_empty()).then_some(now + UNTIL_ONE_ENDS));
+    /// Looks at every waiter, because a shared priority may be raised at any time, and a channel's
+    /// bucket may be shared with another bearer. This costs some 20 ns for each waiter, a call.
+    fn first_ready(&self, limit: &LimitState, now: Instant) -> NextTurn {
+        let ready = limit.bucket.ready_at();
+        if limit.is_full() {
+            return NextTurn::At((!self.waiters.is_empty()).then_some(now + UNTIL_ONE_ENDS));
         }
         if ready > now {
-            return Err((!self.waiters.is_empty()).then_some(ready));
+            return NextTurn::At((!self.waiters.is_empty()).then_some(ready));
         }
         let mut best: Option<((Priority, u64, u64), &Waiter)> = None;
         let mut next: Option<Instant> = None;
         for (&arrival, waiter) in &self.waiters {
-            let mut pace = waiter.channel.lock();
-            if let Some(ready) = pace.ready_at(waiter.operation).filter(|&ready| ready > now) {
+            let mut buckets = waiter.channel.lock();
+            if let Some(ready) = buckets.ready_at(waiter.operation).filter(|&ready| ready > now) {
                 next = Some(next.map_or(ready, |next| next.min(ready)));
                 continue;
             }
-            let rank = (waiter.priority.current(), pace.turn, arrival);
+            let rank = (waiter.priority.current(), buckets.turn, arrival);
             if best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, waiter));
             }
         }
-        best.map(|((.., arrival), waiter)| (arrival, Arc::clone(&waiter.channel), waiter.operation)).ok_or(next)
+        match best {
+            Some(((.., arrival), waiter)) => {
+                NextTurn::Now { arrival, channel: Arc::clone(&waiter.channel), operation: waiter.operation }
+            }
+            None => NextTurn::At(next),
+        }
     }
 }
 
+enum NextTurn {
+    /// This call goes now.
+    Now { arrival: u64, channel: Arc<ChannelLimit>, operation: Operation },
+    /// No call can go before this time; `None` if none waits.
+    At(Option<Instant>),
+}
+
 /// A place in the queue, left when dropped.
-struct Seat<'a> {
-    bearer: &'a Bearer,
+struct Place<'a> {
+    queue: &'a BearerQueue,
     arrival: u64,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.bearer.lock().leave(self.arrival, false);
+        self.queue.waiting.lock().leave(self.arrival, false);
     }
 }

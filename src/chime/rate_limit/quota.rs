@@ -1,7 +1,8 @@
-//! How many calls a second may be made under each of the service's limits?
+//! The calls a second under each of the service's limits.
 //!
-//! The documented quotas are those of the AWS General Reference, "Amazon Chime SDK endpoints and quotas", messaging. They
-//! are shared with the live chat application, so Rollcall takes a share of them.
+//! The documented quotas are those of the AWS General Reference, "Amazon Chime SDK endpoints and
+//! quotas", messaging. They are shared with the live chat application, so Rollcall takes a share of
+//! them.
 
 use std::str::FromStr;
 
@@ -17,8 +18,8 @@ pub enum RateLimit {
 }
 
 impl RateLimit {
-    /// The documented default, in calls a second. A region that the quota page does not name gets the lowest value of
-    /// those that it does.
+    /// Returns the documented default, in calls a second. A region that the quota page does not
+    /// name gets the lowest documented value.
     pub fn documented_rate(self, region: &str) -> f64 {
         match (self, region) {
             (Self::Bearer, "us-east-1") => 10.0,
@@ -29,7 +30,7 @@ impl RateLimit {
     }
 }
 
-/// Why a share or a rate was refused.
+/// The reason why a share or a rate was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RateError {
     /// Not a share of a quota.
@@ -45,17 +46,18 @@ pub enum RateError {
 pub struct QuotaShare(f64);
 
 impl Default for QuotaShare {
-    /// 80 %: leaves the live application a fifth, and room for clocks that differ.
+    /// 80 %: leaves the live application a fifth, and a margin for clocks that differ.
     fn default() -> Self {
         Self(0.8)
     }
 }
 
 impl QuotaShare {
-    /// 20 %: beside an operator and a live application, whose calls both matter more than a look at the same channels.
+    /// 20 %: for a command that runs beside an operator and a live application, because their calls
+    /// matter more.
     pub const BESIDE_OPERATOR: Self = Self(0.2);
 
-    /// The share as a factor.
+    /// Returns the share as a factor.
     pub fn factor(self) -> f64 {
         self.0
     }
@@ -81,7 +83,7 @@ impl std::fmt::Display for QuotaShare {
     }
 }
 
-/// A rate that was given in place of the share, in calls a second.
+/// A configured rate that replaces the share, in calls a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FixedRate(Option<f64>);
 
@@ -89,7 +91,7 @@ impl FixedRate {
     /// No limit, written `0`.
     pub const UNLIMITED: Self = Self(None);
 
-    /// The calls a second, or `None` for no limit.
+    /// Returns the calls a second, or `None` for no limit.
     pub fn per_second(self) -> Option<f64> {
         self.0
     }
@@ -114,7 +116,7 @@ impl std::fmt::Display for FixedRate {
     }
 }
 
-/// The rates that the operator was told to keep to.
+/// The configured rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// The share of each documented quota, where no rate is given (`--quota-share`).
@@ -136,7 +138,7 @@ impl Rates {
         channel_list: Some(FixedRate::UNLIMITED),
     };
 
-    /// The calls a second to keep to under a limit in a region; `None` for no limit.
+    /// Returns the calls a second under a limit in a region; `None` for no limit.
     pub fn per_second(&self, region: &str, limit: RateLimit) -> Option<f64> {
         let fixed = match limit {
             RateLimit::Bearer => self.bearer,

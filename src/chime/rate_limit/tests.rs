@@ -1,4 +1,5 @@
-//! Does the pace hold? All on tokio's paused clock: hours pass in no time, and every run is the same.
+//! Tests of the rates and of the order, on tokio's paused clock: hours pass in no time, and every
+//! run is the same.
 #![expect(clippy::unchecked_time_subtraction, reason = "a negative time fails the test as well")]
 
 mod credit;
@@ -273,7 +274,7 @@ async fn a_permit_that_is_granted_but_never_received_is_given_back() {
     limiter.acquire_permit(&place, BATCH, &priority).await.start().succeeded();
     let mut waiting = Box::pin(limiter.acquire_permit(&place, BATCH, &priority));
     assert!(futures::poll!(&mut waiting).is_pending());
-    // The grant arrives, but nobody polls for it.
+    // The grant arrives, but the task does not poll for it.
     tokio::time::sleep(Duration::from_secs(2)).await;
     drop(waiting);
     let asked = Instant::now();
@@ -292,7 +293,7 @@ async fn a_permit_without_a_call_is_given_back_to_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_to_a_listing_pauses_and_halves_the_bearer_and_successes_bring_it_back() {
+async fn listing_answered_429_halves_the_bearer_until_successes_restore_it() {
     let bench = Bench::new(Rates::default());
     let (limiter, priority) = (&bench.limiter, SharedPriority::new(Priority::Resync));
     limiter.acquire_permit(&target(0), LIST, &priority).await.start().throttled();
@@ -316,7 +317,7 @@ async fn a_429_to_a_listing_pauses_and_halves_the_bearer_and_successes_bring_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_to_a_batch_slows_its_channel_and_one_to_another_channels_batch_the_bearer() {
+async fn batch_answered_429_slows_its_channel_and_a_second_one_the_bearer() {
     let limiter = limiter(Rates::default());
     let priority = SharedPriority::new(Priority::Edit);
     limiter.acquire_permit(&target(1), BATCH, &priority).await.start().throttled();
@@ -350,12 +351,12 @@ async fn buckets_that_nobody_needs_are_forgotten() {
     }
     let limiter = Arc::clone(&bench.limiter);
     bench.order().await;
-    assert_eq!(lock(&limiter.known).channels.len(), 5000);
+    assert_eq!(limiter.limits.lock().channels.len(), 5000);
     tokio::time::sleep(Duration::from_mins(1)).await;
     drop(limiter.acquire_permit(&target(1), LIST, &SharedPriority::new(Priority::Resync)).await.start());
-    let known = lock(&limiter.known);
-    assert_eq!((known.channels.len(), known.bearers.len()), (1, 1));
-    assert!(known.channels.capacity() < 1000);
+    let limits = limiter.limits.lock();
+    assert_eq!((limits.channels.len(), limits.bearers.len()), (1, 1));
+    assert!(limits.channels.capacity() < 1000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -417,7 +418,7 @@ async fn the_task_that_serves_a_queue_ends_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_calls_are_under_way_than_was_said_and_the_next_begins_when_one_ends() {
+async fn calls_in_flight_stay_within_the_concurrency_limit() {
     let limiter = RateLimiter::new(Rates::UNLIMITED, NonZeroU16::new(2).unwrap());
     let (channel, priority) = (target(0), SharedPriority::new(Priority::Edit));
     let ask = || limiter.acquire_permit(&channel, Operation::ListChannelMemberships, &priority);

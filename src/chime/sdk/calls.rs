@@ -1,4 +1,4 @@
-//! What does each call send, and what of its answer is kept?
+//! The requests that each call sends, and the parts of the answers that are kept.
 
 use std::error::Error;
 
@@ -13,31 +13,77 @@ use super::Sdk;
 use super::failure::{MOST_CODE, MOST_MESSAGE, call_error, tidy};
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership,
-    Operation, PAGE_SIZE, Page, Privacy, Service, Target,
+    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, Deleted, ListRequest, Membership, Operation,
+    PAGE_SIZE, Page, PageItem, Privacy, Service, Target,
 };
 use crate::chime::trace;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
 impl Service for Sdk {
-    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(target.channel.region())
-            .list_channel_memberships()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .r#type(type_of(target))
-            .set_sub_channel_id(sub_channel_of(target))
-            .max_results(page_size())
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await;
-        let answer = answered(Operation::ListChannelMemberships, answer)?;
-        let members = answer.channel_memberships.unwrap_or_default().into_iter();
-        let people = members.filter_map(|summary| summary.member).filter_map(|it| Some((it.arn?, it.name)));
-        let (items, names): (Vec<_>, Vec<_>) = people.unzip();
-        Ok(Page { names, ..page(items.into_iter(), answer.next_token) })
+    async fn list_page(&self, list: ListRequest<'_>, token: Option<&str>) -> Result<Page, CallError> {
+        let bearer = list.bearer().as_str();
+        let region = list.target().map_or_else(|| list.bearer().region(), |target| target.channel.region());
+        let (client, operation, token) = (self.client(region), list.operation(), token.map(str::to_owned));
+        match list {
+            ListRequest::Members(target) => {
+                let request = client.list_channel_memberships().channel_arn(target.channel.as_str());
+                let request = request.r#type(type_of(target)).set_sub_channel_id(sub_channel_of(target));
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let members = answer.channel_memberships.unwrap_or_default().into_iter();
+                let members = members.filter_map(|summary| summary.member);
+                let items = members.filter_map(|it| Some(PageItem { name: it.name, ..PageItem::from(it.arn?) }));
+                Ok(page(items, answer.next_token))
+            }
+            ListRequest::Moderators(target) => {
+                let request = client.list_channel_moderators().channel_arn(target.channel.as_str());
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let moderators = answer.channel_moderators.unwrap_or_default().into_iter();
+                Ok(page(moderators.filter_map(|summary| item_of(summary.moderator)), answer.next_token))
+            }
+            ListRequest::Bans(target) => {
+                let request = client.list_channel_bans().channel_arn(target.channel.as_str());
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let bans = answer.channel_bans.unwrap_or_default().into_iter();
+                Ok(page(bans.filter_map(|summary| item_of(summary.member)), answer.next_token))
+            }
+            ListRequest::SubChannels(target) => {
+                let request = client.list_sub_channels().channel_arn(target.channel.as_str());
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let sub_channels = answer.sub_channels.unwrap_or_default().into_iter();
+                let items = sub_channels.filter_map(|summary| summary.sub_channel_id.map(PageItem::from));
+                Ok(page(items, answer.next_token))
+            }
+            ListRequest::Channels(query) => {
+                let request = client.list_channels().app_instance_arn(query.bearer.app_instance());
+                let request = request.privacy(match query.privacy {
+                    Privacy::Public => ChannelPrivacy::Public,
+                    Privacy::Private => ChannelPrivacy::Private,
+                });
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let channels = answer.channels.unwrap_or_default().into_iter();
+                let items = channels.filter_map(|summary| summary.channel_arn.map(PageItem::from));
+                Ok(page(items, answer.next_token))
+            }
+            ListRequest::UserMemberships { user, .. } => {
+                let request = client.list_channel_memberships_for_app_instance_user();
+                let request = request.app_instance_user_arn(user.as_str());
+                let request = request.chime_bearer(bearer).max_results(page_size()).set_next_token(token);
+                let answer = answered(operation, request.send().await)?;
+                let memberships = answer.channel_memberships.unwrap_or_default().into_iter();
+                let items = memberships.filter_map(|membership| {
+                    let summary = membership.app_instance_user_membership_summary;
+                    let membership_type = summary.and_then(|summary| summary.r#type).as_ref().and_then(known_type);
+                    Some(PageItem { membership_type, ..PageItem::from(membership.channel_summary?.channel_arn?) })
+                });
+                Ok(page(items, answer.next_token))
+            }
+        }
     }
 
     async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
@@ -81,7 +127,7 @@ impl Service for Sdk {
         let operation = Operation::DescribeChannelMembership;
         match answered(operation, answer) {
             Ok(answer) => {
-                // An answer that says nothing is not one that says that there is no such membership.
+                // An empty answer does not say that there is no such membership.
                 let membership = answer.channel_membership.ok_or_else(|| {
                     let message = "the answer holds no membership";
                     CallError::client_side(CallErrorClass::Transient, operation, "UnreadableAnswer", message)
@@ -140,73 +186,9 @@ impl Service for Sdk {
             created_by: channel.and_then(|channel| arn_of(channel.created_by)),
         })
     }
-
-    async fn moderators_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(target.channel.region())
-            .list_channel_moderators()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .max_results(page_size())
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await;
-        let answer = answered(Operation::ListChannelModerators, answer)?;
-        let moderators = answer.channel_moderators.unwrap_or_default().into_iter();
-        Ok(page(moderators.filter_map(|summary| arn_of(summary.moderator)), answer.next_token))
-    }
-
-    async fn bans_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(target.channel.region())
-            .list_channel_bans()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .max_results(page_size())
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await;
-        let answer = answered(Operation::ListChannelBans, answer)?;
-        let bans = answer.channel_bans.unwrap_or_default().into_iter();
-        Ok(page(bans.filter_map(|summary| arn_of(summary.member)), answer.next_token))
-    }
-
-    async fn sub_channels_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(target.channel.region())
-            .list_sub_channels()
-            .channel_arn(target.channel.as_str())
-            .chime_bearer(target.bearer.as_str())
-            .max_results(page_size())
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await;
-        let answer = answered(Operation::ListSubChannels, answer)?;
-        let sub_channels = answer.sub_channels.unwrap_or_default().into_iter();
-        Ok(page(sub_channels.filter_map(|summary| summary.sub_channel_id), answer.next_token))
-    }
-
-    async fn channels_page(&self, whose: &ChannelsQuery, token: Option<&str>) -> Result<Page, CallError> {
-        let answer = self
-            .client(whose.bearer.region())
-            .list_channels()
-            .app_instance_arn(whose.bearer.app_instance())
-            .chime_bearer(whose.bearer.as_str())
-            .privacy(match whose.privacy {
-                Privacy::Public => ChannelPrivacy::Public,
-                Privacy::Private => ChannelPrivacy::Private,
-            })
-            .max_results(page_size())
-            .set_next_token(token.map(str::to_owned))
-            .send()
-            .await
-            .map_err(|error| call_error(Operation::ListChannels, &error))?;
-        let channels = answer.channels.unwrap_or_default().into_iter();
-        Ok(page(channels.filter_map(|summary| summary.channel_arn), answer.next_token))
-    }
 }
 
-/// An answer or what its failure means; the trace of the call has its request id.
+/// Returns the answer, or the meaning of the failure. Records the request id in the call's trace.
 fn answered<T, E>(operation: Operation, answer: Result<T, SdkError<E, HttpResponse>>) -> Result<T, CallError>
 where
     T: RequestId,
@@ -220,15 +202,15 @@ where
     answer
 }
 
-fn page(items: impl Iterator<Item = String>, token: Option<String>) -> Page {
-    Page { items: items.collect(), names: Vec::new(), next: token.filter(|token| !token.is_empty()) }
+fn page(items: impl Iterator<Item = PageItem>, token: Option<String>) -> Page {
+    Page { items: items.collect(), next: token.filter(|token| !token.is_empty()) }
 }
 
-pub(super) fn page_size() -> i32 {
+fn page_size() -> i32 {
     i32::try_from(PAGE_SIZE).unwrap_or(i32::MAX)
 }
 
-pub(super) fn sub_channel_of(target: &Target) -> Option<String> {
+fn sub_channel_of(target: &Target) -> Option<String> {
     target.sub_channel.as_deref().map(str::to_owned)
 }
 
@@ -236,19 +218,23 @@ fn arn_of(identity: Option<Identity>) -> Option<String> {
     identity.and_then(|identity| identity.arn)
 }
 
-/// `None` for a time that no calendar reaches.
+fn item_of(identity: Option<Identity>) -> Option<PageItem> {
+    arn_of(identity).map(PageItem::from)
+}
+
+/// Converts a time; `None` if no calendar reaches it.
 fn timestamp_of(time: DateTime) -> Option<Timestamp> {
     Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }
 
-pub(super) fn type_of(target: &Target) -> ChannelMembershipType {
+fn type_of(target: &Target) -> ChannelMembershipType {
     match target.membership_type {
         MembershipType::Default => ChannelMembershipType::Default,
         MembershipType::Hidden => ChannelMembershipType::Hidden,
     }
 }
 
-pub(super) fn known_type(of: &ChannelMembershipType) -> Option<MembershipType> {
+fn known_type(of: &ChannelMembershipType) -> Option<MembershipType> {
     match of {
         ChannelMembershipType::Default => Some(MembershipType::Default),
         ChannelMembershipType::Hidden => Some(MembershipType::Hidden),

@@ -1,4 +1,4 @@
-//! What does a call's failure mean?
+//! The meaning of a failed call.
 
 use std::error::Error;
 
@@ -9,16 +9,18 @@ use aws_sdk_chimesdkmessaging::operation::RequestId;
 
 use crate::chime::port::{CallError, CallErrorClass, Operation};
 
-/// The longest message that is kept, in characters.
+/// The maximum length of a message that is kept, in characters.
 pub(super) const MOST_MESSAGE: usize = 512;
 
-/// The longest code that is kept, in characters: the longest of the service's enum has 36.
+/// The maximum length of a code that is kept, in characters: the longest code of the service's enum
+/// has 36.
 pub(super) const MOST_CODE: usize = 64;
 
-/// Reads a failure of the SDK.
+/// Converts a failure of the SDK.
 ///
-/// By code and status rather than by the SDK's types, because much of what the service answers is not in its model: NotFound
-/// to a listing, AccessDeniedException, ThrottlingException, whatever is wrong with a signature.
+/// Goes by code and status and not by the SDK's types, because the service answers with errors that
+/// its model does not have: NotFound to a listing, AccessDeniedException, ThrottlingException,
+/// every error of a signature.
 pub(super) fn call_error<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -51,7 +53,8 @@ where
     CallError { class, operation, code, message, request_id: error.request_id().map(str::to_owned) }
 }
 
-/// The members that the service model gives to every error. The SDK reads a code from the header `x-amzn-ErrorType` only.
+/// The fields that every error has in the service model. The SDK reads a code from the header
+/// `x-amzn-ErrorType` only.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Body {
@@ -69,13 +72,15 @@ fn unreadable(error: &(dyn Error + 'static)) -> (CallErrorClass, String, String)
     (CallErrorClass::Transient, "UnreadableAnswer".to_owned(), causes(error))
 }
 
-/// `ForbiddenException` is `Forbidden`, `ThrottledClientException` is `Throttled`.
+/// Shortens a code: `ForbiddenException` becomes `Forbidden`, `ThrottledClientException` becomes
+/// `Throttled`.
 fn short(code: &str) -> &str {
     let without = code.strip_suffix("ClientException").or_else(|| code.strip_suffix("Exception"));
     without.filter(|short| !short.is_empty()).unwrap_or(code)
 }
 
-/// Codes are those of the service model, and of "Common errors" and request signing in the AWS documentation.
+/// Returns the class of a code. The codes are those of the service model, and of "Common errors"
+/// and request signing in the AWS documentation.
 fn class_of(code: &str, status: u16) -> CallErrorClass {
     match code {
         "Throttled" | "Throttling" | "RequestThrottled" | "TooManyRequests" | "RequestLimitExceeded" | "SlowDown" => {
@@ -101,7 +106,7 @@ fn class_of(code: &str, status: u16) -> CallErrorClass {
         | "RequestTimeTooSkewed" => CallErrorClass::AccessDenied,
         "RequestTimeout" | "RequestAborted" => CallErrorClass::Transient,
         _ => match class_of_status(status) {
-            // A code that is none of the service's own speaks of the signature or of IAM.
+            // A code that is not the service's own is about the signature or IAM.
             CallErrorClass::BearerRejected => CallErrorClass::AccessDenied,
             CallErrorClass::ChannelNotAccessible if status == 403 => CallErrorClass::AccessDenied,
             CallErrorClass::ChannelNotAccessible => CallErrorClass::Refused,
@@ -121,18 +126,20 @@ fn class_of_status(status: u16) -> CallErrorClass {
     }
 }
 
-/// A refused signature is answered with the request that AWS would have signed, and that names the session token.
+/// Cuts off the request that AWS would have signed, because it contains the session token. AWS
+/// repeats that request when it refuses a signature.
 fn without_canonical_request(message: &str) -> &str {
     let end = message.find("The Canonical String").or_else(|| message.find("x-amz-security-token"));
     message[..end.unwrap_or(message.len())].trim_end()
 }
 
-/// An error and what caused it, down to the first cause.
+/// Iterates over an error and its causes, down to the first cause.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Whoever gives out credentials was slow; that passes by itself, unlike credentials that are not there.
+/// Returns whether the provider of credentials was slow. A slow provider may answer the next time;
+/// missing credentials stay missing.
 fn credentials_timed_out(error: &(dyn Error + 'static)) -> bool {
     let slow = |cause: &(dyn Error + 'static)| {
         matches!(cause.downcast_ref::<CredentialsError>(), Some(CredentialsError::ProviderTimedOut(_)))
@@ -144,7 +151,7 @@ fn has_cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| error.downcast_ref::<T>().is_some())
 }
 
-/// The error and what caused it, each said once.
+/// Returns the texts of an error and its causes, each once.
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
     for cause in chain(error) {
@@ -159,8 +166,8 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     said
 }
 
-/// What the service wrote, fit for one line of a log or a status: without control characters, and not longer than `most`
-/// characters.
+/// Makes a text of the service fit for one line of a log or a status: without control characters,
+/// and at most `most` characters long.
 pub(super) fn tidy(text: &str, most: usize) -> String {
     let mut line: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(most).is_some() {

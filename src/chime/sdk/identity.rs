@@ -1,4 +1,4 @@
-//! As whom do calls reach AWS, and who says so?
+//! The AWS identity of calls, and the source of the credentials.
 
 use std::fmt;
 
@@ -12,20 +12,20 @@ use aws_types::service_config::ServiceConfigKey;
 use super::failure::{MOST_MESSAGE, causes, tidy};
 use super::{CONNECT_TIMEOUT, Sdk};
 
-/// Who gave the credentials.
+/// The source of the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialsSource {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
     Environment,
     /// A profile of `~/.aws`, or a process or sign-in that it names.
     Profile,
-    /// A token file that STS takes for a role: IAM roles for service accounts (IRSA).
+    /// A token file that STS exchanges for a role: IAM roles for service accounts (IRSA).
     WebIdentity,
     /// An address of the container's agent: EKS Pod Identity, or ECS.
     Container,
     /// The instance metadata service: the role of the node.
     Instance,
-    /// None of these.
+    /// Another source.
     Other,
 }
 
@@ -42,34 +42,36 @@ impl fmt::Display for CredentialsSource {
     }
 }
 
-/// Who calls, as STS says.
+/// The identity of calls, as STS reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerIdentity {
     /// The ARN of a user or of a session of a role.
     pub arn: String,
 }
 
-/// Why it is not known who calls.
+/// The reason why the identity is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to ask STS who calls: {}{message}", .code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default())]
 pub struct CallerError {
-    /// The code of AWS; none where STS was not reached.
+    /// The code of AWS; `None` if STS was not reached.
     pub code: Option<String>,
-    /// Its text, or the fault of transport.
+    /// The text of AWS, or the fault of transport.
     pub message: String,
 }
 
 impl Sdk {
-    /// Whose credentials calls are signed with. They are fetched, and no call is made with them.
+    /// Returns the source of the credentials that sign the calls. Fetches them, and makes no call
+    /// with them.
     pub async fn credentials_source(&self) -> Result<CredentialsSource, String> {
         let provider = self.config.credentials_provider().ok_or("there is no provider of credentials")?;
         let credentials = provider.provide_credentials().await.map_err(|error| tidy(&causes(&error), MOST_MESSAGE))?;
         let features = credentials.get_property::<Vec<Feature>>().map(Vec::as_slice).unwrap_or_default();
-        // The last one is the innermost, by which the chain chose.
+        // The last feature is the innermost, by which the chain chose.
         Ok(features.iter().rev().find_map(source_of).unwrap_or(CredentialsSource::Other))
     }
 
-    /// Asks STS in whose name calls are signed, which takes no right of its own (AWS STS API reference, GetCallerIdentity).
+    /// Asks STS for the identity of the calls. The call needs no permission (AWS STS API reference,
+    /// GetCallerIdentity).
     pub async fn caller_identity(&self) -> Result<CallerIdentity, CallerError> {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(self.call_timeout).build();
@@ -85,19 +87,20 @@ impl Sdk {
         Ok(CallerIdentity { arn: answer.arn.unwrap_or_else(|| "an identity without ARN".to_owned()) })
     }
 
-    /// Whether an address of STS was configured, so that it is asked even where the service is not AWS.
+    /// Returns whether an endpoint of STS is configured, so that STS is asked even if the service
+    /// is not AWS.
     pub fn has_sts_endpoint(&self) -> bool {
         let key = ServiceConfigKey::builder().service_id("sts").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let configured = key.ok().and_then(|key| self.config.service_config()?.load_config(key));
         configured.is_some_and(|endpoint| !endpoint.is_empty())
     }
 
-    /// Whether calls go to endpoints that are validated by FIPS 140.
+    /// Returns whether calls go to endpoints that are validated by FIPS 140.
     pub fn uses_fips(&self) -> bool {
         self.config.use_fips() == Some(true)
     }
 
-    /// Whether calls go to endpoints of both IPv4 and IPv6.
+    /// Returns whether calls go to endpoints of both IPv4 and IPv6.
     pub fn uses_dual_stack(&self) -> bool {
         self.config.use_dual_stack() == Some(true)
     }

@@ -1,4 +1,4 @@
-//! Does the SDK say what we mean, and do we read what it answers? Against a stand-in on loopback with canned answers.
+//! Tests of requests and answers of the SDK, against a server on loopback with canned answers.
 
 mod removal;
 
@@ -11,7 +11,9 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::api::MembershipType;
-use crate::chime::port::{BatchAnswer, BatchMemberError, CallErrorClass, Membership, Operation, Page, Service, Target};
+use crate::chime::port::{
+    BatchAnswer, BatchMemberError, CallErrorClass, ListRequest, Membership, Operation, Page, PageItem, Service, Target,
+};
 use crate::membership::arn::ChannelArn;
 use crate::membership::arn::MemberArn;
 
@@ -120,7 +122,12 @@ fn member(id: &str) -> MemberArn {
 #[tokio::test]
 async fn a_listing_asks_for_fifty_of_the_type_in_the_bearers_name_and_is_signed() {
     let stand_in = StandIn::answering(200, None, r#"{"ChannelMemberships":[]}"#).await;
-    stand_in.sdk().await.list_page(&target(MembershipType::Hidden), Some("to/ken=")).await.unwrap();
+    stand_in
+        .sdk()
+        .await
+        .list_page(ListRequest::Members(&target(MembershipType::Hidden)), Some("to/ken="))
+        .await
+        .unwrap();
     let asked = stand_in.only_request();
     assert_eq!(asked.line(), ("GET", format!("{CHANNEL_PATH}/memberships")));
     assert_eq!(asked.query(), ["max-results=50", "next-token=to%2Fken%3D", "type=HIDDEN"]);
@@ -155,10 +162,17 @@ async fn a_batch_names_its_members_and_its_type() {
 async fn a_page_holds_its_members_and_the_next_token() {
     let body = r#"{"ChannelArn":"c","ChannelMemberships":[{"Member":{"Arn":"m1","Name":"One"}},{"Member":{"Arn":"m2"}},{}],"NextToken":"t"}"#;
     let stand_in = StandIn::answering(200, None, body).await;
-    let page = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await.unwrap();
+    let page =
+        stand_in.sdk().await.list_page(ListRequest::Members(&target(MembershipType::Default)), None).await.unwrap();
     assert_eq!(
         page,
-        Page { items: vec!["m1".into(), "m2".into()], names: vec![Some("One".into()), None], next: Some("t".into()) }
+        Page {
+            items: vec![
+                PageItem { id: "m1".into(), name: Some("One".into()), membership_type: None },
+                PageItem::from("m2".to_owned())
+            ],
+            next: Some("t".into())
+        }
     );
 }
 
@@ -166,7 +180,8 @@ async fn a_page_holds_its_members_and_the_next_token() {
 async fn the_last_page_may_have_an_empty_token_and_no_list() {
     for body in ["{}", r#"{"ChannelMemberships":[],"NextToken":""}"#, r#"{"NextToken":null}"#] {
         let stand_in = StandIn::answering(200, None, body).await;
-        let page = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await.unwrap();
+        let page =
+            stand_in.sdk().await.list_page(ListRequest::Members(&target(MembershipType::Default)), None).await.unwrap();
         assert_eq!(page, Page::default(), "{body}");
     }
 }
@@ -254,7 +269,7 @@ async fn each_refusal_has_its_class_and_keeps_code_text_and_request_id() {
         let stand_in = StandIn::answering(status, header, r#"{"Message":"the text"}"#).await;
         let sdk = stand_in.sdk().await;
         let place = target(MembershipType::Default);
-        let listing = sdk.list_page(&place, None).await.unwrap_err();
+        let listing = sdk.list_page(ListRequest::Members(&place), None).await.unwrap_err();
         let batch = sdk.batch_create(&place, &[member("a")]).await.unwrap_err();
         for error in [&listing, &batch] {
             assert_eq!((error.class, error.code.as_str()), (class, code), "{status} {header:?}");
@@ -273,7 +288,8 @@ async fn each_refusal_has_its_class_and_keeps_code_text_and_request_id() {
 #[tokio::test]
 async fn a_code_in_the_body_alone_is_read_as_well() {
     let stand_in = StandIn::answering(403, None, r#"{"Code":"Forbidden","Message":"closed"}"#).await;
-    let error = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await.unwrap_err();
+    let error =
+        stand_in.sdk().await.list_page(ListRequest::Members(&target(MembershipType::Default)), None).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (CallErrorClass::ChannelNotAccessible, "Forbidden"));
 }
 
@@ -281,7 +297,7 @@ async fn a_code_in_the_body_alone_is_read_as_well() {
 async fn an_answer_that_cannot_be_read_is_transient() {
     for body in ["", "<html>", r#"{"ChannelMemberships":[{"Member":"#] {
         let stand_in = StandIn::answering(200, None, body).await;
-        let answer = stand_in.sdk().await.list_page(&target(MembershipType::Default), None).await;
+        let answer = stand_in.sdk().await.list_page(ListRequest::Members(&target(MembershipType::Default)), None).await;
         if body.is_empty() {
             // An empty body is an empty object to the SDK.
             assert_eq!(answer, Ok(Page::default()));
@@ -302,8 +318,8 @@ async fn a_connection_that_is_cut_or_refused_is_transient() {
         drop(listener.accept().await.unwrap());
         drop(listener);
     };
-    let (answer, ()) = tokio::join!(sdk.list_page(&place, None), cut);
-    for answer in [answer, sdk.list_page(&place, None).await] {
+    let (answer, ()) = tokio::join!(sdk.list_page(ListRequest::Members(&place), None), cut);
+    for answer in [answer, sdk.list_page(ListRequest::Members(&place), None).await] {
         let error = answer.unwrap_err();
         assert_eq!((error.class, error.code.as_str()), (CallErrorClass::Transient, "ConnectionFailed"), "{error}");
     }
@@ -313,7 +329,7 @@ async fn a_connection_that_is_cut_or_refused_is_transient() {
 async fn a_call_without_an_answer_ends_at_its_timeout() {
     let stand_in = StandIn::silent().await;
     let sdk = load(&stand_in.endpoint, Duration::from_millis(50)).await;
-    let error = sdk.list_page(&target(MembershipType::Default), None).await.unwrap_err();
+    let error = sdk.list_page(ListRequest::Members(&target(MembershipType::Default)), None).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (CallErrorClass::Transient, "Timeout"), "{error}");
 }
 
@@ -334,7 +350,7 @@ async fn credentials_that_cannot_be_loaded_are_a_matter_of_access() {
     let mut sdk = stand_in.sdk().await;
     let provider = aws_credential_types::provider::SharedCredentialsProvider::new(None);
     sdk.config = sdk.config.into_builder().credentials_provider(provider).build();
-    let error = sdk.list_page(&target(MembershipType::Default), Option::None).await.unwrap_err();
+    let error = sdk.list_page(ListRequest::Members(&target(MembershipType::Default)), Option::None).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (CallErrorClass::AccessDenied, "CredentialsNotLoaded"), "{error}");
     assert!(stand_in.asked.lock().unwrap().is_empty());
 }

@@ -10,9 +10,11 @@ use super::report::{Finding, Report};
 use super::{Args, remark};
 use crate::api::MembershipType;
 use crate::chime::client::Client;
-use crate::chime::port::{CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Operation, Page, Privacy, Target};
-use crate::chime::rate_limit::{Priority, QuotaShare, SharedPriority};
-use crate::chime::reader;
+use crate::chime::port::{
+    CallError, CallErrorClass, ChannelInfo, ChannelsQuery, ListRequest, Operation, Privacy, Target,
+};
+use crate::chime::rate_limit::QuotaShare;
+use crate::chime::reader::Reader;
 use crate::chime::sdk::Sdk;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -23,7 +25,6 @@ const TRIES: u32 = 3;
 pub(super) struct Patient<'a> {
     args: &'a Args,
     client: Client<Sdk>,
-    priority: SharedPriority,
     /// Bearers whom the service refuses: whatever else is asked in their name is refused as well.
     rejected: RefCell<HashSet<MemberArn>>,
 }
@@ -31,17 +32,13 @@ pub(super) struct Patient<'a> {
 impl<'a> Patient<'a> {
     pub fn new(args: &'a Args, sdk: Arc<Sdk>) -> Self {
         let client = args.service.client_of(sdk, QuotaShare::BESIDE_OPERATOR);
-        Self { args, client, priority: SharedPriority::new(Priority::Edit), rejected: RefCell::default() }
+        Self { args, client, rejected: RefCell::default() }
     }
 
     /// Whether a bearer exists, and which role it has: only an AppInstanceAdmin may list PRIVATE channels.
     pub async fn bearer(&self, bearer: &MemberArn, report: &mut Report) {
-        let whose = ChannelsQuery { bearer: bearer.clone(), privacy: Privacy::Private };
-        let answer = self.ask(async || {
-            let permit = self.client.acquire_bearer_permit(bearer, Operation::ListChannels, &self.priority).await;
-            self.client.channels_page(permit, &whose, None).await
-        });
-        let finding = match answer.await {
+        let query = ChannelsQuery { bearer: bearer.clone(), privacy: Privacy::Private };
+        let finding = match self.reader().first_page(ListRequest::Channels(&query)).await {
             Ok(_) => Finding::ok("bearer", "exists and is an AppInstanceAdmin, who may do all of it in every channel"),
             Err(error) => match error.class {
                 CallErrorClass::ChannelNotAccessible => Finding::warning(
@@ -105,7 +102,7 @@ impl<'a> Patient<'a> {
             None => ", with no limit".to_owned(),
         });
         let calls = self.client.call_metrics();
-        report.add(match calls.throttled() {
+        report.add(match calls.throttled_count() {
             0 => Finding::ok("quota", format!("no call was answered 429{}", rate.unwrap_or_default())),
             throttled => Finding::warning(
                 "quota",
@@ -115,13 +112,10 @@ impl<'a> Patient<'a> {
         });
     }
 
-    async fn ask<T>(&self, call: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
-        reader::retry_transient(
-            TRIES,
-            &|error, rest| remark(&format!("{error}; once more in {:.1} s", rest.as_secs_f64())),
-            call,
-        )
-        .await
+    fn reader(&self) -> Reader<'_, Sdk> {
+        Reader::new(&self.client, TRIES, &|error, rest| {
+            remark(&format!("{error}; once more in {:.1} s", rest.as_secs_f64()));
+        })
     }
 
     /// A refusal that has the same meaning whatever was asked.
@@ -185,23 +179,21 @@ impl Look<'_> {
             self.list(&self.target.clone()).await;
             self.list(&Target { membership_type: MembershipType::Hidden, ..self.target.clone() }).await;
         }
-        for operation in
-            [Operation::DescribeChannelMembership, Operation::ListChannelModerators, Operation::ListChannelBans]
-        {
-            let answer = self.probe(operation, &self.target).await;
-            let for_what = match operation {
-                Operation::ListChannelModerators => Some("nobody is removed where it is not known who moderates"),
-                Operation::ListChannelBans => Some("a refusal because of a ban is not explained"),
-                _ => None,
-            };
-            self.note(operation.as_str(), answer, for_what);
-        }
+        let reader = self.patient.reader();
+        // The bearer's own; that it is none is an answer.
+        let answer = reader.describe_membership(&self.target, &self.target.bearer).await;
+        self.note(Operation::DescribeChannelMembership.as_str(), answer, None);
+        let answer = reader.first_page(ListRequest::Moderators(&self.target)).await;
+        let for_what = Some("nobody is removed where it is not known who moderates");
+        self.note(Operation::ListChannelModerators.as_str(), answer, for_what);
+        let answer = reader.first_page(ListRequest::Bans(&self.target)).await;
+        self.note(Operation::ListChannelBans.as_str(), answer, Some("a refusal because of a ban is not explained"));
     }
 
     /// The members of an elastic channel are listed by its sub-channels, and none of them is hidden.
     async fn list_a_sub_channel(&mut self) {
-        let answer = self.probe(Operation::ListSubChannels, &self.target).await;
-        let first = answer.as_ref().ok().and_then(|page| page.items.first().cloned());
+        let answer = self.patient.reader().first_page(ListRequest::SubChannels(&self.target)).await;
+        let first = answer.as_ref().ok().and_then(|page| Some(page.items.first()?.id.clone()));
         self.note(Operation::ListSubChannels.as_str(), answer, None);
         if let Some(id) = first {
             self.list(&Target { sub_channel: Some(id.into()), ..self.target.clone() }).await;
@@ -209,12 +201,7 @@ impl Look<'_> {
     }
 
     async fn describe(&mut self) -> Result<ChannelInfo, CallErrorClass> {
-        let (client, priority, target) = (&self.patient.client, &self.patient.priority, &self.target);
-        let answer = self.patient.ask(async || {
-            let permit = client.acquire_permit(target, Operation::DescribeChannel, priority).await;
-            client.describe_channel(permit, target).await
-        });
-        let answer = answer.await;
+        let answer = self.patient.reader().describe_channel(&self.target).await;
         let info = answer.clone().map_err(|error| error.class);
         let for_what = Some("nobody is removed where it is not known who made the channel");
         let for_what = for_what.filter(|_| info.as_ref().err() == Some(&CallErrorClass::AccessDenied));
@@ -223,7 +210,7 @@ impl Look<'_> {
     }
 
     async fn list(&mut self, target: &Target) {
-        let answer = self.probe(Operation::ListChannelMemberships, target).await;
+        let answer = self.patient.reader().first_page(ListRequest::Members(target)).await;
         let kind = target.membership_type;
         let hidden = kind == MembershipType::Hidden;
         self.note(
@@ -231,26 +218,6 @@ impl Look<'_> {
             answer,
             hidden.then_some("a resource of type HIDDEN gets nowhere here"),
         );
-    }
-
-    /// One call that reads; of a list the first page.
-    async fn probe(&self, operation: Operation, target: &Target) -> Result<Page, CallError> {
-        let (client, priority) = (&self.patient.client, &self.patient.priority);
-        self.patient
-            .ask(async || {
-                let permit = client.acquire_permit(target, operation, priority).await;
-                match operation {
-                    Operation::ListChannelModerators => client.moderators_page(permit, target, None).await,
-                    Operation::ListChannelBans => client.bans_page(permit, target, None).await,
-                    Operation::ListSubChannels => client.sub_channels_page(permit, target, None).await,
-                    // The bearer's own; that it is none is an answer.
-                    Operation::DescribeChannelMembership => {
-                        client.describe_membership(permit, target, &target.bearer).await.map(|_| Page::default())
-                    }
-                    _ => client.list_page(permit, target, None).await,
-                }
-            })
-            .await
     }
 
     /// Notes what was allowed, and what was not; `for_what` makes do without it, as far as it says.

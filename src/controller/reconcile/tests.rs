@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chime::client::Client as Chime;
-use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, ChannelsQuery, Deleted, Membership, Page, Target};
+use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Deleted, ListRequest, Membership, Page, Target};
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::controller::Scope;
 use crate::controller::canned::{self, lines, refusal};
@@ -24,7 +24,7 @@ pub(in crate::controller) struct Defective {
 }
 
 impl Service for Defective {
-    async fn list_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
+    async fn list_page(&self, _: ListRequest<'_>, _: Option<&str>) -> Result<Page, CallError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         Ok(Page::default())
     }
@@ -45,22 +45,6 @@ impl Service for Defective {
 
     async fn describe_channel(&self, _: &Target) -> Result<ChannelInfo, CallError> {
         Ok(ChannelInfo::default())
-    }
-
-    async fn moderators_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-        Ok(Page::default())
-    }
-
-    async fn bans_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-        Ok(Page::default())
-    }
-
-    async fn sub_channels_page(&self, _: &Target, _: Option<&str>) -> Result<Page, CallError> {
-        Ok(Page::default())
-    }
-
-    async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
-        Ok(Page::default())
     }
 }
 

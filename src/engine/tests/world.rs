@@ -10,7 +10,7 @@ use super::fake::{Fake, INSTANCE, user};
 use super::process::Process;
 use crate::api::{APPROVE, ChannelMembershipSpec, MembershipType, Stays};
 use crate::chime::port::{
-    BatchAnswer, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership, Operation, Page, Service,
+    BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, ListRequest, Membership, Operation, Page, Service,
     Target,
 };
 use crate::engine::clock::Clock;
@@ -309,12 +309,13 @@ impl Port {
 }
 
 impl Service for Port {
-    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let list = async |fake: Fake| {
-            let page = fake.list_page(target, token).await;
-            self.world.spoiled(token, page)
+    async fn list_page(&self, list: ListRequest<'_>, token: Option<&str>) -> Result<Page, CallError> {
+        let target = list.target().expect("a reconcile lists only what a channel has");
+        let call = async |fake: Fake| {
+            let page = fake.list_page(list, token).await;
+            if matches!(list, ListRequest::Members(_)) { self.world.spoiled(token, page) } else { page }
         };
-        self.call(Operation::ListChannelMemberships, target, &[], list).await
+        self.call(list.operation(), target, &[], call).await
     }
 
     async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
@@ -337,24 +338,5 @@ impl Service for Port {
     async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
         let operation = Operation::DescribeChannel;
         self.call(operation, target, &[], async |fake: Fake| fake.describe_channel(target).await).await
-    }
-
-    async fn moderators_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListChannelModerators;
-        self.call(operation, target, &[], async |fake: Fake| fake.moderators_page(target, token).await).await
-    }
-
-    async fn bans_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListChannelBans;
-        self.call(operation, target, &[], async |fake: Fake| fake.bans_page(target, token).await).await
-    }
-
-    async fn sub_channels_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListSubChannels;
-        self.call(operation, target, &[], async |fake: Fake| fake.sub_channels_page(target, token).await).await
-    }
-
-    async fn channels_page(&self, _: &ChannelsQuery, _: Option<&str>) -> Result<Page, CallError> {
-        unreachable!("no pass lists the channels of an app instance")
     }
 }

@@ -26,13 +26,13 @@ impl Server {
         let service = tower::service_fn(move |request: Request<Body>| {
             let (server, is_cut) = (server.clone(), Arc::clone(&is_cut));
             async move {
-                if *is_cut.lock().unwrap() {
+                if *is_cut.lock() {
                     std::future::pending::<()>().await;
                 }
                 let method = request.method().clone();
                 let body = request.into_body().collect_bytes().await?;
                 let (status, answer) = server.answer(&method, serde_json::from_slice(&body).unwrap_or_default());
-                let late = server.0.lock().unwrap().answers_after;
+                let late = server.0.lock().answers_after;
                 sleep(late).await;
                 let answer = Body::from(answer.to_string().into_bytes());
                 Ok::<_, kube::Error>(Response::builder().status(status).body(answer).unwrap())
@@ -52,7 +52,7 @@ impl Server {
             let reason = if code == 404 { "NotFound" } else { "Conflict" };
             (code, json!({"kind": "Status", "status": "Failure", "message": "no", "reason": reason, "code": code}))
         };
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.0.lock();
         let version = state.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
         match (method, version) {
             (&Method::GET, Some(_)) => return (200, state.lease.clone().unwrap()),
@@ -68,7 +68,7 @@ impl Server {
     }
 
     fn holder(&self) -> String {
-        let state = self.0.lock().unwrap();
+        let state = self.0.lock();
         state.lease.as_ref().unwrap()["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -133,7 +133,7 @@ async fn who_is_cut_off_stops_believing_before_anybody_else_leads() {
     sleep(Duration::from_secs(5)).await;
     let _waits = live(&second);
     sleep(Duration::from_secs(30)).await;
-    *cut.lock().unwrap() = true;
+    *cut.lock() = true;
     while !second.leadership().is_held() {
         sleep(Duration::from_millis(10)).await;
         assert!(!(first.leadership().is_held() && second.leadership().is_held()));
@@ -165,10 +165,10 @@ async fn slow_answers_shorten_the_belief_and_too_slow_ones_end_it() {
     let (elector, _) = server.elector("a");
     let life = live(&elector);
     sleep(Duration::from_secs(5)).await;
-    server.0.lock().unwrap().answers_after = Duration::from_secs(4);
+    server.0.lock().answers_after = Duration::from_secs(4);
     sleep(Duration::from_mins(5)).await;
     assert!(elector.leadership().is_held() && !life.is_finished());
-    server.0.lock().unwrap().answers_after = Duration::from_secs(14);
+    server.0.lock().answers_after = Duration::from_secs(14);
     assert!(matches!(life.await.unwrap(), LeadershipLost::NotRenewed { .. }));
     assert!(!elector.leadership().is_held());
 }
@@ -192,7 +192,7 @@ async fn a_lease_that_somebody_deletes_is_made_again() {
     let (elector, _) = server.elector("a");
     let life = live(&elector);
     sleep(Duration::from_secs(5)).await;
-    server.0.lock().unwrap().lease = None;
+    server.0.lock().lease = None;
     sleep(Duration::from_mins(1)).await;
     assert!(elector.leadership().is_held() && !life.is_finished());
     assert_eq!(server.holder(), "a");

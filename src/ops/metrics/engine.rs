@@ -1,4 +1,4 @@
-//! What is told of what the engine did?
+//! The metrics of the engine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,8 @@ use super::Metrics;
 use crate::chime::port::Service;
 use crate::engine::{Engine, Tally};
 
-/// Registers what an engine counts, and how old what it knows is. Before there is one, it has done nothing.
+/// Registers the counts of an engine, and the age of its oldest listing. Before the engine exists,
+/// the counts are zero.
 pub fn register_engine_metrics<S: Service>(metrics: &mut Metrics, engine: &Arc<OnceLock<Arc<Engine<S>>>>) {
     let engine = Arc::clone(engine);
     metrics.add_collector(move |page| {

@@ -1,4 +1,4 @@
-//! What is told of the calls of the service?
+//! The metrics of the calls to the service.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::chime::call_metrics::CallOutcome;
 use crate::chime::client::Client;
 use crate::chime::port::{Operation, Service};
 
-/// Registers what is counted of a client's calls, and how much of the quota they take.
+/// Registers the counts of a client's calls, and the share of the quota that they take.
 pub fn register_service_metrics<S: Service>(metrics: &mut Metrics, client: &Client<S>) {
     let (calls_made, limiter) = (Arc::clone(client.call_metrics()), Arc::clone(client.rate_limiter()));
     metrics.add_collector(move |page| {
@@ -15,14 +15,14 @@ pub fn register_service_metrics<S: Service>(metrics: &mut Metrics, client: &Clie
         for operation in Operation::ALL {
             for answer in CallOutcome::ALL {
                 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-                let count = calls_made.calls(operation, answer) as f64;
+                let count = calls_made.call_count(operation, answer) as f64;
                 calls.set(&[("operation", operation.as_str()), ("answer", answer.as_str())], count)?;
             }
         }
-        page.counter("service_throttled", "Calls that the service answered 429", calls_made.throttled())?;
+        page.counter("service_throttled", "Calls that the service answered 429", calls_made.throttled_count())?;
         let mut waits = page.counters("rate_limit_wait_seconds", "Seconds that calls waited for their turn")?;
         for operation in Operation::ALL {
-            waits.set(&[("operation", operation.as_str())], calls_made.waited(operation).as_secs_f64())?;
+            waits.set(&[("operation", operation.as_str())], calls_made.total_wait(operation).as_secs_f64())?;
         }
         page.gauge(
             "quota_used_ratio",

@@ -1,7 +1,8 @@
-//! What do OpenTelemetry's variables ask for, and can it be done?
+//! OpenTelemetry's environment variables, and their validation.
 //!
-//! Their names and meanings are the OpenTelemetry specification's ("Environment Variable Specification", "OpenTelemetry Protocol Exporter").
-//! A variable that is empty counts as not set, as there.
+//! Names and meanings are those of the OpenTelemetry specification ("Environment Variable
+//! Specification", "OpenTelemetry Protocol Exporter"). An empty variable counts as not set, as in
+//! the specification.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use http::header::{HeaderName, HeaderValue};
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Numbers that the SDK reads, and takes for its default where they are none.
+/// Numbers that the SDK reads. It replaces an invalid number by its default.
 const NUMBERS: [&str; 9] = [
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
@@ -25,7 +26,7 @@ const NUMBERS: [&str; 9] = [
     "OTEL_SPAN_LINK_COUNT_LIMIT",
 ];
 
-/// Settings of TLS that the exporter has no way to honour.
+/// Settings of TLS that the exporter cannot honour.
 const OF_TLS: [&str; 6] = [
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
@@ -44,23 +45,23 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
-/// A collector, as the variables name it.
+/// The collector that the variables name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Environment {
-    /// Its host and port, without a password.
+    /// The host and port, without a password.
     pub collector: String,
-    /// Whether by https.
+    /// True for https.
     pub secure: bool,
-    /// The longest that a request may take.
+    /// The longest time that a request may take.
     pub timeout: Duration,
 }
 
-/// A variable that cannot be used.
+/// The error of a variable with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to set up traces by {variable}{}: {advice}, or take OTEL_EXPORTER_OTLP_ENDPOINT away for no traces", shown(.value.as_deref()))]
 pub struct VariableError {
     variable: &'static str,
-    /// Unless it may be a secret.
+    /// The value, unless it may be a secret.
     value: Option<String>,
     advice: &'static str,
 }
@@ -70,7 +71,7 @@ fn shown(value: Option<&str>) -> String {
 }
 
 impl Environment {
-    /// Reads the variables by `lookup`; `None` where no traces are asked for.
+    /// Reads the variables by `lookup`; `None` if they name no collector.
     pub(super) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, VariableError> {
         let variables = Variables(lookup);
         let either = |of_traces, of_all| Ok(variables.get(of_traces)?.or(variables.get(of_all)?));
@@ -116,7 +117,7 @@ impl Environment {
     }
 }
 
-/// A variable's name and value.
+/// The name and value of a variable.
 type Variable = (&'static str, String);
 
 struct Variables<F>(F);
@@ -155,7 +156,7 @@ fn sampler(sampler: Option<Variable>, argument: Option<Variable>) -> Result<(), 
     }
 }
 
-/// `name=value`, comma-separated; `None` for what is not that.
+/// Splits comma-separated entries `name=value`; `None` for an invalid entry.
 fn pairs(text: &str) -> impl Iterator<Item = Option<(&str, &str)>> {
     let entries = text.split_terminator(',').map(str::trim);
     entries.map(|entry| entry.split_once('=').map(|(name, value)| (name.trim(), value.trim())))
@@ -181,7 +182,7 @@ fn collector((variable, value): Variable, timeout: Duration) -> Result<Environme
             Ok(Environment { collector: authority.to_string(), secure, timeout })
         }
         _ => {
-            // What stands before an @ may be a password.
+            // The text before an @ may be a password.
             let shown = value.rsplit('@').next().unwrap_or_default().to_owned();
             Err(refused(variable, shown, "write http://host:port or https://host:port, without a password"))
         }

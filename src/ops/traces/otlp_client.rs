@@ -1,4 +1,4 @@
-//! How do spans get to the collector?
+//! The HTTP client that sends spans to the collector.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 
 use super::environment::Environment;
 
-/// Sends by the process's own runtime what the exporter's thread, which has none, wants to be sent; and says once, not for each batch, that it fails.
+/// Sends the batches of the exporter's thread, which has no runtime, on the runtime of the process.
+/// Logs a failure once and not for each batch.
 pub(super) struct OtlpClient {
     client: Arc<dyn HttpClient>,
     runtime: Handle,
@@ -30,7 +31,7 @@ impl fmt::Debug for OtlpClient {
 }
 
 impl OtlpClient {
-    /// Fails when the certificates to trust cannot be read, which a collector by https needs.
+    /// Creates the client. Fails if the certificates to trust cannot be read, which https needs.
     pub(super) fn new(environment: &Environment, runtime: Handle) -> io::Result<Self> {
         let client: Arc<dyn HttpClient> = if environment.secure {
             let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
@@ -56,7 +57,7 @@ impl HttpClient for OtlpClient {
         Box::pin(async move {
             let answer = match sent.await {
                 Ok(answer) => answer,
-                // The process ends, and has said what was not sent.
+                // The process ends, and has logged the spans that were not sent.
                 Err(cancelled) => return Err(cancelled.into()),
             };
             let fault = match &answer {
@@ -80,7 +81,7 @@ impl HttpClient for OtlpClient {
     }
 }
 
-/// An error with its causes.
+/// Returns the texts of an error and its causes.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,4 +1,5 @@
-//! Is a call on credit paid for, and does each kind of call count where it should?
+//! Tests that later calls pay for a call on credit, and that each kind of call counts where it
+//! should.
 
 use super::*;
 
@@ -9,7 +10,7 @@ fn millis(from: Instant) -> u128 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_on_credit_go_at_once_and_whoever_comes_next_waits_for_each_of_them() {
+async fn calls_on_credit_go_at_once_and_later_calls_wait_for_each_of_them() {
     let limiter = limiter(Rates::default());
     let began = Instant::now();
     for call in 0..4 {
@@ -74,7 +75,7 @@ async fn a_permit_on_credit_without_a_call_gives_back_what_it_took() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_of_any_kind_share_the_channels_rate_and_other_calls_do_not_wait_for_it() {
+async fn lists_of_any_kind_share_the_rate_of_the_channel_and_other_calls_do_not() {
     let mut bench =
         Bench::new(Rates { bearer: Some(FixedRate::UNLIMITED), channel_list: Some(fixed("1")), ..Rates::default() });
     let lists = [LIST, Operation::ListChannelModerators, Operation::ListChannelBans, Operation::ListSubChannels];

@@ -10,7 +10,7 @@ fn in_sub_channel() -> Target {
     Target { sub_channel: Some("blue".into()), ..target(MembershipType::Default) }
 }
 
-/// The path of somebody's membership.
+/// The path of a membership.
 fn membership_of(id: &str) -> String {
     let member = "arn%3Aaws%3Achime%3Aeu-central-1%3A123456789012%3Aapp-instance%2F1f%2Fuser%2F";
     format!("{CHANNEL_PATH}/memberships/{member}{id}")
@@ -70,7 +70,7 @@ async fn leave_to_delete_from_one_channel_deletes_from_no_other() {
 async fn a_sub_channel_is_named_by_each_call_about_memberships() {
     let stand_in = StandIn::answering(200, None, r#"{"ChannelMembership":{}}"#).await;
     let (sdk, place) = (stand_in.sdk().await, in_sub_channel());
-    sdk.list_page(&place, None).await.unwrap();
+    sdk.list_page(ListRequest::Members(&place), None).await.unwrap();
     sdk.describe_membership(&place, &member("a")).await.unwrap();
     sdk.delete_membership(&place, removal::of(&place, "user/a")).await.unwrap();
     sdk.batch_create(&place, &[member("a")]).await.unwrap();
@@ -111,10 +111,10 @@ async fn moderators_bans_and_sub_channels_are_listed_by_fifty() {
     let stand_in = StandIn::answering(200, None, answer).await;
     // About the channel as a whole, whichever sub-channel is meant.
     let (sdk, place) = (stand_in.sdk().await, in_sub_channel());
-    let page = |item: &str| Ok(Page { items: vec![item.to_owned()], next: Some("t".to_owned()), ..Page::default() });
-    assert_eq!(sdk.moderators_page(&place, Some("to/ken=")).await, page("m1"));
-    assert_eq!(sdk.bans_page(&place, Some("to/ken=")).await, page("m2"));
-    assert_eq!(sdk.sub_channels_page(&place, Some("to/ken=")).await, page("s"));
+    let page = |item: &str| Ok(Page { items: vec![item.to_owned().into()], next: Some("t".to_owned()) });
+    assert_eq!(sdk.list_page(ListRequest::Moderators(&place), Some("to/ken=")).await, page("m1"));
+    assert_eq!(sdk.list_page(ListRequest::Bans(&place), Some("to/ken=")).await, page("m2"));
+    assert_eq!(sdk.list_page(ListRequest::SubChannels(&place), Some("to/ken=")).await, page("s"));
     let asked = stand_in.asked.lock().unwrap();
     for (asked, list) in asked.iter().zip(["moderators", "bans", "subchannels"]) {
         assert_eq!(asked.line(), ("GET", format!("{CHANNEL_PATH}/{list}")));
@@ -131,8 +131,8 @@ async fn channels_are_listed_by_fifty_and_by_privacy() {
     let sdk = stand_in.sdk().await;
     for (privacy, asked_for) in [(Privacy::Public, "PUBLIC"), (Privacy::Private, "PRIVATE")] {
         let whose = ChannelsQuery { bearer: in_sub_channel().bearer, privacy };
-        let page = Page { items: vec!["c1".to_owned()], next: Some("t".to_owned()), ..Page::default() };
-        assert_eq!(sdk.channels_page(&whose, None).await, Ok(page));
+        let page = Page { items: vec!["c1".to_owned().into()], next: Some("t".to_owned()) };
+        assert_eq!(sdk.list_page(ListRequest::Channels(&whose), None).await, Ok(page));
         let asked = stand_in.asked.lock().unwrap().pop().unwrap();
         assert_eq!(asked.line(), ("GET", "/channels".to_owned()));
         let instance = "arn%3Aaws%3Achime%3Aeu-central-1%3A123456789012%3Aapp-instance%2F1f";
@@ -147,9 +147,9 @@ async fn the_last_page_of_any_list_may_have_an_empty_token_and_nothing_in_it() {
     for body in ["{}", r#"{"NextToken":""}"#] {
         let stand_in = StandIn::answering(200, None, body).await;
         let (sdk, place) = (stand_in.sdk().await, target(MembershipType::Default));
-        assert_eq!(sdk.moderators_page(&place, None).await, Ok(Page::default()));
-        assert_eq!(sdk.bans_page(&place, None).await, Ok(Page::default()));
-        assert_eq!(sdk.sub_channels_page(&place, None).await, Ok(Page::default()));
+        assert_eq!(sdk.list_page(ListRequest::Moderators(&place), None).await, Ok(Page::default()));
+        assert_eq!(sdk.list_page(ListRequest::Bans(&place), None).await, Ok(Page::default()));
+        assert_eq!(sdk.list_page(ListRequest::SubChannels(&place), None).await, Ok(Page::default()));
         assert!(stand_in.asked.lock().unwrap().iter().all(|asked| asked.query() == ["max-results=50"]));
     }
 }
@@ -160,9 +160,9 @@ async fn a_refusal_tells_which_call_was_refused() {
     let (sdk, place) = (stand_in.sdk().await, target(MembershipType::Default));
     for (error, operation) in [
         (sdk.describe_channel(&place).await.unwrap_err(), Operation::DescribeChannel),
-        (sdk.moderators_page(&place, None).await.unwrap_err(), Operation::ListChannelModerators),
-        (sdk.bans_page(&place, None).await.unwrap_err(), Operation::ListChannelBans),
-        (sdk.sub_channels_page(&place, None).await.unwrap_err(), Operation::ListSubChannels),
+        (sdk.list_page(ListRequest::Moderators(&place), None).await.unwrap_err(), Operation::ListChannelModerators),
+        (sdk.list_page(ListRequest::Bans(&place), None).await.unwrap_err(), Operation::ListChannelBans),
+        (sdk.list_page(ListRequest::SubChannels(&place), None).await.unwrap_err(), Operation::ListSubChannels),
     ] {
         assert_eq!((error.operation, error.class), (operation, CallErrorClass::ChannelNotAccessible));
         assert_eq!((error.code.as_str(), error.message.as_str()), ("Forbidden", "no role"));

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 
 use crate::api::MembershipType::{self, Default as Visible, Hidden};
-use crate::chime::port::{CallError, ChannelsQuery, Page, Privacy, Service, Target};
+use crate::chime::port::{CallError, ChannelsQuery, ListRequest, Privacy, Service, Target};
 use crate::chime::removal;
 use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::engine::clock::Clock;
@@ -83,12 +83,12 @@ impl<S: Service> Transcript<'_, S> {
     }
 
     /// Page by page, each with the token of the one before it.
-    async fn pages(&mut self, call: &str, mut page: impl AsyncFnMut(&S, Option<&str>) -> Result<Page, CallError>) {
+    async fn pages(&mut self, call: &str, list: ListRequest<'_>) {
         let mut token: Option<String> = None;
         loop {
-            let answer = page(self.service, token.as_deref()).await;
+            let answer = self.service.list_page(list, token.as_deref()).await;
             token = answer.as_ref().ok().and_then(|page| page.next.clone());
-            self.note(call, answer.map(|page| (page.items, page.names, page.next.is_some())));
+            self.note(call, answer.map(|page| (page.items, page.next.is_some())));
             if token.is_none() {
                 return;
             }
@@ -98,7 +98,7 @@ impl<S: Service> Transcript<'_, S> {
     async fn list(&mut self, membership_type: MembershipType, sub_channel: Option<&str>) {
         let target = target(membership_type, sub_channel);
         let call = format!("list {membership_type} {sub_channel:?}");
-        self.pages(&call, async |service, token| service.list_page(&target, token).await).await;
+        self.pages(&call, ListRequest::Members(&target)).await;
     }
 
     async fn directory(&mut self) {
@@ -106,7 +106,7 @@ impl<S: Service> Transcript<'_, S> {
         for privacy in [Privacy::Public, Privacy::Private] {
             let whose = ChannelsQuery { bearer: bearer.clone(), privacy };
             let call = format!("channels {privacy:?}");
-            self.pages(&call, async |service, token| service.channels_page(&whose, token).await).await;
+            self.pages(&call, ListRequest::Channels(&whose)).await;
         }
     }
 
@@ -115,9 +115,9 @@ impl<S: Service> Transcript<'_, S> {
         let target = target(Visible, None);
         let info = self.service.describe_channel(&target).await;
         self.note("channel", info);
-        self.pages("moderators", async |service, token| service.moderators_page(&target, token).await).await;
-        self.pages("bans", async |service, token| service.bans_page(&target, token).await).await;
-        self.pages("sub-channels", async |service, token| service.sub_channels_page(&target, token).await).await;
+        self.pages("moderators", ListRequest::Moderators(&target)).await;
+        self.pages("bans", ListRequest::Bans(&target)).await;
+        self.pages("sub-channels", ListRequest::SubChannels(&target)).await;
     }
 }
 

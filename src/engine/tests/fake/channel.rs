@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::user;
 use crate::api::MembershipType;
 use crate::chime::port::{
-    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, ChannelsQuery, Deleted, Membership,
-    Operation, PAGE_SIZE, Page, Privacy, Service, Target,
+    BatchAnswer, BatchMemberError, CallError, CallErrorClass, ChannelInfo, Deleted, ListRequest, Membership, Operation,
+    PAGE_SIZE, Page, PageItem, Privacy, Service, Target,
 };
 use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
@@ -88,6 +88,22 @@ impl Channel {
         if held.insert(member.to_owned()) { Ok(()) } else { Err("Conflict") }
     }
 
+    fn members_page(&mut self, target: &Target, token: Option<&str>) -> Page {
+        if let Some(vanishing) = self.vanishing.take() {
+            self.remove(&vanishing, None);
+        }
+        let sub_channel = target.sub_channel.as_deref();
+        let shown = !self.elastic || self.spans || sub_channel.is_some();
+        let members = self.members.iter().filter(|(_, kind)| shown && **kind == target.membership_type);
+        let members = members.map(|(arn, _)| arn).filter(|arn| self.is_in(arn, sub_channel));
+        let mut page = page(members.filter(|arn| !self.unseen.contains(arn)), token);
+        // The display name of a member is its id.
+        for item in &mut page.items {
+            item.name = item.id.rsplit('/').next().map(str::to_owned);
+        }
+        page
+    }
+
     /// Whether a call that names this sub-channel, or none, is about this member.
     fn is_in(&self, member: &str, sub_channel: Option<&str>) -> bool {
         match sub_channel {
@@ -136,9 +152,9 @@ fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&
 /// The page of a sorted list that follows `token`, the last item of the page before.
 fn page<'a>(items: impl Iterator<Item = &'a String>, token: Option<&str>) -> Page {
     let mut rest = items.filter(|item| item.as_str() > token.unwrap_or_default());
-    let items: Vec<String> = rest.by_ref().take(PAGE_SIZE).cloned().collect();
-    let next = rest.next().and_then(|_| items.last().cloned());
-    Page { items, names: Vec::new(), next }
+    let items: Vec<PageItem> = rest.by_ref().take(PAGE_SIZE).cloned().map(PageItem::from).collect();
+    let next = rest.next().and_then(|_| items.last().map(|item| item.id.clone()));
+    Page { items, next }
 }
 
 impl Fake {
@@ -188,19 +204,25 @@ impl Fake {
 }
 
 impl Service for Fake {
-    async fn list_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        self.call(made(Operation::ListChannelMemberships, target, &[], token), |channel| {
-            if let Some(vanishing) = channel.vanishing.take() {
-                channel.remove(&vanishing, None);
+    async fn list_page(&self, list: ListRequest<'_>, token: Option<&str>) -> Result<Page, CallError> {
+        let operation = list.operation();
+        let call = match list.target() {
+            Some(target) => made(operation, target, &[], token),
+            None => Made { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None },
+        };
+        self.call(call, |channel| match list {
+            ListRequest::Members(target) => Ok(channel.members_page(target, token)),
+            ListRequest::Moderators(_) => Ok(page(channel.moderators.iter(), token)),
+            ListRequest::Bans(_) => Ok(page(channel.bans.iter(), token)),
+            ListRequest::SubChannels(_) if channel.elastic => Ok(page(channel.sub_channels.keys(), token)),
+            ListRequest::SubChannels(_) => Err(error(operation, CallErrorClass::Refused, "BadRequest")),
+            // There is one, and it is public.
+            ListRequest::Channels(query) => {
+                let support = format!("{}/channel/support", query.bearer.app_instance());
+                let listed = Some(support).filter(|_| query.privacy == Privacy::Public);
+                Ok(page(listed.iter(), token))
             }
-            let sub_channel = target.sub_channel.as_deref();
-            let shown = !channel.elastic || channel.spans || sub_channel.is_some();
-            let members = channel.members.iter().filter(|(_, kind)| shown && **kind == target.membership_type);
-            let members = members.map(|(arn, _)| arn).filter(|arn| channel.is_in(arn, sub_channel));
-            let page = page(members.filter(|arn| !channel.unseen.contains(arn)), token);
-            // People are called by their ids.
-            let name = |arn: &String| arn.rsplit('/').next().map(str::to_owned);
-            Ok(Page { names: page.items.iter().map(name).collect(), ..page })
+            ListRequest::UserMemberships { .. } => unreachable!("no reconcile lists the channels of a user"),
         })
     }
 
@@ -274,37 +296,6 @@ impl Service for Fake {
         self.call(made(Operation::DescribeChannel, target, &[], None), |channel| {
             let name = Some(target.channel.id().to_owned());
             Ok(ChannelInfo { name, created_by: channel.creator.clone(), elastic: channel.elastic })
-        })
-    }
-
-    async fn moderators_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let call = made(Operation::ListChannelModerators, target, &[], token);
-        self.call(call, |channel| Ok(page(channel.moderators.iter(), token)))
-    }
-
-    async fn bans_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let call = made(Operation::ListChannelBans, target, &[], token);
-        self.call(call, |channel| Ok(page(channel.bans.iter(), token)))
-    }
-
-    async fn sub_channels_page(&self, target: &Target, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListSubChannels;
-        self.call(made(operation, target, &[], token), |channel| {
-            if !channel.elastic {
-                return Err(error(operation, CallErrorClass::Refused, "BadRequest"));
-            }
-            Ok(page(channel.sub_channels.keys(), token))
-        })
-    }
-
-    /// There is one, and it is public.
-    async fn channels_page(&self, whose: &ChannelsQuery, token: Option<&str>) -> Result<Page, CallError> {
-        let operation = Operation::ListChannels;
-        let call = Made { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None };
-        self.call(call, |_| {
-            let support = format!("{}/channel/support", whose.bearer.app_instance());
-            let listed = Some(support).filter(|_| whose.privacy == Privacy::Public);
-            Ok(page(listed.iter(), token))
         })
     }
 }
