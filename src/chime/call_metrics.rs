@@ -97,7 +97,11 @@ mod tests {
         }
         for (times, operation) in Operation::ALL.into_iter().enumerate() {
             for (more, answer) in CallOutcome::ALL.into_iter().enumerate() {
-                assert_eq!(metrics.call_count(operation, answer), times as u64 * 10 + more as u64, "{operation} {answer:?}");
+                assert_eq!(
+                    metrics.call_count(operation, answer),
+                    times as u64 * 10 + more as u64,
+                    "{operation} {answer:?}"
+                );
             }
         }
     }
