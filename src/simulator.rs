@@ -1,49 +1,51 @@
-//! How does one try Rollcall with no AWS account?
+//! A local stand-in for Amazon Chime SDK messaging, to try Rollcall without an AWS account.
 //!
-//! A local stand-in for Amazon Chime SDK messaging: the operations about channels, memberships, moderators, bans and
-//! sub-channels, with the service's errors, rules of who may do what, quotas and paging, and faults on demand. What it
-//! plays is documented by the service's API model, its Developer Guide and its quota page; where those leave a question
-//! open, [`Switches`] has the choices.
+//! It serves the operations on channels, memberships, moderators, bans and sub-channels, with the service's errors, roles,
+//! quotas and paging, and it injects faults on demand. It follows the service's API model, its Developer Guide and its
+//! quota page. [`UndocumentedBehaviours`] has the choices that these sources leave open.
 //!
-//! `rollcall simulate` serves it; tests run it in-process:
+//! `rollcall simulate` serves it. Tests run it in-process:
 //!
 //! ```
-//! use rollcall::simulator::{ChannelSeed, Options, Seed, Simulator};
+//! use rollcall::simulator::{ChannelSeed, Seed, Simulator, SimulatorOptions};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let demo = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
 //! let seed = Seed::new(demo).users(["alice", "rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("support"));
-//! let simulator = Simulator::start(Options { seed, ..Options::default() }).await.unwrap();
+//! let simulator = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap();
 //! assert!(simulator.endpoint().starts_with("http://127.0.0.1:"));
 //! simulator.add_member(&format!("{demo}/channel/support"), "alice").unwrap();
 //! simulator.shutdown().await;
 //! # }
 //! ```
 
+mod actor;
 mod admin;
+mod api_error;
+mod audit_log;
+mod behaviours;
 mod call;
 mod channel;
 mod channels;
 mod connection;
 mod control;
+mod dispatch;
 mod fault;
 mod identities;
-mod journal;
+mod limits;
+mod membership_store;
 mod memberships;
 mod moderation;
 mod operation;
 mod paging;
-mod perform;
 mod quotas;
-mod refusal;
 mod roles;
-mod roster;
 mod route;
 mod seed;
 mod server;
 mod signature;
+mod simulation;
 mod state;
-mod switches;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -54,50 +56,52 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use channel::{ElasticConfiguration, Mode, Privacy};
+pub use audit_log::{CallRecord, MembershipAction, MembershipChange};
+pub use behaviours::{DeleteOfNonMember, MissingCode, RepeatedMember, UndocumentedBehaviours};
+pub use channel::{ChannelMode, ChannelPrivacy, ElasticConfiguration};
 pub use control::ChangeError;
-pub use fault::{Effect, Fault};
-pub use journal::{Action, CallRecord, Entry};
-pub use operation::Operation;
+pub use fault::{Fault, FaultEffect};
+pub use limits::ServiceLimits;
+pub use operation::ApiOperation;
 pub use quotas::Quotas;
-pub use seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Name, Seed, SeedError};
-pub use switches::{DeleteOfNonMember, Limits, Missing, Repeated, Switches};
+pub use seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Seed, SeedError, SeedName};
 
-use connection::{CuttableListener, Wire};
-use server::{Service, World};
+use connection::{ConnectionHandle, CuttableListener};
+use simulation::{SharedSimulation, Simulation};
 
-/// How long a shutdown waits for answers under way.
-const GRACE: Duration = Duration::from_secs(5);
+/// The longest time that a shutdown waits for pending answers.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the simulator starts. The default: nothing there, the service's quotas, no delay, any free port of 127.0.0.1.
+/// The settings of a simulator. The default has an empty seed, the service's quotas, no delay and any free port of
+/// 127.0.0.1.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Where to listen; port 0 is any free one.
+pub struct SimulatorOptions {
+    /// The address to listen on. Port 0 is any free port.
     pub address: SocketAddr,
-    /// What is there at the start.
+    /// The app instances, users and channels at the start.
     pub seed: Seed,
-    /// Whether rates are kept.
+    /// The call rates above which calls are throttled.
     pub quotas: Quotas,
-    /// How much of everything there may be.
-    pub limits: Limits,
-    /// Choices where the service is not documented.
-    pub switches: Switches,
-    /// How long reads of memberships lag behind writes.
+    /// The limits on the number of channels, members and roles.
+    pub limits: ServiceLimits,
+    /// The choices for behaviour that AWS does not document.
+    pub behaviours: UndocumentedBehaviours,
+    /// The time by which reads of memberships lag behind writes.
     pub visibility_delay: Duration,
-    /// The one region for which calls must be signed; any if absent.
+    /// The region for which calls must be signed. If it is absent, any region is accepted.
     pub region: Option<String>,
-    /// From which the probabilities of faults are drawn.
+    /// The seed of the random numbers behind the probability of faults.
     pub random_seed: u64,
 }
 
-impl Default for Options {
+impl Default for SimulatorOptions {
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             seed: Seed::default(),
             quotas: Quotas::default(),
-            limits: Limits::default(),
-            switches: Switches::default(),
+            limits: ServiceLimits::default(),
+            behaviours: UndocumentedBehaviours::default(),
             visibility_delay: Duration::ZERO,
             region: None,
             random_seed: 0,
@@ -105,73 +109,75 @@ impl Default for Options {
     }
 }
 
-/// Why the simulator does not start.
+/// The reason why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The seed makes no sense.
+    /// The seed is invalid.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// The address cannot be had.
+    /// The address cannot be bound.
     #[error("failed to listen on {address}: {source}")]
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A running simulator, stopped when dropped. Its methods see and change the truth, whatever delay readers have.
+/// A running simulator, stopped when it is dropped. Its methods read and change the actual state, without the visibility
+/// delay.
 #[derive(Debug)]
 pub struct Simulator {
-    service: Arc<Service>,
+    shared: Arc<SharedSimulation>,
     address: SocketAddr,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Simulator {
-    /// Starts on the current tokio runtime.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listening = |source| StartError::Listen { address: options.address, source };
+    /// Starts a simulator on the current tokio runtime.
+    pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
+        let listen_error = |source| StartError::Listen { address: options.address, source };
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut state = state::State::new(options.switches, options.limits, options.visibility_delay, started);
-        state.plant(&options.seed, Duration::ZERO)?;
-        let listener = TcpListener::bind(options.address).await.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
-        let world = World {
+        let mut state = state::ServiceState::new(options.behaviours, options.limits, options.visibility_delay, started);
+        state.apply_seed(&options.seed, Duration::ZERO)?;
+        let listener = TcpListener::bind(options.address).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let simulation = Simulation {
             state,
-            buckets: quotas::Buckets::new(options.quotas),
-            faults: fault::Faults::new(options.random_seed),
-            calls: journal::Calls::default(),
+            buckets: quotas::QuotaBuckets::new(options.quotas),
+            faults: fault::FaultRegistry::new(options.random_seed),
+            calls: audit_log::CallLog::default(),
         };
-        let service = Arc::new(Service::new(world, options.region));
-        let router = Router::new().fallback(server::answer).with_state(Arc::clone(&service));
-        let serving = axum::serve(CuttableListener(listener), router.into_make_service_with_connect_info::<Wire>())
-            .with_graceful_shutdown(service.stop.clone().cancelled_owned());
+        let shared = Arc::new(SharedSimulation::new(simulation, options.region));
+        let router = Router::new().fallback(server::handle_request).with_state(Arc::clone(&shared));
+        let service = router.into_make_service_with_connect_info::<ConnectionHandle>();
+        let serving = axum::serve(CuttableListener(listener), service)
+            .with_graceful_shutdown(shared.stop.clone().cancelled_owned());
         let serving = tokio::spawn(async move {
-            // The listener's accept never fails, so neither does this.
+            // The listener's accept never fails, so serving does not fail either.
             let _ = serving.await;
         });
-        Ok(Self { service, address, serving: Some(serving) })
+        Ok(Self { shared, address, serving: Some(serving) })
     }
 
-    /// Where it listens, as a URL for `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING`.
+    /// Returns the URL of the simulator, for `AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops listening, and waits some seconds for answers under way.
+    /// Stops listening, and waits a few seconds for pending answers.
     pub async fn shutdown(mut self) {
-        self.service.stop.cancel();
+        self.shared.stop.cancel();
         if let Some(serving) = self.serving.take() {
-            // Who does not finish in time is cut off with the runtime; there is nothing to tell.
-            let _ = tokio::time::timeout(GRACE, serving).await;
+            // After the timeout, the runtime drops the remaining connections. That needs no report.
+            let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, serving).await;
         }
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.service.stop.cancel();
+        self.shared.stop.cancel();
     }
 }

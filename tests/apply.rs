@@ -26,7 +26,7 @@ use serde_json::json;
 
 /// Who is in a channel, by short id.
 fn members(desk: &Desk, channel: &str) -> Vec<String> {
-    let members = desk.simulator.members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
+    let members = desk.simulator.list_members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
     members.iter().map(|arn| arn.rsplit('/').next().unwrap_or_default().to_owned()).collect()
 }
 
@@ -54,7 +54,7 @@ async fn manifests_are_carried_out_and_then_there_is_nothing_left_to_plan() {
     let again = desk.apply(&["-f", "m.json", "--state", "state.yaml"]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
     // Two channels, listed by the plan and by the passes.
-    assert_eq!(desk.calls() - calls, 4, "{:?}", desk.simulator.calls());
+    assert_eq!(desk.calls() - calls, 4, "{:?}", desk.simulator.call_counts());
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rollcall::api::{ChannelMembership, Reason, custom_resource_definition};
-use rollcall::simulator::{Fault, Limits, Operation, Options, Seed, Simulator, Switches};
+use rollcall::simulator::{
+    ApiOperation, Fault, Seed, ServiceLimits, Simulator, SimulatorOptions, UndocumentedBehaviours,
+};
 use serde_json::Value;
 
 const KIND: &str = "docs/channelmembership.md";
@@ -151,8 +153,9 @@ async fn the_simulator_starts_with_the_seed_of_its_page() {
     assert!(!seeds.is_empty());
     for text in seeds {
         let seed = Seed::from_yaml(text).expect("the seed can be read");
-        let simulator =
-            Simulator::start(Options { seed, ..Options::default() }).await.expect("the seed can be planted");
+        let simulator = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() })
+            .await
+            .expect("the seed can be planted");
         simulator.shutdown().await;
     }
 }
@@ -172,11 +175,11 @@ fn every_fault_of_the_simulators_page_is_one() {
 #[test]
 fn every_operation_switch_and_limit_of_the_simulator_is_on_its_page() {
     let page = page(SIMULATOR);
-    for operation in Operation::ALL {
+    for operation in ApiOperation::ALL {
         assert!(page.contains(operation.as_str()), "{operation}");
     }
-    let switches = serde_json::to_value(Switches::default()).expect("switches are data");
-    let limits = serde_json::to_value(Limits::default()).expect("limits are data");
+    let switches = serde_json::to_value(UndocumentedBehaviours::default()).expect("switches are data");
+    let limits = serde_json::to_value(ServiceLimits::default()).expect("limits are data");
     for (name, value) in switches.as_object().into_iter().chain(limits.as_object()).flatten() {
         let row = format!("| `{name}` | `{}` |", value.to_string().trim_matches('"'));
         assert!(page.lines().any(|line| line.starts_with(&row)), "no row begins with {row}");

@@ -20,7 +20,7 @@ use kube::Api;
 use kube::runtime::wait::await_condition;
 use operator::{Launch, Operator};
 use rollcall::api::{ChannelMembership, ChannelMembershipStatus, MembershipType};
-use rollcall::simulator::{Options, Seed, Simulator};
+use rollcall::simulator::{Seed, Simulator, SimulatorOptions};
 use tokio::time::timeout;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
@@ -61,11 +61,11 @@ impl Applied {
 
     /// An operator and a service with these people, and nothing declared yet.
     async fn nothing(seed: Seed) -> Self {
-        Self::nothing_with(Options { seed, ..Options::default() }, &[]).await
+        Self::nothing_with(SimulatorOptions { seed, ..SimulatorOptions::default() }, &[]).await
     }
 
     /// As [`Self::nothing`], with these flags and another service.
-    async fn nothing_with(options: Options, flags: &[&str]) -> Self {
+    async fn nothing_with(options: SimulatorOptions, flags: &[&str]) -> Self {
         let control_plane = ControlPlane::shared().await.unwrap();
         control_plane.install_crd_file(&root().join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
         let namespace = control_plane.namespace("example").await.unwrap();
@@ -103,7 +103,7 @@ impl Applied {
 
     /// Ids of the members of a channel.
     fn members(&self, channel: &str, membership_type: MembershipType) -> BTreeSet<String> {
-        let arns = self.simulator.members(&format!("{INSTANCE}/channel/{channel}"), membership_type);
+        let arns = self.simulator.list_members(&format!("{INSTANCE}/channel/{channel}"), membership_type);
         arns.iter().map(|arn| arn[INSTANCE.len() + 1..].trim_start_matches("user/").to_owned()).collect()
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use control_plane::ControlPlane;
 use operator::{Launch, Operator};
 use rollcall::api::MembershipType;
-use rollcall::simulator::{Options, Seed, Simulator};
+use rollcall::simulator::{Seed, Simulator, SimulatorOptions};
 use serde_json::Value;
 
 const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/user/rollcall";
@@ -26,7 +26,7 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
     let applied = cluster.kubectl(&["apply", "--server-side", "-f", "examples/install/rollcall.yaml"]).await.unwrap();
     assert!(applied.success, "{}", applied.stderr);
     let seed = Seed::from_yaml(&std::fs::read_to_string("examples/simulator/seed.yaml").unwrap()).unwrap();
-    let service = Simulator::start(Options { seed, ..Options::default() }).await.unwrap();
+    let service = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap();
     let kubeconfig = cluster.kubeconfig_as(IDENTITY, &["system:serviceaccounts", "system:authenticated"]).unwrap();
     let log = cluster.folder().join("operator.log");
     let launch = Launch {
@@ -53,7 +53,7 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
     let deleted = cluster.kubectl(&["delete", "chm", "support", "--timeout=60s"]).await.unwrap();
     assert!(deleted.success, "{}\n{}", deleted.stderr, operator.log());
     let channel = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/channel/support";
-    let left = service.members(channel, MembershipType::Default);
+    let left = service.list_members(channel, MembershipType::Default);
     assert!(!left.iter().any(|arn| arn.ends_with("/bob") || arn.ends_with("/carol")), "{left:?}");
     for page in probes(&cluster).await {
         let url = format!("http://{}{page}", address(&operator));

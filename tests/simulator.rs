@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use rollcall::api::MembershipType;
 use rollcall::simulator::{
-    Action, ChannelSeed, DeleteOfNonMember, Effect, Fault, Missing, Mode, Operation, Options, Privacy, Quotas,
-    Repeated, Seed, Simulator, Switches,
+    ApiOperation, ChannelMode, ChannelPrivacy, ChannelSeed, DeleteOfNonMember, Fault, FaultEffect, MembershipAction,
+    MissingCode, Quotas, RepeatedMember, Seed, Simulator, SimulatorOptions, UndocumentedBehaviours,
 };
 use serde_json::json;
 use wire::{Client, arn, support};
@@ -33,15 +33,15 @@ fn seed() -> Seed {
         .admins(["rollcall"])
         .channel(
             ChannelSeed::new("support")
-                .mode(Mode::Restricted)
-                .privacy(Privacy::Private)
+                .mode(ChannelMode::Restricted)
+                .privacy(ChannelPrivacy::Private)
                 .bans(["mallory"])
                 .members(["carol"]),
         )
 }
 
-async fn started(change: impl FnOnce(&mut Options)) -> (Simulator, Client) {
-    let mut options = Options { seed: seed(), quotas: Quotas::Off, ..Options::default() };
+async fn started(change: impl FnOnce(&mut SimulatorOptions)) -> (Simulator, Client) {
+    let mut options = SimulatorOptions { seed: seed(), quotas: Quotas::Off, ..SimulatorOptions::default() };
     change(&mut options);
     let simulator = Simulator::start(options).await.unwrap();
     let client = Client::new(&simulator.endpoint());
@@ -80,12 +80,12 @@ async fn a_batch_adds_whom_it_may_and_says_why_not_the_others() {
             (arn("user/alice"), "Conflict".into()),
         ]
     );
-    assert_eq!(simulator.members(&support(), DEFAULT), [arn("user/alice"), arn("user/carol")].into());
-    let log = simulator.log();
+    assert_eq!(simulator.list_members(&support(), DEFAULT), [arn("user/alice"), arn("user/carol")].into());
+    let log = simulator.membership_log();
     let last = log.last().unwrap();
-    assert_eq!((last.action, last.member.as_str()), (Action::Added, arn("user/alice").as_str()));
+    assert_eq!((last.action, last.member.as_str()), (MembershipAction::Added, arn("user/alice").as_str()));
     assert_eq!(last.bearer.as_ref().map(ToString::to_string), Some(arn("user/rollcall")));
-    assert_eq!(last.operation, Some(Operation::BatchCreateChannelMembership));
+    assert_eq!(last.operation, Some(ApiOperation::BatchCreateChannelMembership));
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn listing_turns_pages_of_fifty_until_there_are_no_more() {
         simulator.remove_member(&support(), "p00000").unwrap();
     }
     assert_eq!(sizes, [50, 50, 2]);
-    assert_eq!(simulator.calls(), [(Operation::ListChannelMemberships, 3)].into());
+    assert_eq!(simulator.call_counts(), [(ApiOperation::ListChannelMemberships, 3)].into());
     assert_eq!(simulator.call_log().iter().map(|call| call.members).collect::<Vec<_>>(), [50, 50, 2]);
 }
 
@@ -178,16 +178,16 @@ async fn every_answer_has_a_request_id_and_a_date() {
 
 #[tokio::test]
 async fn what_is_undocumented_can_be_switched() {
-    let switches = Switches {
-        existing_member: Repeated::Success,
-        duplicate_in_batch: Repeated::Success,
+    let behaviours = UndocumentedBehaviours {
+        existing_member: RepeatedMember::Success,
+        duplicate_in_batch: RepeatedMember::Success,
         delete_of_non_member: DeleteOfNonMember::Conflict,
-        missing_channel_read: Missing::NotFound,
-        missing_channel_write: Missing::Forbidden,
-        unknown_member: Missing::NotFound,
-        ..Switches::default()
+        missing_channel_read: MissingCode::NotFound,
+        missing_channel_write: MissingCode::Forbidden,
+        unknown_member: MissingCode::NotFound,
+        ..UndocumentedBehaviours::default()
     };
-    let (simulator, client) = started(|options| options.switches = switches).await;
+    let (simulator, client) = started(|options| options.behaviours = behaviours).await;
     let answer = client.batch(&[arn("user/carol"), arn("user/alice"), arn("user/alice"), arn("user/ghost")]).await;
     assert_eq!(answer.codes(), [(arn("user/ghost"), "NotFound".to_owned())]);
     assert_eq!(answer.json["BatchChannelMemberships"]["Members"].as_array().unwrap().len(), 3);
@@ -211,7 +211,7 @@ async fn by_default_a_vanished_channel_is_forbidden_to_readers_and_not_found_for
 async fn reads_lag_behind_writes_by_the_visibility_delay() {
     let (simulator, client) = started(|options| options.visibility_delay = Duration::from_hours(1)).await;
     client.batch(&[arn("user/alice")]).await;
-    assert!(simulator.members(&support(), DEFAULT).contains(&arn("user/alice")));
+    assert!(simulator.list_members(&support(), DEFAULT).contains(&arn("user/alice")));
     assert_eq!(client.list("").await.members(), [arn("user/carol")]);
     assert_eq!(client.describe("user/alice").await.refusal(), (404, "NotFoundException".into()));
     assert_eq!(client.batch(&[arn("user/alice")]).await.codes()[0].1, "Conflict");
@@ -222,16 +222,19 @@ async fn reads_lag_behind_writes_by_the_visibility_delay() {
 #[tokio::test]
 async fn refusals_can_be_injected_for_some_calls() {
     let (simulator, client) = started(|_| {}).await;
-    let fault =
-        Fault::new(Effect::status(503)).on(Operation::ListChannelMemberships).channel(&support()).skip(1).times(2);
-    let id = simulator.inject(fault);
+    let fault = Fault::new(FaultEffect::status(503))
+        .on(ApiOperation::ListChannelMemberships)
+        .channel(&support())
+        .skip(1)
+        .times(2);
+    let id = simulator.inject_fault(fault);
     let mut statuses = vec![];
     for _ in 0..4 {
         statuses.push(client.list("").await.status);
     }
     assert_eq!(statuses, [200, 503, 503, 200]);
     assert_eq!(simulator.fault_hits(id), 2);
-    simulator.inject(Fault::new(Effect::error(403, "AccessDeniedException")).bearer(&arn("user/rollcall")));
+    simulator.inject_fault(Fault::new(FaultEffect::error(403, "AccessDeniedException")).bearer(&arn("user/rollcall")));
     assert_eq!(client.list("").await.refusal(), (403, "AccessDeniedException".into()));
     simulator.clear_faults();
     assert_eq!(client.list("").await.status, 200);
@@ -240,8 +243,9 @@ async fn refusals_can_be_injected_for_some_calls() {
 #[tokio::test]
 async fn a_batch_can_be_refused_for_as_long_as_it_names_somebody() {
     let (simulator, client) = started(|_| {}).await;
-    simulator
-        .inject(Fault::new(Effect::status(400)).on(Operation::BatchCreateChannelMembership).member(&arn("user/bob")));
+    simulator.inject_fault(
+        Fault::new(FaultEffect::status(400)).on(ApiOperation::BatchCreateChannelMembership).member(&arn("user/bob")),
+    );
     assert_eq!(client.batch(&[arn("user/alice"), arn("user/bob")]).await.refusal().0, 400);
     assert_eq!(client.batch(&[arn("user/alice")]).await.status, 200);
 }
@@ -249,12 +253,12 @@ async fn a_batch_can_be_refused_for_as_long_as_it_names_somebody() {
 #[tokio::test]
 async fn an_answer_lost_after_the_effect_is_not_a_call_cut_before_it() {
     let (simulator, client) = started(|_| {}).await;
-    simulator.inject(Fault::new(Effect::LoseAnswer).times(1));
+    simulator.inject_fault(Fault::new(FaultEffect::LoseAnswer).times(1));
     client.try_batch(&[arn("user/alice")]).await.unwrap_err();
-    assert!(simulator.members(&support(), DEFAULT).contains(&arn("user/alice")));
-    simulator.inject(Fault::new(Effect::Cut).times(1));
+    assert!(simulator.list_members(&support(), DEFAULT).contains(&arn("user/alice")));
+    simulator.inject_fault(Fault::new(FaultEffect::Cut).times(1));
     client.try_batch(&[arn("user/bob")]).await.unwrap_err();
-    assert!(!simulator.members(&support(), DEFAULT).contains(&arn("user/bob")));
+    assert!(!simulator.list_members(&support(), DEFAULT).contains(&arn("user/bob")));
     assert_eq!(simulator.call_log().iter().map(|call| call.cut).collect::<Vec<_>>(), [true, true]);
     assert_eq!(client.list("").await.status, 200);
 }
@@ -262,11 +266,11 @@ async fn an_answer_lost_after_the_effect_is_not_a_call_cut_before_it() {
 #[tokio::test]
 async fn members_of_a_batch_can_be_refused_or_forgotten_one_by_one() {
     let (simulator, client) = started(|_| {}).await;
-    simulator.inject(Fault::new(Effect::members("ServiceFailure", [arn("user/alice")])));
-    let nameless = Effect::RefuseMembers { members: vec![arn("bot/helper")], code: None, message: None };
-    simulator.inject(Fault::new(nameless));
-    simulator.inject(Fault::new(Effect::OmitMembers { members: vec![arn("user/bob")], added: true }));
-    simulator.inject(Fault::new(Effect::OmitMembers { members: vec![arn("user/a@b.c")], added: false }));
+    simulator.inject_fault(Fault::new(FaultEffect::members("ServiceFailure", [arn("user/alice")])));
+    let nameless = FaultEffect::RefuseMembers { members: vec![arn("bot/helper")], code: None, message: None };
+    simulator.inject_fault(Fault::new(nameless));
+    simulator.inject_fault(Fault::new(FaultEffect::OmitMembers { members: vec![arn("user/bob")], added: true }));
+    simulator.inject_fault(Fault::new(FaultEffect::OmitMembers { members: vec![arn("user/a@b.c")], added: false }));
     let answer = client
         .batch(&[arn("user/alice"), arn("bot/helper"), arn("user/bob"), arn("user/a@b.c"), arn("user/us-east-1:0f")])
         .await;
@@ -279,7 +283,7 @@ async fn members_of_a_batch_can_be_refused_or_forgotten_one_by_one() {
     );
     assert_eq!(answer.json["BatchChannelMemberships"]["Members"].as_array().unwrap().len(), 1);
     let there = [arn("user/carol"), arn("user/bob"), arn("user/us-east-1:0f")];
-    assert_eq!(simulator.members(&support(), DEFAULT), there.into());
+    assert_eq!(simulator.list_members(&support(), DEFAULT), there.into());
 }
 
 #[tokio::test]
@@ -290,19 +294,19 @@ async fn listings_can_go_in_circles_or_end_early() {
     let token =
         |answer: &wire::Answer| answer.json.get("NextToken").and_then(|token| token.as_str()).map(str::to_owned);
     let first = token(&client.list("max-results=1").await).unwrap();
-    let round = simulator.inject(Fault::new(Effect::RepeatToken));
+    let round = simulator.inject_fault(Fault::new(FaultEffect::RepeatToken));
     let second = client.list(&format!("max-results=1&next-token={first}")).await;
     assert_eq!(token(&second).as_deref(), Some(first.as_str()));
     assert!(simulator.clear_fault(round));
-    simulator.inject(Fault::new(Effect::EndEarly));
+    simulator.inject_fault(Fault::new(FaultEffect::EndEarly));
     assert_eq!(token(&client.list("max-results=1").await), None);
 }
 
 #[tokio::test]
 async fn a_proxys_page_can_stand_in_for_an_answer() {
     let (simulator, client) = started(|_| {}).await;
-    let page = Effect::Refuse { status: 200, code: None, message: None, body: Some("<html>".into()) };
-    simulator.inject(Fault::new(page));
+    let page = FaultEffect::Refuse { status: 200, code: None, message: None, body: Some("<html>".into()) };
+    simulator.inject_fault(Fault::new(page));
     let answer = client.list("").await;
     assert_eq!((answer.status, answer.text.as_str()), (200, "<html>"));
     assert!(!answer.headers.contains_key("x-amzn-errortype"));
@@ -311,7 +315,7 @@ async fn a_proxys_page_can_stand_in_for_an_answer() {
 #[tokio::test]
 async fn a_condition_is_awaited_without_sleeping() {
     let (simulator, client) = started(|_| {}).await;
-    simulator.inject(Fault::new(Effect::latency(Duration::from_millis(20))));
+    simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(20))));
     let members = [arn("user/alice")];
     let (answer, ()) =
         tokio::join!(client.batch(&members), simulator.wait_until(|it| it.member_count(&support(), DEFAULT) == 2));
@@ -323,7 +327,7 @@ async fn a_condition_is_awaited_without_sleeping() {
 #[tokio::test]
 async fn a_shutdown_does_not_wait_out_an_injected_latency() {
     let (simulator, client) = started(|_| {}).await;
-    let fault = simulator.inject(Fault::new(Effect::latency(Duration::from_hours(1))));
+    let fault = simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_hours(1))));
     let pending = tokio::spawn(async move { client.try_batch(&[arn("user/alice")]).await });
     within(simulator.wait_until(|it| it.fault_hits(fault) == 1)).await;
     within(simulator.shutdown()).await;
@@ -358,9 +362,9 @@ async fn the_admin_page_shows_and_changes_everything() {
     assert_eq!(numbered, [(&json!(2), &json!("added")), (&json!(3), &json!("removed"))]);
     assert_eq!(client.send("GET", "/_admin/log?after=3", "").await.json, json!([]));
     client.send("POST", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
-    assert!(simulator.bans(&support()).contains(&arn("user/bob")));
+    assert!(simulator.list_bans(&support()).contains(&arn("user/bob")));
     client.send("DELETE", "/_admin/bans", &json!({"channel": support(), "members": ["bob"]}).to_string()).await;
-    assert!(!simulator.bans(&support()).contains(&arn("user/bob")));
+    assert!(!simulator.list_bans(&support()).contains(&arn("user/bob")));
     let more = format!("appInstances: [{{arn: '{}', channels: [{{id: more, createdBy: bob}}]}}]", wire::APP_INSTANCE);
     assert_eq!(client.send("POST", "/_admin/seed", &more).await.status, 200);
     for (method, path, body) in [
@@ -391,7 +395,8 @@ async fn a_seed_that_makes_no_sense_does_not_start_and_names_the_value() {
         (seed().channel(ChannelSeed::new("c").members(["bob"]).bans(["bob"])), "bob"),
         (Seed::new(wire::APP_INSTANCE).channel(ChannelSeed::new("c")), "createdBy"),
     ] {
-        let error = Simulator::start(Options { seed, ..Options::default() }).await.unwrap_err().to_string();
+        let error =
+            Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap_err().to_string();
         assert!(error.contains(value), "{error}");
     }
 }
@@ -399,7 +404,7 @@ async fn a_seed_that_makes_no_sense_does_not_start_and_names_the_value() {
 #[tokio::test]
 async fn the_sample_seed_starts() {
     let seed = Seed::from_yaml(include_str!("../examples/simulator/seed.yaml")).unwrap();
-    let simulator = Simulator::start(Options { seed, ..Options::default() }).await.unwrap();
-    assert_eq!(simulator.members(&support(), DEFAULT), [arn("user/alice")].into());
-    assert_eq!(simulator.bans(&support()), [arn("user/mallory")].into());
+    let simulator = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap();
+    assert_eq!(simulator.list_members(&support(), DEFAULT), [arn("user/alice")].into());
+    assert_eq!(simulator.list_bans(&support()), [arn("user/mallory")].into());
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rollcall::simulator::{Options, Quotas, Simulator};
+use rollcall::simulator::{Quotas, Simulator, SimulatorOptions};
 use tokio::process::Command;
 
 /// Installing boto3 on the first run is most of it.
@@ -16,8 +16,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 async fn boto3_understands_every_answer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = run(Command::new(root.join("hack/boto3-venv"))).await;
-    let unlimited = Simulator::start(Options { quotas: Quotas::Off, ..Options::default() }).await.unwrap();
-    let limited = Simulator::start(Options::default()).await.unwrap();
+    let unlimited =
+        Simulator::start(SimulatorOptions { quotas: Quotas::Off, ..SimulatorOptions::default() }).await.unwrap();
+    let limited = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let mut check = Command::new(python.trim());
     check.arg(root.join("tests/boto3/check.py")).args([unlimited.endpoint(), limited.endpoint()]);
     let report = run(check).await;

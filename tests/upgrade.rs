@@ -28,7 +28,7 @@ use std::path::Path;
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use rollcall::api::FINALIZER;
-use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Quotas, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -75,14 +75,14 @@ async fn helm(cluster: &ControlPlane, arguments: &[&str], field: &str, served: b
     eventually("the definition is served", explained).await;
 }
 
-fn options() -> Options {
+fn options() -> SimulatorOptions {
     let seed = seed(10).channel(ChannelSeed::new("team"));
-    Options { seed, quotas: Quotas::Off, ..Options::default() }
+    SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }
 }
 
 /// How often somebody was added or removed.
 fn writes(stage: &Stage) -> [u64; 2] {
-    [Operation::BatchCreateChannelMembership, Operation::DeleteChannelMembership].map(|it| stage.calls(it))
+    [ApiOperation::BatchCreateChannelMembership, ApiOperation::DeleteChannelMembership].map(|it| stage.calls(it))
 }
 
 /// The spec as the API server gives it, untouched by what this version knows.
@@ -186,7 +186,7 @@ async fn an_older_operator_that_meets_a_field_of_a_newer_definition_removes_nobo
     stage.until_service("additions go on", |_| stage.count("support") == 5).await;
     let waits = stage.reconcile("support").await;
     assert!(ready(&waits).2.contains("alsoFrom"), "{:?}", ready(&waits));
-    assert_eq!(stage.calls(Operation::DeleteChannelMembership), 0);
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
 
     // By the older definition the field is dropped without a word and without a generation. Nobody meant the others to leave.
     assert!(running.stop().await.unwrap());
@@ -194,6 +194,6 @@ async fn an_older_operator_that_meets_a_field_of_a_newer_definition_removes_nobo
     assert_eq!(raw(&cluster, &stage, "support").await["spec"]["alsoFrom"], Value::Null);
     let running = stage.operator(&[]);
     stage.until_reason("support", "ApprovalRequired").await;
-    assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (5, 0));
+    assert_eq!((stage.count("support"), stage.calls(ApiOperation::DeleteChannelMembership)), (5, 0));
     assert!(running.stop().await.unwrap());
 }

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use rollcall::api::{ChannelMembership, ChannelMembershipSpec, Prune, custom_resource_definition};
-use rollcall::simulator::{ChannelSeed, Options, Quotas, Seed, Simulator};
+use rollcall::simulator::{ChannelSeed, Quotas, Seed, Simulator, SimulatorOptions};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
@@ -94,7 +94,7 @@ impl FleetCluster {
             let members = members(index).filter(|_| complete);
             seed = seed.channel(ChannelSeed::new(&name(index)).members(members));
         }
-        Ok(Simulator::start(Options { seed, quotas, ..Options::default() }).await?)
+        Ok(Simulator::start(SimulatorOptions { seed, quotas, ..SimulatorOptions::default() }).await?)
     }
 
     /// Declares one more member of a channel. Returns the channel's ARN.

@@ -304,7 +304,7 @@ async fn progress(name: &str, cluster: &FleetCluster, simulator: &Simulator, pid
 
 /// Returns the number of calls so far.
 pub fn calls(simulator: &Simulator) -> u64 {
-    simulator.calls().values().sum()
+    simulator.call_counts().values().sum()
 }
 
 /// Returns the path of the operator that is measured.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::Failure;
 use crate::ops::stop;
-use crate::simulator::{Limits, Options, Quotas, Seed, Simulator, Switches};
+use crate::simulator::{Quotas, Seed, ServiceLimits, Simulator, SimulatorOptions, UndocumentedBehaviours};
 
 /// A local stand-in for Amazon Chime SDK messaging: no AWS account, no cost, nothing leaves the machine.
 ///
@@ -96,12 +96,12 @@ async fn start(args: &Args) -> Result<Simulator, InputError> {
         (false, Some(scale)) => Quotas::Scaled(scale),
         (false, None) => Quotas::Aws,
     };
-    let options = Options {
+    let options = SimulatorOptions {
         address: args.address,
         seed: seed.unwrap_or_default(),
         quotas,
-        limits: settings::<Limits>("limit", &args.limits)?,
-        switches: settings::<Switches>("switch", &args.switches)?,
+        limits: settings::<ServiceLimits>("limit", &args.limits)?,
+        behaviours: settings::<UndocumentedBehaviours>("switch", &args.switches)?,
         visibility_delay: args.visibility_delay,
         region: args.region.clone(),
         random_seed: args.random_seed,
@@ -155,14 +155,14 @@ fn switches_help() -> String {
         "Choose where the service's documentation leaves it open; repeatable. By default:\n  {}\n\
          existing-member and duplicate-in-batch: conflict or success; delete-of-non-member: no-content, not-found or \
          conflict; missing-channel-read, missing-channel-write and unknown-member: forbidden or not-found",
-        defaults::<Switches>().join("\n  ")
+        defaults::<UndocumentedBehaviours>().join("\n  ")
     )
 }
 
 fn limits_help() -> String {
     format!(
         "Change how much of everything there may be; repeatable. By default:\n  {}",
-        defaults::<Limits>().join("\n  ")
+        defaults::<ServiceLimits>().join("\n  ")
     )
 }
 
@@ -203,26 +203,30 @@ fn in_one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::Repeated;
+    use crate::simulator::RepeatedMember;
 
     #[test]
     fn settings_change_only_what_they_name() {
         let given = ["existing-member=success".to_owned(), "default-page-size=10".to_owned()];
-        let switches: Switches = settings("switch", &given).unwrap();
-        let expected = Switches { existing_member: Repeated::Success, default_page_size: 10, ..Switches::default() };
+        let switches: UndocumentedBehaviours = settings("switch", &given).unwrap();
+        let expected = UndocumentedBehaviours {
+            existing_member: RepeatedMember::Success,
+            default_page_size: 10,
+            ..UndocumentedBehaviours::default()
+        };
         assert_eq!(switches, expected);
-        assert_eq!(settings::<Limits>("limit", &[]).unwrap(), Limits::default());
+        assert_eq!(settings::<ServiceLimits>("limit", &[]).unwrap(), ServiceLimits::default());
     }
 
     #[test]
     fn a_wrong_setting_is_named_along_with_the_right_ones() {
         for wrong in ["existing-member=maybe", "nonsense=1", "existing-member", "", "a: {}\n=", "default-page-size=-1"]
         {
-            let error = settings::<Switches>("switch", &[wrong.to_owned()]).unwrap_err().to_string();
+            let error = settings::<UndocumentedBehaviours>("switch", &[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(&format!("{wrong:?}")) && error.contains("existing-member=conflict"), "{error}");
         }
         let twice = ["default-page-size=1".to_owned(), "default-page-size=2".to_owned()];
-        assert!(settings::<Switches>("switch", &twice).unwrap_err().to_string().contains("once"));
+        assert!(settings::<UndocumentedBehaviours>("switch", &twice).unwrap_err().to_string().contains("once"));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::actor::Actor;
+use super::audit_log::{CallRecord, MembershipAction, MembershipChange};
 use super::fault::Fault;
-use super::journal::{Action, CallRecord, Entry};
-use super::route::decode;
+use super::route::percent_decode;
 use super::seed::Seed;
-use super::server::Service;
-use super::state::By;
+use super::simulation::SharedSimulation;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -48,13 +48,13 @@ const INDEX: &[(&str, &str)] = &[
 ];
 
 /// Whether a path is of the admin page.
-pub fn is_path(path: &str) -> bool {
+pub fn is_admin_path(path: &str) -> bool {
     path == "/_admin" || path.starts_with("/_admin/")
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct MembersRequest {
     channel: String,
     members: Vec<String>,
 }
@@ -62,7 +62,7 @@ struct Named {
 /// Members to add.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Joining {
+struct AddMembersRequest {
     channel: String,
     members: Vec<String>,
     #[serde(default)]
@@ -73,31 +73,31 @@ struct Joining {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Users {
+struct UsersRequest {
     users: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OneChannel {
+struct ChannelRequest {
     channel: String,
 }
 
 /// Why the admin page refuses: a status and a sentence.
-struct Refused(u16, String);
+struct AdminError(u16, String);
 
-impl<E: std::error::Error> From<E> for Refused {
+impl<E: std::error::Error> From<E> for AdminError {
     fn from(error: E) -> Self {
         Self(400, error.to_string())
     }
 }
 
 /// Answers a request to the admin page.
-pub fn answer(service: &Service, method: &str, path: &str, query: &str, body: &[u8]) -> Response {
+pub fn answer_admin(service: &SharedSimulation, method: &str, path: &str, query: &str, body: &[u8]) -> Response {
     let page = path.trim_start_matches("/_admin").trim_matches('/');
     let (status, answer) = match perform(service, method, page, query, body) {
         Ok(answer) => (200, answer),
-        Err(Refused(status, message)) => (status, json!({"error": message})),
+        Err(AdminError(status, message)) => (status, json!({"error": message})),
     };
     let text = serde_json::to_string_pretty(&answer).unwrap_or_default() + "\n";
     let mut response = Response::new(Body::from(text));
@@ -106,109 +106,118 @@ pub fn answer(service: &Service, method: &str, path: &str, query: &str, body: &[
     response
 }
 
-fn perform(service: &Service, method: &str, page: &str, query: &str, body: &[u8]) -> Result<Value, Refused> {
+fn perform(
+    service: &SharedSimulation,
+    method: &str,
+    page: &str,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, AdminError> {
     let parameter = |name: &str| {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).and_then(|(_, value)| decode(value, true))
+        pairs.find(|(key, _)| *key == name).and_then(|(_, value)| percent_decode(value, true))
     };
     let number = |name: &str| {
-        let parse = |text: String| text.parse().map_err(|_| Refused(400, format!("{name}={text:?} is no number")));
+        let parse = |text: String| text.parse().map_err(|_| AdminError(400, format!("{name}={text:?} is no number")));
         parameter(name).map(parse).transpose()
     };
     let last: Option<usize> = number("last")?;
-    let now = service.now();
+    let now = service.elapsed();
     match (method, page) {
         ("GET", "") => Ok(INDEX.iter().map(|(path, what)| ((*path).to_owned(), Value::from(*what))).collect()),
         ("GET", "state") => Ok(state(service)),
         ("GET", "members") => members(service, parameter("channel").as_deref(), parameter("type").as_deref()),
         ("POST", "members") => {
-            let asked: Joining = serde_json::from_slice(body)?;
+            let asked: AddMembersRequest = serde_json::from_slice(body)?;
             let inviter = asked.invited_by.map(|inviter| ChannelArn::parse(&asked.channel)?.member(&inviter));
             let inviter = inviter.transpose()?;
             each(&asked.channel, &asked.members, |channel, member| {
                 let (by, created) = (inviter.as_ref(), asked.created);
-                let outcome = service.change(|world| world.state.put(channel, member, asked.r#type, by, created, now));
+                let outcome = service.update_state(|world| {
+                    world.state.add_member_directly(channel, member, asked.r#type, by, created, now)
+                });
                 outcome.err().map_or_else(|| "added".into(), |refusal| format!("{}: {}", refusal.code, refusal.message))
             })
         }
         ("DELETE", "members") => change_members(body, |channel, member| {
-            service.change(|world| world.state.leave(channel, member, now, By::default()))
+            service.update_state(|world| world.state.remove_member(channel, member, now, Actor::default()))
         }),
         ("POST", "bans") => change_members(body, |channel, member| {
-            service.change(|world| world.state.ban(channel, member, now, By::default()))
+            service.update_state(|world| world.state.ban_member(channel, member, now, Actor::default()))
         }),
         ("DELETE", "bans") => {
-            change_members(body, |channel, member| service.change(|world| world.state.unban(channel, member)))
+            change_members(body, |channel, member| service.update_state(|world| world.state.lift_ban(channel, member)))
         }
         ("POST", "users") => {
-            let asked: Users = serde_json::from_slice(body)?;
+            let asked: UsersRequest = serde_json::from_slice(body)?;
             let users: Vec<_> = asked.users.iter().map(|user| MemberArn::parse(user)).collect::<Result<_, _>>()?;
-            service.change(|world| users.into_iter().for_each(|user| world.state.add_user(user)));
+            service.update_state(|world| users.into_iter().for_each(|user| world.state.add_user(user)));
             Ok(json!({"done": true}))
         }
         ("DELETE", "users") => {
-            let asked: Users = serde_json::from_slice(body)?;
+            let asked: UsersRequest = serde_json::from_slice(body)?;
             let users: Vec<_> = asked.users.iter().map(|user| MemberArn::parse(user)).collect::<Result<_, _>>()?;
-            let there = service
-                .change(|world| users.iter().filter(|user| world.state.delete_user(user, now, By::default())).count());
+            let there = service.update_state(|world| {
+                users.iter().filter(|user| world.state.delete_user(user, now, Actor::default())).count()
+            });
             Ok(json!({"deleted": there}))
         }
         ("POST", "seed") => {
             let text = std::str::from_utf8(body)?;
             let seed = Seed::from_yaml(text)?;
-            service.change(|world| world.state.plant(&seed, now))?;
+            service.update_state(|world| world.state.apply_seed(&seed, now))?;
             Ok(json!({"done": true}))
         }
         ("DELETE", "channels") => {
-            let asked: OneChannel = serde_json::from_slice(body)?;
+            let asked: ChannelRequest = serde_json::from_slice(body)?;
             let channel = ChannelArn::parse(&asked.channel)?;
-            Ok(json!({"deleted": service.change(|world| world.state.delete_channel(&channel))}))
+            Ok(json!({"deleted": service.update_state(|world| world.state.delete_channel(&channel))}))
         }
         ("GET", "calls") => {
-            let world = service.world();
+            let world = service.lock_state();
             let calls = world.calls.iter();
             let shown: Vec<_> =
                 calls.skip(world.calls.iter().len().saturating_sub(last.unwrap_or(SHOWN))).map(call).collect();
             Ok(json!({"counts": world.calls.counts(), "calls": shown}))
         }
         ("DELETE", "calls") => {
-            service.change(|world| world.calls = super::journal::Calls::default());
+            service.update_state(|world| world.calls = super::audit_log::CallLog::default());
             Ok(json!({"done": true}))
         }
         ("GET", "log") => {
-            let world = service.world();
+            let world = service.lock_state();
             let log = &world.state.log;
             let (after, most) = match (number("after")?, last) {
                 (None, last) => (log.newest().saturating_sub(last.unwrap_or(SHOWN)), usize::MAX),
                 (Some(after), None) => (after, SHOWN),
-                (Some(_), Some(_)) => return Err(Refused(400, "say either last or after".into())),
+                (Some(_), Some(_)) => return Err(AdminError(400, "say either last or after".into())),
             };
             Ok(log.after(after).take(most).map(|(number, logged)| entry(number, logged)).collect())
         }
         ("GET", "faults") => {
-            let world = service.world();
+            let world = service.lock_state();
             Ok(world.faults.iter().map(|(id, fault, hits)| json!({"id": id, "fault": fault, "hits": hits})).collect())
         }
         ("POST", "faults") => {
             let fault: Fault = serde_json::from_slice(body)?;
-            Ok(json!({"id": service.change(|world| world.faults.add(fault))}))
+            Ok(json!({"id": service.update_state(|world| world.faults.add(fault))}))
         }
         ("DELETE", "faults") => match parameter("id") {
             None => {
-                service.change(|world| world.faults.clear());
+                service.update_state(|world| world.faults.clear());
                 Ok(json!({"done": true}))
             }
             Some(text) => {
-                let id = text.parse().map_err(|_| Refused(400, format!("id={text:?} is no number")))?;
-                Ok(json!({"done": service.change(|world| world.faults.remove(id))}))
+                let id = text.parse().map_err(|_| AdminError(400, format!("id={text:?} is no number")))?;
+                Ok(json!({"done": service.update_state(|world| world.faults.remove(id))}))
             }
         },
-        _ => Err(Refused(404, format!("there is no {method} /_admin/{page}: GET /_admin lists what there is"))),
+        _ => Err(AdminError(404, format!("there is no {method} /_admin/{page}: GET /_admin lists what there is"))),
     }
 }
 
-fn change_members(body: &[u8], mut change: impl FnMut(&ChannelArn, &MemberArn) -> bool) -> Result<Value, Refused> {
-    let asked: Named = serde_json::from_slice(body)?;
+fn change_members(body: &[u8], mut change: impl FnMut(&ChannelArn, &MemberArn) -> bool) -> Result<Value, AdminError> {
+    let asked: MembersRequest = serde_json::from_slice(body)?;
     each(&asked.channel, &asked.members, |channel, member| {
         if change(channel, member) { "done" } else { "no change" }.into()
     })
@@ -218,15 +227,15 @@ fn each(
     channel: &str,
     members: &[String],
     mut change: impl FnMut(&ChannelArn, &MemberArn) -> String,
-) -> Result<Value, Refused> {
+) -> Result<Value, AdminError> {
     let channel = ChannelArn::parse(channel)?;
     // Ids will do: `alice` is user/alice of the channel's app instance.
     let members: Vec<_> = members.iter().map(|member| channel.member(member)).collect::<Result<_, _>>()?;
     Ok(members.iter().map(|member| (member.to_string(), Value::from(change(&channel, member)))).collect())
 }
 
-fn state(service: &Service) -> Value {
-    let world = service.world();
+fn state(service: &SharedSimulation) -> Value {
+    let world = service.lock_state();
     let state = &world.state;
     let mut users: Vec<_> = state.users.keys().map(MemberArn::as_str).collect();
     users.sort_unstable();
@@ -255,17 +264,22 @@ fn state(service: &Service) -> Value {
     json!({"appInstances": state.app_instances, "users": users, "admins": admins, "channels": channels})
 }
 
-fn members(service: &Service, channel: Option<&str>, membership_type: Option<&str>) -> Result<Value, Refused> {
-    let channel = channel.ok_or_else(|| Refused(400, "say which: ?channel=ARN".into()))?;
+fn members(
+    service: &SharedSimulation,
+    channel: Option<&str>,
+    membership_type: Option<&str>,
+) -> Result<Value, AdminError> {
+    let channel = channel.ok_or_else(|| AdminError(400, "say which: ?channel=ARN".into()))?;
     let arn = ChannelArn::parse(channel)?;
     let membership_type = match membership_type {
         None | Some("DEFAULT") => MembershipType::Default,
         Some("HIDDEN") => MembershipType::Hidden,
-        Some(other) => return Err(Refused(400, format!("type {other:?} is neither DEFAULT nor HIDDEN"))),
+        Some(other) => return Err(AdminError(400, format!("type {other:?} is neither DEFAULT nor HIDDEN"))),
     };
-    let world = service.world();
-    let channel = world.state.channels.get(&arn).ok_or_else(|| Refused(404, format!("there is no channel {arn}")))?;
-    Ok(channel.roster(membership_type).iter().map(|member| Value::from(member.as_str())).collect())
+    let world = service.lock_state();
+    let channel =
+        world.state.channels.get(&arn).ok_or_else(|| AdminError(404, format!("there is no channel {arn}")))?;
+    Ok(channel.members_of_type(membership_type).iter().map(|member| Value::from(member.as_str())).collect())
 }
 
 fn call(record: &CallRecord) -> Value {
@@ -282,11 +296,11 @@ fn call(record: &CallRecord) -> Value {
     })
 }
 
-fn entry(number: usize, entry: &Entry) -> Value {
+fn entry(number: usize, entry: &MembershipChange) -> Value {
     json!({
         "number": number,
         "at": entry.at.as_secs_f64(),
-        "action": match entry.action { Action::Added => "added", Action::Removed => "removed" },
+        "action": match entry.action { MembershipAction::Added => "added", MembershipAction::Removed => "removed" },
         "channel": entry.channel.as_str(),
         "member": entry.member.as_str(),
         "type": entry.membership_type,

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::roster::Roster;
-use super::switches::Limits;
+use super::limits::ServiceLimits;
+use super::membership_store::MembershipStore;
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
 /// Who may add members: everybody in the channel, or only moderators and admins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Mode {
+pub enum ChannelMode {
     /// Members too, and in a public channel anybody may join.
     #[default]
     Unrestricted,
@@ -24,7 +24,7 @@ pub enum Mode {
 /// Who may see the channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Privacy {
+pub enum ChannelPrivacy {
     /// Anybody of the app instance.
     #[default]
     Public,
@@ -58,14 +58,14 @@ impl ElasticConfiguration {
 
 /// The sub-channels of an elastic channel.
 #[derive(Clone, Debug)]
-pub struct Elastic {
+pub struct ElasticState {
     /// As given at creation; immutable.
     pub configuration: ElasticConfiguration,
     /// Members by sub-channel.
     pub sub_channels: BTreeMap<String, BTreeSet<MemberArn>>,
 }
 
-impl Elastic {
+impl ElasticState {
     /// One sub-channel, empty.
     pub fn new(configuration: ElasticConfiguration) -> Self {
         let mut elastic = Self { configuration, sub_channels: BTreeMap::new() };
@@ -74,24 +74,24 @@ impl Elastic {
     }
 
     /// Whether there is room for one more, in a sub-channel of now or in one yet to be opened.
-    pub fn has_room(&self, limits: &Limits) -> bool {
+    pub fn has_room(&self, limits: &ServiceLimits) -> bool {
         let most = limits.sub_channels_per_elastic_channel.min(self.configuration.maximum_sub_channels as usize);
         self.sub_channels.len() < most || self.free_sub_channel(limits).is_some()
     }
 
     /// Puts a member into a sub-channel with room, opening one if need be. For when [`Self::has_room`].
-    pub fn insert(&mut self, member: MemberArn, limits: &Limits) {
+    pub fn insert(&mut self, member: MemberArn, limits: &ServiceLimits) {
         let sub_channel = self.free_sub_channel(limits).cloned().unwrap_or_else(|| self.open_sub_channel());
         self.sub_channels.entry(sub_channel).or_default().insert(member);
     }
 
-    fn free_sub_channel(&self, limits: &Limits) -> Option<&String> {
+    fn free_sub_channel(&self, limits: &ServiceLimits) -> Option<&String> {
         let most = limits.members_per_sub_channel.min(self.configuration.target_memberships_per_sub_channel as usize);
         self.sub_channels.iter().find(|(_, members)| members.len() < most).map(|(id, _)| id)
     }
 
     /// The sub-channels that a member is in.
-    pub fn of(&self, member: &MemberArn) -> Vec<String> {
+    pub fn sub_channels_of(&self, member: &MemberArn) -> Vec<String> {
         self.sub_channels.iter().filter(|(_, members)| members.contains(member)).map(|(id, _)| id.clone()).collect()
     }
 
@@ -104,7 +104,7 @@ impl Elastic {
 
 /// A role or a ban: who gave it, and when.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct CreationRecord {
     /// The bearer.
     pub by: MemberArn,
     /// Since the simulator's start.
@@ -113,13 +113,13 @@ pub struct Grant {
 
 /// A channel.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub struct ChannelRecord {
     /// Shown to people.
     pub name: String,
     /// Who may add members.
-    pub mode: Mode,
+    pub mode: ChannelMode,
     /// Who may see it.
-    pub privacy: Privacy,
+    pub privacy: ChannelPrivacy,
     /// Up to 1 KiB of the application's.
     pub metadata: Option<String>,
     /// The bearer who made it.
@@ -127,20 +127,20 @@ pub struct Channel {
     /// Since the simulator's start.
     pub created: Duration,
     /// Members who are seen.
-    pub default_members: Roster,
+    pub default_members: MembershipStore,
     /// Members who only observe.
-    pub hidden_members: Roster,
+    pub hidden_members: MembershipStore,
     /// Moderators, who need not be members.
-    pub moderators: BTreeMap<MemberArn, Grant>,
+    pub moderators: BTreeMap<MemberArn, CreationRecord>,
     /// Those who may not be added.
-    pub bans: BTreeMap<MemberArn, Grant>,
+    pub bans: BTreeMap<MemberArn, CreationRecord>,
     /// Sub-channels, if the channel is elastic.
-    pub elastic: Option<Elastic>,
+    pub elastic: Option<ElasticState>,
 }
 
-impl Channel {
+impl ChannelRecord {
     /// The members of one type.
-    pub fn roster(&self, membership_type: MembershipType) -> &Roster {
+    pub fn members_of_type(&self, membership_type: MembershipType) -> &MembershipStore {
         match membership_type {
             MembershipType::Default => &self.default_members,
             MembershipType::Hidden => &self.hidden_members,
@@ -148,7 +148,7 @@ impl Channel {
     }
 
     /// The members of one type, to be changed.
-    pub fn roster_mut(&mut self, membership_type: MembershipType) -> &mut Roster {
+    pub fn members_of_type_mut(&mut self, membership_type: MembershipType) -> &mut MembershipStore {
         match membership_type {
             MembershipType::Default => &mut self.default_members,
             MembershipType::Hidden => &mut self.hidden_members,
@@ -159,7 +159,7 @@ impl Channel {
     pub fn type_of(&self, member: &MemberArn) -> Option<MembershipType> {
         [MembershipType::Default, MembershipType::Hidden]
             .into_iter()
-            .find(|membership_type| self.roster(*membership_type).contains(member))
+            .find(|membership_type| self.members_of_type(*membership_type).contains(member))
     }
 
     /// Members of both types.
@@ -170,7 +170,7 @@ impl Channel {
     /// Takes a member out, of every sub-channel too. Says what type they had.
     pub fn remove(&mut self, member: &MemberArn, now: Duration, delay: Duration) -> Option<MembershipType> {
         let membership_type = self.type_of(member)?;
-        self.roster_mut(membership_type).remove(member, now, delay);
+        self.members_of_type_mut(membership_type).remove(member, now, delay);
         if let Some(elastic) = &mut self.elastic {
             for members in elastic.sub_channels.values_mut() {
                 members.remove(member);

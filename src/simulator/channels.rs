@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call};
-use super::channel::{Channel, Elastic, ElasticConfiguration, Grant, Mode, Privacy};
-use super::perform::without_nulls;
-use super::refusal::{MemberRefusal, Refusal};
-use super::roster::Roster;
-use super::state::State;
+use super::api_error::{ApiError, BatchMemberError};
+use super::call::{ApiCall, ApiResponse};
+use super::channel::{ChannelMode, ChannelPrivacy, ChannelRecord, CreationRecord, ElasticConfiguration, ElasticState};
+use super::dispatch::without_nulls;
+use super::membership_store::MembershipStore;
+use super::state::ServiceState;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -19,14 +19,14 @@ const MAX_AT_CREATION: usize = 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct CreateBody {
+struct CreateChannelRequest {
     app_instance_arn: String,
     name: String,
     client_request_token: String,
     #[serde(default)]
-    mode: Option<Mode>,
+    mode: Option<ChannelMode>,
     #[serde(default)]
-    privacy: Option<Privacy>,
+    privacy: Option<ChannelPrivacy>,
     metadata: Option<String>,
     channel_id: Option<String>,
     #[serde(default)]
@@ -37,7 +37,7 @@ struct CreateBody {
 }
 
 /// A channel as lists show it.
-pub(super) fn summary(arn: &ChannelArn, channel: &Channel) -> Value {
+pub(super) fn summary(arn: &ChannelArn, channel: &ChannelRecord) -> Value {
     without_nulls(json!({
         "Name": channel.name,
         "ChannelArn": arn.as_str(),
@@ -47,16 +47,16 @@ pub(super) fn summary(arn: &ChannelArn, channel: &Channel) -> Value {
     }))
 }
 
-impl State {
-    pub(super) fn create_channel(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let body: CreateBody = call.json()?;
+impl ServiceState {
+    pub(super) fn create_channel(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
+        let body: CreateChannelRequest = call.json()?;
         let bearer = call.bearer()?.clone();
         let arn = self.arn_of_new_channel(&body, &bearer)?;
         if body.name.is_empty() || body.name.len() > 256 {
-            return Err(Refusal::bad_request("Name takes 1 to 256 characters"));
+            return Err(ApiError::bad_request("Name takes 1 to 256 characters"));
         }
         if body.member_arns.len() > MAX_AT_CREATION || body.moderator_arns.len() > MAX_AT_CREATION {
-            return Err(Refusal::bad_request("MemberArns and ModeratorArns take 10 at most"));
+            return Err(ApiError::bad_request("MemberArns and ModeratorArns take 10 at most"));
         }
         let elastic = body.elastic_channel_configuration;
         if let Some(configuration) = elastic {
@@ -64,13 +64,14 @@ impl State {
         }
         let token = (bearer.clone(), body.client_request_token.clone());
         if let Some(made) = self.created_by_token.get(&token).filter(|made| self.channels.contains_key(made)) {
-            return Answer::json(201, &json!({"ChannelArn": made.as_str()}));
+            return ApiResponse::json(201, &json!({"ChannelArn": made.as_str()}));
         }
         if self.channels.contains_key(&arn) {
-            return Err(Refusal::conflict("A channel with this id exists already"));
+            return Err(ApiError::conflict("A channel with this id exists already"));
         }
-        let of_input =
-            |arns: &[String]| arns.iter().map(|member| self.input_user(&arn, member)).collect::<Result<Vec<_>, _>>();
+        let of_input = |arns: &[String]| {
+            arns.iter().map(|member| self.user_from_input(&arn, member)).collect::<Result<Vec<_>, _>>()
+        };
         // Named twice: once is enough.
         let mut members: BTreeSet<_> = of_input(&body.member_arns)?.into_iter().collect();
         let mut moderators = of_input(&body.moderator_arns)?;
@@ -78,42 +79,42 @@ impl State {
         if elastic.is_none() {
             members.insert(bearer.clone());
         }
-        let grant = Grant { by: bearer.clone(), at: call.now };
-        let mode = if elastic.is_some() { Mode::Restricted } else { body.mode.unwrap_or_default() };
-        let channel = Channel {
+        let grant = CreationRecord { by: bearer.clone(), at: call.now };
+        let mode = if elastic.is_some() { ChannelMode::Restricted } else { body.mode.unwrap_or_default() };
+        let channel = ChannelRecord {
             name: body.name,
             mode,
             privacy: body.privacy.unwrap_or_default(),
             metadata: body.metadata,
             created_by: bearer,
             created: call.now,
-            default_members: Roster::default(),
-            hidden_members: Roster::default(),
+            default_members: MembershipStore::default(),
+            hidden_members: MembershipStore::default(),
             moderators: moderators.into_iter().map(|moderator| (moderator, grant.clone())).collect(),
             bans: [].into(),
-            elastic: elastic.map(Elastic::new),
+            elastic: elastic.map(ElasticState::new),
         };
         // Asked before anything is made: who is refused leaves no trace of the others.
         for member in &members {
-            self.may_join(&arn, &channel, member, MembershipType::Default).map_err(MemberRefusal::into_call)?;
+            self.may_join(&arn, &channel, member, MembershipType::Default).map_err(BatchMemberError::into_call)?;
         }
         if elastic.is_none() && members.len() > self.limits.members_per_channel {
-            return Err(Refusal::limit_exceeded("The number of members of the channel has reached its limit"));
+            return Err(ApiError::limit_exceeded("The number of members of the channel has reached its limit"));
         }
         self.channels.insert(arn.clone(), channel);
         self.created_by_token.insert(token, arn.clone());
         for member in &members {
-            self.enrol(&arn, member, MembershipType::Default, self.delay, call.now, call.by());
+            self.insert_member(&arn, member, MembershipType::Default, self.delay, call.now, call.actor());
         }
-        Answer::json(201, &json!({"ChannelArn": arn.as_str()}))
+        ApiResponse::json(201, &json!({"ChannelArn": arn.as_str()}))
     }
 
-    fn arn_of_new_channel(&self, body: &CreateBody, bearer: &MemberArn) -> Result<ChannelArn, Refusal> {
+    fn arn_of_new_channel(&self, body: &CreateChannelRequest, bearer: &MemberArn) -> Result<ChannelArn, ApiError> {
         let id = body.channel_id.clone().unwrap_or_else(uuid);
         let arn = ChannelArn::parse(&format!("{}/channel/{id}", body.app_instance_arn))
-            .map_err(|_| Refusal::bad_request("AppInstanceArn or ChannelId is not well-formed"))?;
+            .map_err(|_| ApiError::bad_request("AppInstanceArn or ChannelId is not well-formed"))?;
         if !self.app_instances.contains(arn.app_instance()) || bearer.app_instance() != arn.app_instance() {
-            return Err(Refusal::forbidden("The bearer is not of this app instance"));
+            return Err(ApiError::forbidden("The bearer is not of this app instance"));
         }
         Ok(arn)
     }
@@ -121,33 +122,33 @@ impl State {
     fn check_elastic(
         &self,
         arn: &ChannelArn,
-        body: &CreateBody,
+        body: &CreateChannelRequest,
         configuration: ElasticConfiguration,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         if !configuration.is_valid() {
-            return Err(Refusal::bad_request("ElasticChannelConfiguration is out of its bounds"));
+            return Err(ApiError::bad_request("ElasticChannelConfiguration is out of its bounds"));
         }
         if !body.member_arns.is_empty() {
-            return Err(Refusal::bad_request("An elastic channel takes no MemberArns at creation"));
+            return Err(ApiError::bad_request("An elastic channel takes no MemberArns at creation"));
         }
-        if body.mode == Some(Mode::Unrestricted) {
-            return Err(Refusal::bad_request("An elastic channel is RESTRICTED"));
+        if body.mode == Some(ChannelMode::Unrestricted) {
+            return Err(ApiError::bad_request("An elastic channel is RESTRICTED"));
         }
         if arn.region() != "us-east-1" {
-            return Err(Refusal::bad_request("Elastic channels are in us-east-1 only"));
+            return Err(ApiError::bad_request("Elastic channels are in us-east-1 only"));
         }
         let elastic = self
             .channels
             .iter()
             .filter(|(other, channel)| other.app_instance() == arn.app_instance() && channel.elastic.is_some());
         if elastic.count() >= self.limits.elastic_channels_per_app_instance {
-            return Err(Refusal::limit_exceeded("The number of elastic channels has reached its limit"));
+            return Err(ApiError::limit_exceeded("The number of elastic channels has reached its limit"));
         }
         Ok(())
     }
 
-    pub(super) fn describe_channel(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let (arn, channel, role) = self.to_read(call)?;
+    pub(super) fn describe_channel(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
+        let (arn, channel, role) = self.channel_to_read(call)?;
         role.may_read(channel, MembershipType::Default)?;
         let described = without_nulls(json!({
             "Name": channel.name,
@@ -156,63 +157,63 @@ impl State {
             "Privacy": channel.privacy,
             "Metadata": channel.metadata,
             "CreatedBy": self.identity(&channel.created_by),
-            "CreatedTimestamp": self.epoch(channel.created),
-            "LastUpdatedTimestamp": self.epoch(channel.created),
+            "CreatedTimestamp": self.epoch_seconds(channel.created),
+            "LastUpdatedTimestamp": self.epoch_seconds(channel.created),
             "ElasticChannelConfiguration": channel.elastic.as_ref().map(|elastic| elastic.configuration),
         }));
-        Answer::json(200, &json!({"Channel": described}))
+        ApiResponse::json(200, &json!({"Channel": described}))
     }
 
-    pub(super) fn list_channels(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
+    pub(super) fn list_channels(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let app_instance = call
             .routed
             .parameter("app-instance-arn")
-            .ok_or_else(|| Refusal::bad_request("app-instance-arn is missing"))?;
+            .ok_or_else(|| ApiError::bad_request("app-instance-arn is missing"))?;
         let privacy = match call.routed.parameter("privacy") {
-            None | Some("PUBLIC") => Privacy::Public,
-            Some("PRIVATE") => Privacy::Private,
+            None | Some("PUBLIC") => ChannelPrivacy::Public,
+            Some("PRIVATE") => ChannelPrivacy::Private,
             Some(other) => {
-                return Err(Refusal::bad_request(format!("privacy {other:?} is neither PUBLIC nor PRIVATE")));
+                return Err(ApiError::bad_request(format!("privacy {other:?} is neither PUBLIC nor PRIVATE")));
             }
         };
-        let page = call.page(&format!("{app_instance} {privacy:?}"), self.switches.default_page_size)?;
+        let page = call.page(&format!("{app_instance} {privacy:?}"), self.behaviours.default_page_size)?;
         let bearer = call.bearer()?;
         if bearer.app_instance() != app_instance {
-            return Err(Refusal::forbidden("The bearer is not of this app instance"));
+            return Err(ApiError::forbidden("The bearer is not of this app instance"));
         }
-        if privacy == Privacy::Private && !self.users.get(bearer).is_some_and(|user| user.is_admin) {
-            return Err(Refusal::role("an AppInstanceAdmin to list PRIVATE channels"));
+        if privacy == ChannelPrivacy::Private && !self.users.get(bearer).is_some_and(|user| user.is_admin) {
+            return Err(ApiError::role("an AppInstanceAdmin to list PRIVATE channels"));
         }
         let channels = self
             .channels
             .iter()
             .filter(|(arn, channel)| arn.app_instance() == app_instance && channel.privacy == privacy)
             .map(|(arn, channel)| (arn.as_str(), (arn, channel)));
-        let (channels, next) = page.cut(channels);
+        let (channels, next) = page.paginate(channels);
         let channels: Vec<_> = channels.into_iter().map(|(_, (arn, channel))| summary(arn, channel)).collect();
-        Answer::json(200, &without_nulls(json!({"Channels": channels, "NextToken": next})))
+        ApiResponse::json(200, &without_nulls(json!({"Channels": channels, "NextToken": next})))
     }
 
-    pub(super) fn call_delete_channel(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let (arn, _, role) = self.to_read(call)?;
-        role.may_rule()?;
+    pub(super) fn call_delete_channel(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
+        let (arn, _, role) = self.channel_to_read(call)?;
+        role.may_moderate()?;
         self.delete_channel(arn);
-        Ok(Answer::empty())
+        Ok(ApiResponse::empty())
     }
 
-    pub(super) fn list_sub_channels(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let page = call.page("", self.switches.default_page_size)?;
-        let (arn, channel, role) = self.to_read(call)?;
-        role.may_rule()?;
+    pub(super) fn list_sub_channels(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
+        let page = call.page("", self.behaviours.default_page_size)?;
+        let (arn, channel, role) = self.channel_to_read(call)?;
+        role.may_moderate()?;
         let elastic =
-            channel.elastic.as_ref().ok_or_else(|| Refusal::bad_request("The channel is not an elastic channel"))?;
+            channel.elastic.as_ref().ok_or_else(|| ApiError::bad_request("The channel is not an elastic channel"))?;
         let (sub_channels, next) =
-            page.cut(elastic.sub_channels.iter().map(|(id, members)| (id.as_str(), members.len())));
+            page.paginate(elastic.sub_channels.iter().map(|(id, members)| (id.as_str(), members.len())));
         let sub_channels: Vec<_> =
             sub_channels.into_iter().map(|(id, count)| json!({"SubChannelId": id, "MembershipCount": count})).collect();
         let answer =
             json!({"ChannelArn": arn.as_str(), "SubChannels": sub_channels, "NextToken": call.next_token(next)});
-        Answer::json(200, &without_nulls(answer))
+        ApiResponse::json(200, &without_nulls(answer))
     }
 }
 

@@ -18,18 +18,18 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A connection's handle for those who answer on it.
 #[derive(Clone, Debug, Default)]
-pub struct Wire {
+pub struct ConnectionHandle {
     cut: Arc<AtomicBool>,
 }
 
-impl Wire {
+impl ConnectionHandle {
     /// Nothing is written to this connection any more.
-    pub fn cut(&self) {
+    pub fn cut_connection(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Wire {
+impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
         stream.io().wire.clone()
     }
@@ -49,7 +49,7 @@ impl Listener for CuttableListener {
                 Ok((stream, address)) => {
                     // Answers are small; waiting to fill a packet would cost 40 ms each. It is only slower without.
                     let _ = stream.set_nodelay(true);
-                    return (CuttableStream { stream, wire: Wire::default() }, address);
+                    return (CuttableStream { stream, wire: ConnectionHandle::default() }, address);
                 }
                 // Out of file descriptors or the like: others will be closed soon.
                 Err(error) => {
@@ -69,7 +69,7 @@ impl Listener for CuttableListener {
 #[derive(Debug)]
 pub struct CuttableStream {
     stream: TcpStream,
-    wire: Wire,
+    wire: ConnectionHandle,
 }
 
 impl CuttableStream {

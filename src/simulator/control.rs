@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Simulator;
+use super::actor::Actor;
+use super::audit_log::{CallLog, CallRecord, MembershipChange};
 use super::fault::Fault;
-use super::journal::{CallRecord, Calls, Entry};
-use super::operation::Operation;
+use super::operation::ApiOperation;
 use super::seed::{Seed, SeedError};
-use super::state::By;
 use crate::api::MembershipType;
 use crate::membership::arn::{ArnError, ChannelArn, MemberArn};
 
@@ -41,54 +41,56 @@ pub enum ChangeError {
 /// Channels are named by ARN; people by ARN, or by id in the channel's app instance.
 impl Simulator {
     /// Members of a channel and type as ARNs; nobody when there is no such channel.
-    pub fn members(&self, channel: &str, membership_type: MembershipType) -> BTreeSet<String> {
-        self.in_channel(channel, |channel| channel.roster(membership_type).iter().map(ToString::to_string).collect())
+    pub fn list_members(&self, channel: &str, membership_type: MembershipType) -> BTreeSet<String> {
+        self.in_channel(channel, |channel| {
+            channel.members_of_type(membership_type).iter().map(ToString::to_string).collect()
+        })
     }
 
     /// How many [`Self::members`] there are, at no cost that grows with them.
     pub fn member_count(&self, channel: &str, membership_type: MembershipType) -> usize {
-        self.in_channel(channel, |channel| channel.roster(membership_type).len())
+        self.in_channel(channel, |channel| channel.members_of_type(membership_type).len())
     }
 
     /// Those banned from a channel, as ARNs.
-    pub fn bans(&self, channel: &str) -> BTreeSet<String> {
+    pub fn list_bans(&self, channel: &str) -> BTreeSet<String> {
         self.in_channel(channel, |channel| channel.bans.keys().map(ToString::to_string).collect())
     }
 
     /// The moderators of a channel, as ARNs.
-    pub fn moderators(&self, channel: &str) -> BTreeSet<String> {
+    pub fn list_moderators(&self, channel: &str) -> BTreeSet<String> {
         self.in_channel(channel, |channel| channel.moderators.keys().map(ToString::to_string).collect())
     }
 
-    fn in_channel<T: Default>(&self, channel: &str, read: impl FnOnce(&super::channel::Channel) -> T) -> T {
+    fn in_channel<T: Default>(&self, channel: &str, read: impl FnOnce(&super::channel::ChannelRecord) -> T) -> T {
         let Ok(arn) = ChannelArn::parse(channel) else { return T::default() };
-        self.service.world().state.channels.get(&arn).map(read).unwrap_or_default()
+        self.shared.lock_state().state.channels.get(&arn).map(read).unwrap_or_default()
     }
 
     /// Adds app instances, users and channels to what is there.
-    pub fn plant(&self, seed: &Seed) -> Result<(), ChangeError> {
-        let now = self.service.now();
-        Ok(self.service.change(|world| world.state.plant(seed, now))?)
+    pub fn apply_seed(&self, seed: &Seed) -> Result<(), ChangeError> {
+        let now = self.shared.elapsed();
+        Ok(self.shared.update_state(|world| world.state.apply_seed(seed, now))?)
     }
 
     /// Makes a user or bot, by full ARN.
     pub fn add_user(&self, arn: &str) -> Result<(), ChangeError> {
         let arn = MemberArn::parse(arn)?;
-        self.service.change(|world| world.state.add_user(arn));
+        self.shared.update_state(|world| world.state.add_user(arn));
         Ok(())
     }
 
     /// Deletes a user or bot with all that is theirs, by full ARN. Says whether they were there.
     pub fn delete_user(&self, arn: &str) -> Result<bool, ChangeError> {
-        let (arn, now) = (MemberArn::parse(arn)?, self.service.now());
-        Ok(self.service.change(|world| world.state.delete_user(&arn, now, By::default())))
+        let (arn, now) = (MemberArn::parse(arn)?, self.shared.elapsed());
+        Ok(self.shared.update_state(|world| world.state.delete_user(&arn, now, Actor::default())))
     }
 
     /// Makes a user an admin of the app instance, or not any more, by full ARN. Says whether they were there.
     pub fn set_admin(&self, arn: &str, is_admin: bool) -> Result<bool, ChangeError> {
         let arn = MemberArn::parse(arn)?;
-        let set = |world: &mut super::World| world.state.users.get_mut(&arn).map(|user| user.is_admin = is_admin);
-        Ok(self.service.change(set).is_some())
+        let set = |world: &mut super::Simulation| world.state.users.get_mut(&arn).map(|user| user.is_admin = is_admin);
+        Ok(self.shared.update_state(set).is_some())
     }
 
     /// Adds a member of type DEFAULT.
@@ -122,9 +124,11 @@ impl Simulator {
     ) -> Result<(), ChangeError> {
         let (channel, member) = self.there(channel, member)?;
         let inviter = inviter.map(|inviter| channel.member(inviter)).transpose()?;
-        let now = self.service.now();
-        self.service
-            .change(|world| world.state.put(&channel, &member, as_type, inviter.as_ref(), created, now))
+        let now = self.shared.elapsed();
+        self.shared
+            .update_state(|world| {
+                world.state.add_member_directly(&channel, &member, as_type, inviter.as_ref(), created, now)
+            })
             .map_err(|refusal| ChangeError::Refused {
                 member: member.to_string(),
                 code: refusal.code,
@@ -135,33 +139,33 @@ impl Simulator {
     /// Removes a member, of whichever type. Says whether they were one.
     pub fn remove_member(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
         let (channel, member) = self.there(channel, member)?;
-        let now = self.service.now();
-        Ok(self.service.change(|world| world.state.leave(&channel, &member, now, By::default())))
+        let now = self.shared.elapsed();
+        Ok(self.shared.update_state(|world| world.state.remove_member(&channel, &member, now, Actor::default())))
     }
 
     /// Bans somebody, who ceases to be a member. Says whether they were not banned before.
-    pub fn ban(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
+    pub fn ban_member(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
         let (channel, member) = self.there(channel, member)?;
-        let now = self.service.now();
-        Ok(self.service.change(|world| world.state.ban(&channel, &member, now, By::default())))
+        let now = self.shared.elapsed();
+        Ok(self.shared.update_state(|world| world.state.ban_member(&channel, &member, now, Actor::default())))
     }
 
     /// Lifts a ban. Says whether there was one.
-    pub fn unban(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
+    pub fn lift_ban(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
         let (channel, member) = self.there(channel, member)?;
-        Ok(self.service.change(|world| world.state.unban(&channel, &member)))
+        Ok(self.shared.update_state(|world| world.state.lift_ban(&channel, &member)))
     }
 
     /// Deletes a channel. Says whether it was there.
     pub fn delete_channel(&self, channel: &str) -> Result<bool, ChangeError> {
         let channel = ChannelArn::parse(channel)?;
-        Ok(self.service.change(|world| world.state.delete_channel(&channel)))
+        Ok(self.shared.update_state(|world| world.state.delete_channel(&channel)))
     }
 
     fn there(&self, channel: &str, member: &str) -> Result<(ChannelArn, MemberArn), ChangeError> {
         let arn = ChannelArn::parse(channel)?;
         let member = arn.member(member)?;
-        if self.service.world().state.channels.contains_key(&arn) {
+        if self.shared.lock_state().state.channels.contains_key(&arn) {
             Ok((arn, member))
         } else {
             Err(ChangeError::NoChannel(channel.to_owned()))
@@ -169,53 +173,53 @@ impl Simulator {
     }
 
     /// How many calls of each operation were answered since the start or the last reset, refused ones too.
-    pub fn calls(&self) -> BTreeMap<Operation, u64> {
-        self.service.world().calls.counts().clone()
+    pub fn call_counts(&self) -> BTreeMap<ApiOperation, u64> {
+        self.shared.lock_state().calls.counts().clone()
     }
 
     /// Every call, in the order in which they were answered.
     pub fn call_log(&self) -> Vec<CallRecord> {
-        self.service.world().calls.iter().cloned().collect()
+        self.shared.lock_state().calls.iter().cloned().collect()
     }
 
     /// Forgets the calls.
     pub fn reset_calls(&self) {
-        self.service.change(|world| world.calls = Calls::default());
+        self.shared.update_state(|world| world.calls = CallLog::default());
     }
 
     /// Who was added and removed, oldest first.
-    pub fn log(&self) -> Vec<Entry> {
-        self.service.world().state.log.iter().cloned().collect()
+    pub fn membership_log(&self) -> Vec<MembershipChange> {
+        self.shared.lock_state().state.log.iter().cloned().collect()
     }
 
     /// Time since the start, on the clock of [`CallRecord::at`] and [`Entry::at`].
     pub fn elapsed(&self) -> Duration {
-        self.service.now()
+        self.shared.elapsed()
     }
 
     /// Makes something go wrong. The id is for [`Self::clear_fault`].
-    pub fn inject(&self, fault: Fault) -> u64 {
-        self.service.change(|world| world.faults.add(fault))
+    pub fn inject_fault(&self, fault: Fault) -> u64 {
+        self.shared.update_state(|world| world.faults.add(fault))
     }
 
     /// Ends one fault. Says whether it was there.
     pub fn clear_fault(&self, id: u64) -> bool {
-        self.service.change(|world| world.faults.remove(id))
+        self.shared.update_state(|world| world.faults.remove(id))
     }
 
     /// Ends all faults.
     pub fn clear_faults(&self) {
-        self.service.change(|world| world.faults.clear());
+        self.shared.update_state(|world| world.faults.clear());
     }
 
     /// How many calls a fault has struck; 0 once it was cleared.
     pub fn fault_hits(&self, id: u64) -> u64 {
-        self.service.world().faults.iter().find(|(known, ..)| *known == id).map_or(0, |(_, _, hits)| hits)
+        self.shared.lock_state().faults.iter().find(|(known, ..)| *known == id).map_or(0, |(_, _, hits)| hits)
     }
 
     /// Waits until something holds, looking after every call and change. Has no deadline of its own.
     pub async fn wait_until(&self, mut holds: impl FnMut(&Self) -> bool) {
-        let mut changes = self.service.changes.subscribe();
+        let mut changes = self.shared.changes.subscribe();
         loop {
             // Seen before it is looked at, so that a change meanwhile wakes us again.
             changes.borrow_and_update();

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::Operation;
-use super::refusal::Refusal;
+use super::api_error::ApiError;
+use super::operation::ApiOperation;
 
 /// Which calls are struck, and how. Every condition that is set must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ use super::refusal::Refusal;
 pub struct Fault {
     /// Only this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Operation>,
+    pub operation: Option<ApiOperation>,
     /// Only calls about this channel, by ARN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
@@ -46,13 +46,13 @@ pub struct Fault {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// What it does.
-    pub effect: Effect,
+    pub effect: FaultEffect,
 }
 
 /// What a fault does to a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum Effect {
+pub enum FaultEffect {
     /// Waits before the call is performed.
     Latency {
         /// How long, in milliseconds.
@@ -100,7 +100,7 @@ pub enum Effect {
     EndEarly,
 }
 
-impl Effect {
+impl FaultEffect {
     /// Refuses with the modelled error of a status.
     pub fn status(status: u16) -> Self {
         Self::Refuse { status, code: None, message: None, body: None }
@@ -125,7 +125,7 @@ impl Effect {
 
 impl Fault {
     /// Strikes every call until cleared; narrow it with the methods below.
-    pub fn new(effect: Effect) -> Self {
+    pub fn new(effect: FaultEffect) -> Self {
         Self {
             operation: None,
             channel: None,
@@ -139,7 +139,7 @@ impl Fault {
     }
 
     /// Only this operation.
-    pub fn on(self, operation: Operation) -> Self {
+    pub fn on(self, operation: ApiOperation) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
@@ -176,9 +176,9 @@ impl Fault {
 
 /// What faults look at in a call.
 #[derive(Clone, Copy, Debug)]
-pub struct Struck<'a> {
+pub struct FaultTarget<'a> {
     /// What it asks.
-    pub operation: Operation,
+    pub operation: ApiOperation,
     /// Of which channel.
     pub channel: Option<&'a str>,
     /// In whose name.
@@ -189,7 +189,7 @@ pub struct Struck<'a> {
 
 /// What becomes of a call that was struck. The default: nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Tweaks {
+pub struct CallTweaks {
     /// To wait first.
     pub latency: Duration,
     /// What happens in place of performing it, or of its answer.
@@ -204,7 +204,7 @@ pub struct Tweaks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interruption {
     /// Refused; with a raw body in place of the modelled one, if there is one.
-    Refuse(Refusal, Option<String>),
+    Refuse(ApiError, Option<String>),
     /// The connection is cut, nothing is done.
     Cut,
     /// It is done, and the connection is cut.
@@ -230,7 +230,7 @@ pub enum TokenTweak {
 }
 
 #[derive(Debug)]
-struct Armed {
+struct ActiveFault {
     fault: Fault,
     matched: u64,
     hits: u64,
@@ -238,13 +238,13 @@ struct Armed {
 
 /// The faults in force.
 #[derive(Debug)]
-pub struct Faults {
-    armed: BTreeMap<u64, Armed>,
+pub struct FaultRegistry {
+    armed: BTreeMap<u64, ActiveFault>,
     last_id: u64,
     random: fastrand::Rng,
 }
 
-impl Faults {
+impl FaultRegistry {
     /// None; probabilities are drawn from this seed.
     pub fn new(random_seed: u64) -> Self {
         Self { armed: BTreeMap::new(), last_id: 0, random: fastrand::Rng::with_seed(random_seed) }
@@ -253,7 +253,7 @@ impl Faults {
     /// One more. Its id is for [`Faults::remove`].
     pub fn add(&mut self, fault: Fault) -> u64 {
         self.last_id += 1;
-        self.armed.insert(self.last_id, Armed { fault, matched: 0, hits: 0 });
+        self.armed.insert(self.last_id, ActiveFault { fault, matched: 0, hits: 0 });
         self.last_id
     }
 
@@ -273,9 +273,9 @@ impl Faults {
     }
 
     /// What becomes of this call. Latencies add up; of several interruptions the first injected wins.
-    pub fn strike(&mut self, call: Struck<'_>) -> Tweaks {
-        let mut tweaks = Tweaks::default();
-        for Armed { fault, matched, hits } in self.armed.values_mut() {
+    pub fn tweaks_for(&mut self, call: FaultTarget<'_>) -> CallTweaks {
+        let mut tweaks = CallTweaks::default();
+        for ActiveFault { fault, matched, hits } in self.armed.values_mut() {
             if !fault.matches(call) || fault.times.is_some_and(|times| *hits >= times) {
                 continue;
             }
@@ -291,7 +291,7 @@ impl Faults {
 }
 
 impl Fault {
-    fn matches(&self, call: Struck<'_>) -> bool {
+    fn matches(&self, call: FaultTarget<'_>) -> bool {
         self.operation.is_none_or(|operation| operation == call.operation)
             && self.channel.as_deref().is_none_or(|channel| call.channel == Some(channel))
             && self.bearer.as_deref().is_none_or(|bearer| call.bearer == Some(bearer))
@@ -299,14 +299,14 @@ impl Fault {
     }
 }
 
-impl Effect {
-    fn apply(&self, tweaks: &mut Tweaks) {
+impl FaultEffect {
+    fn apply(&self, tweaks: &mut CallTweaks) {
         match self {
             Self::Latency { milliseconds } => {
                 tweaks.latency = tweaks.latency.saturating_add(Duration::from_millis(*milliseconds));
             }
             Self::Refuse { status, code, message, body } => {
-                let mut refusal = Refusal::of_status(*status);
+                let mut refusal = ApiError::of_status(*status);
                 if let Some(code) = code {
                     let short = code.trim_end_matches("Exception").trim_end_matches("Client");
                     refusal.code = short.to_owned().into();
@@ -340,37 +340,37 @@ impl Effect {
 mod tests {
     use super::*;
 
-    fn strikes(faults: &mut Faults, operation: Operation, members: &[String]) -> bool {
-        let call = Struck { operation, channel: Some("c"), bearer: Some("b"), members };
-        faults.strike(call).interruption.is_some()
+    fn strikes(faults: &mut FaultRegistry, operation: ApiOperation, members: &[String]) -> bool {
+        let call = FaultTarget { operation, channel: Some("c"), bearer: Some("b"), members };
+        faults.tweaks_for(call).interruption.is_some()
     }
 
     #[test]
     fn a_fault_skips_then_strikes_so_many_calls() {
-        let mut faults = Faults::new(0);
-        faults.add(Fault::new(Effect::status(500)).on(Operation::ListChannels).skip(1).times(2));
-        let struck: Vec<_> = (0..5).map(|_| strikes(&mut faults, Operation::ListChannels, &[])).collect();
+        let mut faults = FaultRegistry::new(0);
+        faults.add(Fault::new(FaultEffect::status(500)).on(ApiOperation::ListChannels).skip(1).times(2));
+        let struck: Vec<_> = (0..5).map(|_| strikes(&mut faults, ApiOperation::ListChannels, &[])).collect();
         assert_eq!(struck, [false, true, true, false, false]);
-        assert!(!strikes(&mut faults, Operation::CreateChannel, &[]));
+        assert!(!strikes(&mut faults, ApiOperation::CreateChannel, &[]));
         assert_eq!(faults.iter().map(|(_, _, hits)| hits).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
     fn a_fault_may_need_a_member_among_those_named() {
-        let mut faults = Faults::new(0);
-        let id = faults.add(Fault::new(Effect::Cut).member("m"));
-        assert!(!strikes(&mut faults, Operation::ListChannels, &["x".into()]));
-        assert!(strikes(&mut faults, Operation::ListChannels, &["x".into(), "m".into()]));
+        let mut faults = FaultRegistry::new(0);
+        let id = faults.add(Fault::new(FaultEffect::Cut).member("m"));
+        assert!(!strikes(&mut faults, ApiOperation::ListChannels, &["x".into()]));
+        assert!(strikes(&mut faults, ApiOperation::ListChannels, &["x".into(), "m".into()]));
         assert!(faults.remove(id) && !faults.remove(id));
-        assert!(!strikes(&mut faults, Operation::ListChannels, &["m".into()]));
+        assert!(!strikes(&mut faults, ApiOperation::ListChannels, &["m".into()]));
     }
 
     #[test]
     fn probability_is_drawn_from_the_seed() {
         let draw = |seed| {
-            let mut faults = Faults::new(seed);
-            faults.add(Fault::new(Effect::Cut).probability(0.5));
-            (0..64).map(|_| strikes(&mut faults, Operation::ListChannels, &[])).collect::<Vec<_>>()
+            let mut faults = FaultRegistry::new(seed);
+            faults.add(Fault::new(FaultEffect::Cut).probability(0.5));
+            (0..64).map(|_| strikes(&mut faults, ApiOperation::ListChannels, &[])).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert!(draw(7).contains(&true) && draw(7).contains(&false));
@@ -378,17 +378,21 @@ mod tests {
 
     #[test]
     fn latencies_add_up_and_the_first_interruption_wins() {
-        let mut faults = Faults::new(0);
+        let mut faults = FaultRegistry::new(0);
         for effect in [
-            Effect::latency(Duration::from_millis(2)),
-            Effect::Cut,
-            Effect::latency(Duration::from_millis(3)),
-            Effect::LoseAnswer,
+            FaultEffect::latency(Duration::from_millis(2)),
+            FaultEffect::Cut,
+            FaultEffect::latency(Duration::from_millis(3)),
+            FaultEffect::LoseAnswer,
         ] {
             faults.add(Fault::new(effect));
         }
-        let tweaks =
-            faults.strike(Struck { operation: Operation::ListChannels, channel: None, bearer: None, members: &[] });
+        let tweaks = faults.tweaks_for(FaultTarget {
+            operation: ApiOperation::ListChannels,
+            channel: None,
+            bearer: None,
+            members: &[],
+        });
         assert_eq!((tweaks.latency, tweaks.interruption), (Duration::from_millis(5), Some(Interruption::Cut)));
     }
 }

@@ -6,11 +6,11 @@ macro_rules! operations {
     ($($name:ident: $doc:literal),* $(,)?) => {
         /// An operation of Amazon Chime SDK messaging, or of the identity service where seeding needs it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Operation {
+        pub enum ApiOperation {
             $(#[doc = $doc] $name,)*
         }
 
-        impl Operation {
+        impl ApiOperation {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
@@ -52,7 +52,7 @@ operations! {
     DeleteAppInstanceAdmin: "Identity: takes the role of admin away.",
 }
 
-impl Operation {
+impl ApiOperation {
     /// Whether the operation belongs to the identity service, which knows no bearer.
     pub fn is_identity(self) -> bool {
         matches!(
@@ -67,7 +67,7 @@ impl Operation {
     }
 }
 
-impl std::fmt::Display for Operation {
+impl std::fmt::Display for ApiOperation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }

@@ -4,18 +4,18 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::operation::Operation;
+use super::operation::ApiOperation;
 use crate::membership::arn::ChannelArn;
 
 /// Tells lists apart, so that a token of one is refused by another.
-pub fn list_id(operation: Operation, channel: Option<&ChannelArn>, filter: &str) -> u64 {
+pub fn list_id(operation: ApiOperation, channel: Option<&ChannelArn>, filter: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (operation, channel, filter).hash(&mut hasher);
     hasher.finish()
 }
 
 /// The token for the page after `item`.
-pub fn token(list: u64, item: &str) -> String {
+pub fn encode_token(list: u64, item: &str) -> String {
     use std::fmt::Write;
     let mut token = format!("{list:016x}");
     for byte in item.bytes() {
@@ -26,7 +26,7 @@ pub fn token(list: u64, item: &str) -> String {
 }
 
 /// The item after which the page begins; `None` for a token that this list did not give.
-pub fn cursor(list: u64, token: &str) -> Option<String> {
+pub fn decode_token(list: u64, token: &str) -> Option<String> {
     let item = token.strip_prefix(&format!("{list:016x}"))?;
     if !item.is_ascii() || item.len() % 2 != 0 {
         return None;
@@ -48,18 +48,18 @@ mod tests {
 
     #[test]
     fn a_token_leads_back_to_the_item_it_was_made_of_in_its_own_list_only() {
-        let members = list_id(Operation::ListChannelMemberships, None, "DEFAULT");
-        let hidden = list_id(Operation::ListChannelMemberships, None, "HIDDEN");
-        let token = token(members, "arn:é");
-        assert_eq!(cursor(members, &token).as_deref(), Some("arn:é"));
-        assert_eq!(cursor(hidden, &token), None);
+        let members = list_id(ApiOperation::ListChannelMemberships, None, "DEFAULT");
+        let hidden = list_id(ApiOperation::ListChannelMemberships, None, "HIDDEN");
+        let token = encode_token(members, "arn:é");
+        assert_eq!(decode_token(members, &token).as_deref(), Some("arn:é"));
+        assert_eq!(decode_token(hidden, &token), None);
     }
 
     #[test]
     fn made_up_tokens_are_refused() {
-        let list = list_id(Operation::ListChannels, None, "");
+        let list = list_id(ApiOperation::ListChannels, None, "");
         for made_up in ["", "x", "é", &format!("{list:016x}0"), &format!("{list:016x}zz"), &format!("{list:016x}ff")] {
-            assert_eq!(cursor(list, made_up), None, "{made_up}");
+            assert_eq!(decode_token(list, made_up), None, "{made_up}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::operation::Operation;
+use super::operation::ApiOperation;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// Whether rates are kept.
@@ -23,7 +23,7 @@ pub enum Quotas {
 
 /// Which rate a call counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Rate {
+enum RateKey {
     /// All calls of a bearer.
     Bearer(MemberArn),
     /// Batches of a channel.
@@ -41,16 +41,16 @@ enum Rate {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct BucketLevel {
     tokens: f64,
     filled: Duration,
 }
 
 /// A call, as far as rates go.
 #[derive(Clone, Copy, Debug)]
-pub struct Load<'a> {
+pub struct CallCost<'a> {
     /// What it asks.
-    pub operation: Operation,
+    pub operation: ApiOperation,
     /// Of which channel.
     pub channel: Option<&'a ChannelArn>,
     /// Whether that channel is elastic.
@@ -65,15 +65,15 @@ pub struct Load<'a> {
 
 /// The token buckets.
 #[derive(Debug)]
-pub struct Buckets {
+pub struct QuotaBuckets {
     scale: Option<f64>,
-    buckets: HashMap<Rate, Bucket>,
+    buckets: HashMap<RateKey, BucketLevel>,
 }
 
 /// Beyond so many buckets, full ones are forgotten, which changes nothing.
 const BUCKETS_KEPT: usize = 100_000;
 
-impl Buckets {
+impl QuotaBuckets {
     /// All full.
     pub fn new(quotas: Quotas) -> Self {
         let scale = match quotas {
@@ -85,34 +85,34 @@ impl Buckets {
     }
 
     /// Takes what the call costs, or nothing if a rate it counts against is exhausted. Says whether it may pass.
-    pub fn admit(&mut self, load: Load<'_>, now: Duration) -> bool {
+    pub fn try_take(&mut self, load: CallCost<'_>, now: Duration) -> bool {
         let Some(scale) = self.scale else { return true };
         #[expect(clippy::cast_precision_loss, reason = "at most 100 members a batch")]
         let creates = load.creates as f64;
-        let rates: Vec<(Rate, f64, f64)> = load
+        let rates: Vec<(RateKey, f64, f64)> = load
             .rates()
             .into_iter()
             .map(|(rate, a_second)| {
-                let cost = if matches!(rate, Rate::Write(_)) && creates > 0.0 { creates } else { 1.0 };
+                let cost = if matches!(rate, RateKey::Write(_)) && creates > 0.0 { creates } else { 1.0 };
                 (rate, a_second * scale, cost)
             })
             .collect();
         let fits = rates.iter().all(|(rate, a_second, cost)| {
             let capacity = a_second.max(1.0);
             // What costs more than a bucket holds must wait for a full one; it can only ever be admitted as that.
-            self.level(rate, *a_second, now) >= cost.min(capacity)
+            self.available_tokens(rate, *a_second, now) >= cost.min(capacity)
         });
         if fits {
             for (rate, a_second, cost) in rates {
-                let tokens = self.level(&rate, a_second, now) - cost;
-                self.buckets.insert(rate, Bucket { tokens, filled: now });
+                let tokens = self.available_tokens(&rate, a_second, now) - cost;
+                self.buckets.insert(rate, BucketLevel { tokens, filled: now });
             }
             self.forget_full(scale, now);
         }
         fits
     }
 
-    fn level(&self, rate: &Rate, a_second: f64, now: Duration) -> f64 {
+    fn available_tokens(&self, rate: &RateKey, a_second: f64, now: Duration) -> f64 {
         let capacity = a_second.max(1.0);
         self.buckets.get(rate).map_or(capacity, |bucket| {
             let refill = now.saturating_sub(bucket.filled).as_secs_f64() * a_second;
@@ -129,37 +129,39 @@ impl Buckets {
     }
 }
 
-impl Load<'_> {
-    fn rates(self) -> Vec<(Rate, f64)> {
+impl CallCost<'_> {
+    fn rates(self) -> Vec<(RateKey, f64)> {
         let busiest_region = self.channel.map_or_else(|| region(self.bearer), ChannelArn::region) == "us-east-1";
-        let mut rates = vec![(Rate::Bearer(self.bearer.clone()), if busiest_region { 10.0 } else { 5.0 })];
+        let mut rates = vec![(RateKey::Bearer(self.bearer.clone()), if busiest_region { 10.0 } else { 5.0 })];
         let writes = match (self.elastic, busiest_region) {
             (true, _) => 30.0,
             (false, true) => 15.0,
             (false, false) => 10.0,
         };
         let of_channel =
-            |rate: fn(ChannelArn) -> Rate, a_second: f64| self.channel.map(|arn| (rate(arn.clone()), a_second));
+            |rate: fn(ChannelArn) -> RateKey, a_second: f64| self.channel.map(|arn| (rate(arn.clone()), a_second));
         match self.operation {
-            Operation::BatchCreateChannelMembership => {
-                rates.extend(of_channel(Rate::Batch, 1.0));
+            ApiOperation::BatchCreateChannelMembership => {
+                rates.extend(of_channel(RateKey::Batch, 1.0));
                 if self.creates > 0 {
-                    rates.extend(of_channel(Rate::Write, writes));
+                    rates.extend(of_channel(RateKey::Write, writes));
                 }
             }
-            Operation::CreateChannelMembership
-            | Operation::DeleteChannelMembership
-            | Operation::CreateChannelModerator
-            | Operation::DeleteChannelModerator
-            | Operation::CreateChannelBan
-            | Operation::DeleteChannelBan => rates.extend(of_channel(Rate::Write, writes)),
-            Operation::ListChannelMemberships | Operation::ListChannelModerators | Operation::ListChannelBans => {
-                rates.extend(of_channel(Rate::List, 15.0));
+            ApiOperation::CreateChannelMembership
+            | ApiOperation::DeleteChannelMembership
+            | ApiOperation::CreateChannelModerator
+            | ApiOperation::DeleteChannelModerator
+            | ApiOperation::CreateChannelBan
+            | ApiOperation::DeleteChannelBan => rates.extend(of_channel(RateKey::Write, writes)),
+            ApiOperation::ListChannelMemberships
+            | ApiOperation::ListChannelModerators
+            | ApiOperation::ListChannelBans => {
+                rates.extend(of_channel(RateKey::List, 15.0));
             }
-            Operation::DescribeChannel => rates.extend(of_channel(Rate::Describe, 20.0)),
-            Operation::ListSubChannels => rates.extend(of_channel(Rate::SubChannels, 15.0)),
-            Operation::ListChannelMembershipsForAppInstanceUser => {
-                rates.push((Rate::OfUser(self.user.unwrap_or(self.bearer.as_str()).to_owned()), 15.0));
+            ApiOperation::DescribeChannel => rates.extend(of_channel(RateKey::Describe, 20.0)),
+            ApiOperation::ListSubChannels => rates.extend(of_channel(RateKey::SubChannels, 15.0)),
+            ApiOperation::ListChannelMembershipsForAppInstanceUser => {
+                rates.push((RateKey::OfUser(self.user.unwrap_or(self.bearer.as_str()).to_owned()), 15.0));
             }
             _ => {}
         }
@@ -184,21 +186,21 @@ mod tests {
     }
 
     fn admitted(
-        buckets: &mut Buckets,
-        operation: Operation,
+        buckets: &mut QuotaBuckets,
+        operation: ApiOperation,
         channel: &ChannelArn,
         bearer: &MemberArn,
         now: f64,
     ) -> bool {
-        let load = Load { operation, channel: Some(channel), elastic: false, bearer, user: None, creates: 0 };
-        buckets.admit(load, Duration::from_secs_f64(now))
+        let load = CallCost { operation, channel: Some(channel), elastic: false, bearer, user: None, creates: 0 };
+        buckets.try_take(load, Duration::from_secs_f64(now))
     }
 
     #[test]
     fn a_channel_takes_one_batch_a_second_whoever_asks() {
-        let (mut buckets, support) = (Buckets::new(Quotas::Aws), channel("us-east-1", "support"));
+        let (mut buckets, support) = (QuotaBuckets::new(Quotas::Aws), channel("us-east-1", "support"));
         let mut batch = |channel: &ChannelArn, id: &str, now| {
-            admitted(&mut buckets, Operation::BatchCreateChannelMembership, channel, &bearer(id), now)
+            admitted(&mut buckets, ApiOperation::BatchCreateChannelMembership, channel, &bearer(id), now)
         };
         assert!(batch(&support, "x", 0.0));
         assert!(!batch(&support, "y", 0.9));
@@ -209,11 +211,11 @@ mod tests {
     #[test]
     fn a_bearer_makes_ten_calls_a_second_in_one_region_and_five_in_the_other() {
         for (region, rate) in [("us-east-1", 10), ("eu-central-1", 5)] {
-            let mut buckets = Buckets::new(Quotas::Aws);
+            let mut buckets = QuotaBuckets::new(Quotas::Aws);
             let passed = (0..20)
                 .filter(|n| {
                     let channel = channel(region, &format!("c{n}"));
-                    admitted(&mut buckets, Operation::ListChannelMemberships, &channel, &bearer("x"), 0.0)
+                    admitted(&mut buckets, ApiOperation::ListChannelMemberships, &channel, &bearer("x"), 0.0)
                 })
                 .count();
             assert_eq!(passed, rate, "{region}");
@@ -222,19 +224,19 @@ mod tests {
 
     #[test]
     fn a_call_over_one_rate_costs_the_others_nothing() {
-        let (mut buckets, support) = (Buckets::new(Quotas::Aws), channel("us-east-1", "support"));
-        let batch = Operation::BatchCreateChannelMembership;
+        let (mut buckets, support) = (QuotaBuckets::new(Quotas::Aws), channel("us-east-1", "support"));
+        let batch = ApiOperation::BatchCreateChannelMembership;
         let refused = (0..50).filter(|_| !admitted(&mut buckets, batch, &support, &bearer("x"), 0.0)).count();
         assert_eq!(refused, 49);
-        assert!(admitted(&mut buckets, Operation::ListChannelMemberships, &support, &bearer("x"), 0.0));
+        assert!(admitted(&mut buckets, ApiOperation::ListChannelMemberships, &support, &bearer("x"), 0.0));
     }
 
     #[test]
     fn rates_can_be_scaled_and_switched_off() {
         let support = channel("us-east-1", "support");
         let passed = |quotas| {
-            let mut buckets = Buckets::new(quotas);
-            let batch = Operation::BatchCreateChannelMembership;
+            let mut buckets = QuotaBuckets::new(quotas);
+            let batch = ApiOperation::BatchCreateChannelMembership;
             (0..100).filter(|_| admitted(&mut buckets, batch, &support, &bearer("x"), 0.0)).count()
         };
         assert_eq!(passed(Quotas::Scaled(4.0)), 4);

@@ -3,14 +3,14 @@
 //! The table is the page "Authorization by role" of the Amazon Chime SDK Developer Guide. It comes on top of IAM, which
 //! the simulator does not play.
 
-use super::channel::{Channel, Mode, Privacy};
-use super::refusal::Refusal;
+use super::api_error::ApiError;
+use super::channel::{ChannelMode, ChannelPrivacy, ChannelRecord};
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
 /// What a bearer is in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum BearerRole {
     /// Admin of the app instance: may do everything, a member or not.
     Admin,
     /// Moderator of the channel.
@@ -21,9 +21,9 @@ pub enum Role {
     Outsider,
 }
 
-impl Role {
+impl BearerRole {
     /// The role of `bearer`, of whom the app instance says whether they are its admin.
-    pub fn of(bearer: &MemberArn, is_admin: bool, channel: &Channel) -> Self {
+    pub fn of(bearer: &MemberArn, is_admin: bool, channel: &ChannelRecord) -> Self {
         if is_admin {
             Self::Admin
         } else if channel.moderators.contains_key(bearer) {
@@ -38,48 +38,50 @@ impl Role {
     }
 
     /// Moderators, bans, sub-channels, and the channel itself.
-    pub fn may_rule(self) -> Result<(), Refusal> {
-        if self.rules() { Ok(()) } else { Err(Refusal::role("an AppInstanceAdmin or a ChannelModerator")) }
+    pub fn may_moderate(self) -> Result<(), ApiError> {
+        if self.rules() { Ok(()) } else { Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator")) }
     }
 
     /// Adding members of a type. `joins_alone`: the bearer asks for nobody but itself.
-    pub fn may_add(self, channel: &Channel, wanted: MembershipType, joins_alone: bool) -> Result<(), Refusal> {
+    pub fn may_add(self, channel: &ChannelRecord, wanted: MembershipType, joins_alone: bool) -> Result<(), ApiError> {
         if self.rules() {
             return Ok(());
         }
         if wanted == MembershipType::Hidden {
-            return Err(Refusal::role("an AppInstanceAdmin or a ChannelModerator to add HIDDEN members"));
+            return Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to add HIDDEN members"));
         }
         match self {
-            Self::Member(MembershipType::Default) if channel.mode == Mode::Unrestricted => Ok(()),
+            Self::Member(MembershipType::Default) if channel.mode == ChannelMode::Unrestricted => Ok(()),
             Self::Outsider
-                if joins_alone && channel.mode == Mode::Unrestricted && channel.privacy == Privacy::Public =>
+                if joins_alone
+                    && channel.mode == ChannelMode::Unrestricted
+                    && channel.privacy == ChannelPrivacy::Public =>
             {
                 Ok(())
             }
-            _ => Err(Refusal::role("an AppInstanceAdmin, a ChannelModerator, or a member of an UNRESTRICTED channel")),
+            _ => Err(ApiError::role("an AppInstanceAdmin, a ChannelModerator, or a member of an UNRESTRICTED channel")),
         }
     }
 
     /// Reading the channel and its members of a type.
-    pub fn may_read(self, channel: &Channel, wanted: MembershipType) -> Result<(), Refusal> {
+    pub fn may_read(self, channel: &ChannelRecord, wanted: MembershipType) -> Result<(), ApiError> {
         match self {
             Self::Admin | Self::Moderator => Ok(()),
             _ if wanted == MembershipType::Hidden => {
-                Err(Refusal::role("an AppInstanceAdmin or a ChannelModerator to see HIDDEN members"))
+                Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to see HIDDEN members"))
             }
             Self::Member(_) => Ok(()),
-            Self::Outsider if channel.privacy == Privacy::Public => Ok(()),
-            Self::Outsider => Err(Refusal::role("a member of this PRIVATE channel")),
+            Self::Outsider if channel.privacy == ChannelPrivacy::Public => Ok(()),
+            Self::Outsider => Err(ApiError::role("a member of this PRIVATE channel")),
         }
     }
 
     /// Removing a member. `leaves`: the bearer removes itself.
-    pub fn may_remove(self, leaves: bool) -> Result<(), Refusal> {
+    pub fn may_remove(self, leaves: bool) -> Result<(), ApiError> {
         match self {
             Self::Admin | Self::Moderator => Ok(()),
             Self::Member(_) if leaves => Ok(()),
-            _ => Err(Refusal::role("an AppInstanceAdmin or a ChannelModerator to remove others")),
+            _ => Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to remove others")),
         }
     }
 }
@@ -88,47 +90,47 @@ impl Role {
 mod tests {
     use std::time::Duration;
 
-    use super::super::roster::Roster;
+    use super::super::membership_store::MembershipStore;
     use super::*;
 
-    fn channel(mode: Mode, privacy: Privacy) -> Channel {
-        Channel {
+    fn channel(mode: ChannelMode, privacy: ChannelPrivacy) -> ChannelRecord {
+        ChannelRecord {
             name: "support".into(),
             mode,
             privacy,
             metadata: None,
             created_by: MemberArn::parse("arn:aws:chime:us-east-1:1:app-instance/a/user/creator").unwrap(),
             created: Duration::ZERO,
-            default_members: Roster::default(),
-            hidden_members: Roster::default(),
+            default_members: MembershipStore::default(),
+            hidden_members: MembershipStore::default(),
             moderators: [].into(),
             bans: [].into(),
             elastic: None,
         }
     }
 
-    const ROLES: [Role; 5] = [
-        Role::Admin,
-        Role::Moderator,
-        Role::Member(MembershipType::Default),
-        Role::Member(MembershipType::Hidden),
-        Role::Outsider,
+    const ROLES: [BearerRole; 5] = [
+        BearerRole::Admin,
+        BearerRole::Moderator,
+        BearerRole::Member(MembershipType::Default),
+        BearerRole::Member(MembershipType::Hidden),
+        BearerRole::Outsider,
     ];
 
-    fn allowed(ask: impl Fn(Role) -> Result<(), Refusal>) -> [bool; 5] {
+    fn allowed(ask: impl Fn(BearerRole) -> Result<(), ApiError>) -> [bool; 5] {
         ROLES.map(|role| ask(role).is_ok())
     }
 
     #[test]
     fn only_those_who_rule_add_to_a_restricted_channel() {
-        let channel = channel(Mode::Restricted, Privacy::Public);
-        let add = |role: Role| role.may_add(&channel, MembershipType::Default, true);
+        let channel = channel(ChannelMode::Restricted, ChannelPrivacy::Public);
+        let add = |role: BearerRole| role.may_add(&channel, MembershipType::Default, true);
         assert_eq!(allowed(add), [true, true, false, false, false]);
     }
 
     #[test]
     fn members_add_others_and_outsiders_only_themselves_to_an_unrestricted_public_channel() {
-        let channel = channel(Mode::Unrestricted, Privacy::Public);
+        let channel = channel(ChannelMode::Unrestricted, ChannelPrivacy::Public);
         let alone = |joins_alone| allowed(|role| role.may_add(&channel, MembershipType::Default, joins_alone));
         assert_eq!(alone(false), [true, true, true, false, false]);
         assert_eq!(alone(true), [true, true, true, false, true]);
@@ -140,14 +142,14 @@ mod tests {
 
     #[test]
     fn nobody_joins_a_private_channel_by_themselves() {
-        let channel = channel(Mode::Unrestricted, Privacy::Private);
-        assert!(Role::Outsider.may_add(&channel, MembershipType::Default, true).is_err());
+        let channel = channel(ChannelMode::Unrestricted, ChannelPrivacy::Private);
+        assert!(BearerRole::Outsider.may_add(&channel, MembershipType::Default, true).is_err());
     }
 
     #[test]
     fn hidden_members_are_seen_by_those_who_rule_only() {
-        let public = channel(Mode::Restricted, Privacy::Public);
-        let private = channel(Mode::Restricted, Privacy::Private);
+        let public = channel(ChannelMode::Restricted, ChannelPrivacy::Public);
+        let private = channel(ChannelMode::Restricted, ChannelPrivacy::Private);
         let read = |channel, wanted| allowed(|role| role.may_read(channel, wanted));
         assert_eq!(read(&public, MembershipType::Default), [true, true, true, true, true]);
         assert_eq!(read(&private, MembershipType::Default), [true, true, true, true, false]);
@@ -158,6 +160,6 @@ mod tests {
     fn a_plain_member_may_leave_but_not_remove_others() {
         assert_eq!(allowed(|role| role.may_remove(false)), [true, true, false, false, false]);
         assert_eq!(allowed(|role| role.may_remove(true)), [true, true, true, true, false]);
-        assert_eq!(allowed(Role::may_rule), [true, true, false, false, false]);
+        assert_eq!(allowed(BearerRole::may_moderate), [true, true, false, false, false]);
     }
 }

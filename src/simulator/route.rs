@@ -2,13 +2,13 @@
 //!
 //! The raw path is split before it is decoded: an ARN is one percent-encoded segment, and ids hold `/` only encoded.
 
-use super::operation::Operation;
+use super::operation::ApiOperation;
 
 /// What a request's line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routed {
+pub struct RoutedRequest {
     /// The operation.
-    pub operation: Operation,
+    pub operation: ApiOperation,
     /// The first label of the path, decoded: a channel, or for identity operations the app instance or user.
     pub subject: Option<String>,
     /// The second label of the path, decoded: a member, moderator or admin.
@@ -17,7 +17,7 @@ pub struct Routed {
     pub query: Vec<(String, String)>,
 }
 
-impl Routed {
+impl RoutedRequest {
     /// The value of a query parameter, the first if it is repeated.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -25,59 +25,61 @@ impl Routed {
 }
 
 /// Reads a request's line; `None` when the service has no such operation, or this simulator does not play it.
-pub fn route(method: &str, raw_path: &str, raw_query: &str) -> Option<Routed> {
+pub fn route_request(method: &str, raw_path: &str, raw_query: &str) -> Option<RoutedRequest> {
     let segments: Vec<String> =
-        raw_path.strip_prefix('/')?.split('/').map(|segment| decode(segment, false)).collect::<Option<_>>()?;
+        raw_path.strip_prefix('/')?.split('/').map(|segment| percent_decode(segment, false)).collect::<Option<_>>()?;
     let query: Vec<(String, String)> = raw_query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(key, true)?, decode(value, true)?))
+            Some((percent_decode(key, true)?, percent_decode(value, true)?))
         })
         .collect::<Option<_>>()?;
     let has = |key: &str, value: &str| query.iter().any(|(k, v)| k == key && v == value);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (operation, subject, member) = match (method, segments.as_slice()) {
         ("GET", ["channels"]) if has("scope", "app-instance-user-memberships") => {
-            (Operation::ListChannelMembershipsForAppInstanceUser, None, None)
+            (ApiOperation::ListChannelMembershipsForAppInstanceUser, None, None)
         }
         // Another operation of the service has the path of DescribeChannel and tells itself apart by its scope.
         ("GET", ["channels", _]) if query.iter().any(|(key, _)| key == "scope") => return None,
-        ("GET", ["channels"]) if !query.iter().any(|(key, _)| key == "scope") => (Operation::ListChannels, None, None),
-        ("POST", ["channels"]) => (Operation::CreateChannel, None, None),
-        ("GET", ["channels", c]) => (Operation::DescribeChannel, Some(c), None),
-        ("DELETE", ["channels", c]) => (Operation::DeleteChannel, Some(c), None),
-        ("POST", ["channels", c, "memberships"]) if has("operation", "batch-create") => {
-            (Operation::BatchCreateChannelMembership, Some(c), None)
+        ("GET", ["channels"]) if !query.iter().any(|(key, _)| key == "scope") => {
+            (ApiOperation::ListChannels, None, None)
         }
-        ("POST", ["channels", c, "memberships"]) => (Operation::CreateChannelMembership, Some(c), None),
-        ("GET", ["channels", c, "memberships"]) => (Operation::ListChannelMemberships, Some(c), None),
-        ("GET", ["channels", c, "memberships", m]) => (Operation::DescribeChannelMembership, Some(c), Some(m)),
-        ("DELETE", ["channels", c, "memberships", m]) => (Operation::DeleteChannelMembership, Some(c), Some(m)),
-        ("POST", ["channels", c, "moderators"]) => (Operation::CreateChannelModerator, Some(c), None),
-        ("GET", ["channels", c, "moderators"]) => (Operation::ListChannelModerators, Some(c), None),
-        ("GET", ["channels", c, "moderators", m]) => (Operation::DescribeChannelModerator, Some(c), Some(m)),
-        ("DELETE", ["channels", c, "moderators", m]) => (Operation::DeleteChannelModerator, Some(c), Some(m)),
-        ("POST", ["channels", c, "bans"]) => (Operation::CreateChannelBan, Some(c), None),
-        ("GET", ["channels", c, "bans"]) => (Operation::ListChannelBans, Some(c), None),
-        ("GET", ["channels", c, "bans", m]) => (Operation::DescribeChannelBan, Some(c), Some(m)),
-        ("DELETE", ["channels", c, "bans", m]) => (Operation::DeleteChannelBan, Some(c), Some(m)),
-        ("GET", ["channels", c, "subchannels"]) => (Operation::ListSubChannels, Some(c), None),
-        ("POST", ["app-instances"]) => (Operation::CreateAppInstance, None, None),
-        ("POST", ["app-instance-users"]) => (Operation::CreateAppInstanceUser, None, None),
-        ("DELETE", ["app-instance-users", u]) => (Operation::DeleteAppInstanceUser, Some(u), None),
-        ("POST", ["app-instance-bots"]) => (Operation::CreateAppInstanceBot, None, None),
-        ("POST", ["app-instances", a, "admins"]) => (Operation::CreateAppInstanceAdmin, Some(a), None),
-        ("DELETE", ["app-instances", a, "admins", u]) => (Operation::DeleteAppInstanceAdmin, Some(a), Some(u)),
+        ("POST", ["channels"]) => (ApiOperation::CreateChannel, None, None),
+        ("GET", ["channels", c]) => (ApiOperation::DescribeChannel, Some(c), None),
+        ("DELETE", ["channels", c]) => (ApiOperation::DeleteChannel, Some(c), None),
+        ("POST", ["channels", c, "memberships"]) if has("operation", "batch-create") => {
+            (ApiOperation::BatchCreateChannelMembership, Some(c), None)
+        }
+        ("POST", ["channels", c, "memberships"]) => (ApiOperation::CreateChannelMembership, Some(c), None),
+        ("GET", ["channels", c, "memberships"]) => (ApiOperation::ListChannelMemberships, Some(c), None),
+        ("GET", ["channels", c, "memberships", m]) => (ApiOperation::DescribeChannelMembership, Some(c), Some(m)),
+        ("DELETE", ["channels", c, "memberships", m]) => (ApiOperation::DeleteChannelMembership, Some(c), Some(m)),
+        ("POST", ["channels", c, "moderators"]) => (ApiOperation::CreateChannelModerator, Some(c), None),
+        ("GET", ["channels", c, "moderators"]) => (ApiOperation::ListChannelModerators, Some(c), None),
+        ("GET", ["channels", c, "moderators", m]) => (ApiOperation::DescribeChannelModerator, Some(c), Some(m)),
+        ("DELETE", ["channels", c, "moderators", m]) => (ApiOperation::DeleteChannelModerator, Some(c), Some(m)),
+        ("POST", ["channels", c, "bans"]) => (ApiOperation::CreateChannelBan, Some(c), None),
+        ("GET", ["channels", c, "bans"]) => (ApiOperation::ListChannelBans, Some(c), None),
+        ("GET", ["channels", c, "bans", m]) => (ApiOperation::DescribeChannelBan, Some(c), Some(m)),
+        ("DELETE", ["channels", c, "bans", m]) => (ApiOperation::DeleteChannelBan, Some(c), Some(m)),
+        ("GET", ["channels", c, "subchannels"]) => (ApiOperation::ListSubChannels, Some(c), None),
+        ("POST", ["app-instances"]) => (ApiOperation::CreateAppInstance, None, None),
+        ("POST", ["app-instance-users"]) => (ApiOperation::CreateAppInstanceUser, None, None),
+        ("DELETE", ["app-instance-users", u]) => (ApiOperation::DeleteAppInstanceUser, Some(u), None),
+        ("POST", ["app-instance-bots"]) => (ApiOperation::CreateAppInstanceBot, None, None),
+        ("POST", ["app-instances", a, "admins"]) => (ApiOperation::CreateAppInstanceAdmin, Some(a), None),
+        ("DELETE", ["app-instances", a, "admins", u]) => (ApiOperation::DeleteAppInstanceAdmin, Some(a), Some(u)),
         _ => return None,
     };
     let owned = |label: Option<&&str>| label.map(|label| (*label).to_owned());
-    Some(Routed { operation, subject: owned(subject), member: owned(member), query })
+    Some(RoutedRequest { operation, subject: owned(subject), member: owned(member), query })
 }
 
 /// Undoes percent-encoding; `None` if it is broken or not UTF-8. In a query `+` is a space.
-pub fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+pub fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -99,13 +101,14 @@ mod tests {
 
     const CHANNEL: &str = "arn%3Aaws%3Achime%3Aus-east-1%3A1%3Aapp-instance%2Fa%2Fchannel%2Fc";
 
-    fn operation(method: &str, path: &str, query: &str) -> Option<Operation> {
-        route(method, path, query).map(|routed| routed.operation)
+    fn operation(method: &str, path: &str, query: &str) -> Option<ApiOperation> {
+        route_request(method, path, query).map(|routed| routed.operation)
     }
 
     #[test]
     fn an_encoded_arn_is_one_label() {
-        let routed = route("GET", &format!("/channels/{CHANNEL}/memberships/a%40b"), "sub-channel-id=x%2By").unwrap();
+        let routed =
+            route_request("GET", &format!("/channels/{CHANNEL}/memberships/a%40b"), "sub-channel-id=x%2By").unwrap();
         assert_eq!(routed.subject.as_deref(), Some("arn:aws:chime:us-east-1:1:app-instance/a/channel/c"));
         assert_eq!(routed.member.as_deref(), Some("a@b"));
         assert_eq!(routed.parameter("sub-channel-id"), Some("x+y"));
@@ -114,12 +117,15 @@ mod tests {
     #[test]
     fn one_path_serves_two_operations_told_apart_by_the_query() {
         let path = format!("/channels/{CHANNEL}/memberships");
-        assert_eq!(operation("POST", &path, ""), Some(Operation::CreateChannelMembership));
-        assert_eq!(operation("POST", &path, "operation=batch-create"), Some(Operation::BatchCreateChannelMembership));
-        assert_eq!(operation("GET", "/channels", "app-instance-arn=x"), Some(Operation::ListChannels));
+        assert_eq!(operation("POST", &path, ""), Some(ApiOperation::CreateChannelMembership));
+        assert_eq!(
+            operation("POST", &path, "operation=batch-create"),
+            Some(ApiOperation::BatchCreateChannelMembership)
+        );
+        assert_eq!(operation("GET", "/channels", "app-instance-arn=x"), Some(ApiOperation::ListChannels));
         assert_eq!(
             operation("GET", "/channels", "scope=app-instance-user-memberships"),
-            Some(Operation::ListChannelMembershipsForAppInstanceUser)
+            Some(ApiOperation::ListChannelMembershipsForAppInstanceUser)
         );
     }
 

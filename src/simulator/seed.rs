@@ -15,7 +15,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use super::channel::{ElasticConfiguration, Mode, Privacy};
+use super::channel::{ChannelMode, ChannelPrivacy, ElasticConfiguration};
 
 /// Why a seed cannot be planted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,27 +35,27 @@ pub enum SeedError {
 
 /// A string of a seed that remembers its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct SeedName {
     /// What was written.
     pub text: String,
     /// Where, if it was read from text; from 1.
     pub line: Option<u64>,
 }
 
-impl Name {
+impl SeedName {
     /// An error about this string.
     pub fn wrong(&self, message: impl std::fmt::Display) -> SeedError {
         SeedError::Wrong { line: self.line, message: message.to_string() }
     }
 }
 
-impl<S: Into<String>> From<S> for Name {
+impl<S: Into<String>> From<S> for SeedName {
     fn from(text: S) -> Self {
         Self { text: text.into(), line: None }
     }
 }
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de> Deserialize<'de> for SeedName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = serde_yaml::Spanned::<String>::deserialize(deserializer)?;
         Ok(Self { text: spanned.value, line: Some(spanned.referenced.line()) })
@@ -75,16 +75,16 @@ pub struct Seed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppInstanceSeed {
     /// `arn:<partition>:chime:<region>:<account>:app-instance/<id>`.
-    pub arn: Name,
+    pub arn: SeedName,
     /// Ids of users.
     #[serde(default)]
-    pub users: Vec<Name>,
+    pub users: Vec<SeedName>,
     /// Ids of bots.
     #[serde(default)]
-    pub bots: Vec<Name>,
+    pub bots: Vec<SeedName>,
     /// Which of them are admins.
     #[serde(default)]
-    pub admins: Vec<Name>,
+    pub admins: Vec<SeedName>,
     /// Channels.
     #[serde(default)]
     pub channels: Vec<ChannelSeed>,
@@ -95,34 +95,34 @@ pub struct AppInstanceSeed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelSeed {
     /// What comes after `/channel/` in its ARN.
-    pub id: Name,
+    pub id: SeedName,
     /// Shown to people; the id if absent.
     pub name: Option<String>,
     /// `UNRESTRICTED` if absent, as in the service.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: ChannelMode,
     /// `PUBLIC` if absent, as in the service.
     #[serde(default)]
-    pub privacy: Privacy,
+    pub privacy: ChannelPrivacy,
     /// Up to 1 KiB of the application's.
     pub metadata: Option<String>,
     /// Who made it; the app instance's first admin if absent.
-    pub created_by: Option<Name>,
+    pub created_by: Option<SeedName>,
     /// Members of type DEFAULT.
     #[serde(default)]
-    pub members: Vec<Name>,
+    pub members: Vec<SeedName>,
     /// Members of type HIDDEN.
     #[serde(default)]
-    pub hidden: Vec<Name>,
+    pub hidden: Vec<SeedName>,
     /// More members of type DEFAULT, whom others than the creator added.
     #[serde(default)]
     pub invited: Vec<InvitedSeed>,
     /// Moderators.
     #[serde(default)]
-    pub moderators: Vec<Name>,
+    pub moderators: Vec<SeedName>,
     /// Those who may not be added.
     #[serde(default)]
-    pub bans: Vec<Name>,
+    pub bans: Vec<SeedName>,
     /// Makes the channel elastic.
     pub elastic: Option<ElasticConfiguration>,
 }
@@ -132,11 +132,11 @@ pub struct ChannelSeed {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InvitedSeed {
     /// Who added them: `InvitedBy`.
-    pub by: Name,
+    pub by: SeedName,
     /// When they joined; when the seed is planted, if absent.
     pub at: Option<Timestamp>,
     /// Whom.
-    pub members: Vec<Name>,
+    pub members: Vec<SeedName>,
 }
 
 impl Seed {
@@ -192,8 +192,8 @@ impl ChannelSeed {
         Self {
             id: id.into(),
             name: None,
-            mode: Mode::default(),
-            privacy: Privacy::default(),
+            mode: ChannelMode::default(),
+            privacy: ChannelPrivacy::default(),
             metadata: None,
             created_by: None,
             members: vec![],
@@ -206,12 +206,12 @@ impl ChannelSeed {
     }
 
     /// Who may add members.
-    pub fn mode(self, mode: Mode) -> Self {
+    pub fn mode(self, mode: ChannelMode) -> Self {
         Self { mode, ..self }
     }
 
     /// Who may see it.
-    pub fn privacy(self, privacy: Privacy) -> Self {
+    pub fn privacy(self, privacy: ChannelPrivacy) -> Self {
         Self { privacy, ..self }
     }
 
@@ -261,8 +261,8 @@ impl ChannelSeed {
     }
 }
 
-fn names<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> impl Iterator<Item = Name> {
-    ids.into_iter().map(Name::from)
+fn names<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> impl Iterator<Item = SeedName> {
+    ids.into_iter().map(SeedName::from)
 }
 
 /// The parser's errors begin with a word and end in a picture of the source; between them is what and where.
@@ -292,6 +292,6 @@ mod tests {
     fn json_is_a_seed_too() {
         let seed =
             Seed::from_yaml(r#"{"appInstances": [{"arn": "x", "channels": [{"id": "c", "mode": "RESTRICTED"}]}]}"#);
-        assert_eq!(seed.unwrap().app_instances[0].channels[0].mode, Mode::Restricted);
+        assert_eq!(seed.unwrap().app_instances[0].channels[0].mode, ChannelMode::Restricted);
     }
 }

@@ -1,7 +1,6 @@
-//! How does a request become an answer on the wire?
+//! How does a request become an answer on the connection?
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -9,80 +8,21 @@ use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
-use tokio::sync::watch;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::admin;
-use super::call::{Answer, Call};
-use super::connection::Wire;
-use super::fault::{Faults, Interruption, Struck, Tweaks};
-use super::journal::{CallRecord, Calls};
-use super::quotas::{Buckets, Load};
-use super::refusal::Refusal;
-use super::route::{Routed, route};
+use super::api_error::ApiError;
+use super::audit_log::CallRecord;
+use super::call::{ApiCall, ApiResponse};
+use super::connection::ConnectionHandle;
+use super::fault::{CallTweaks, FaultTarget, Interruption};
+use super::quotas::CallCost;
+use super::route::{RoutedRequest, route_request};
 use super::signature;
-use super::state::State;
+use super::simulation::{SharedSimulation, Simulation};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// The most bytes of a body. 100 ARNs of 1,600 characters make 160 KB; seeds sent to the admin page are larger.
 pub const MAX_BODY: usize = 16 << 20;
-
-/// Everything that calls and tests share.
-#[derive(Debug)]
-pub struct Service {
-    world: Mutex<World>,
-    /// Counts changes, for those who wait for one.
-    pub changes: watch::Sender<u64>,
-    started: Instant,
-    region: Option<String>,
-    /// The end of everything, pending answers too.
-    pub stop: CancellationToken,
-}
-
-/// What changes.
-#[derive(Debug)]
-pub struct World {
-    /// What the service knows.
-    pub state: State,
-    /// How much of its rates is left.
-    pub buckets: Buckets,
-    /// What goes wrong.
-    pub faults: Faults,
-    /// What was asked.
-    pub calls: Calls,
-}
-
-impl Service {
-    /// A service whose clock starts now.
-    pub fn new(world: World, region: Option<String>) -> Self {
-        Self {
-            world: Mutex::new(world),
-            changes: watch::Sender::new(0),
-            started: Instant::now(),
-            region,
-            stop: CancellationToken::new(),
-        }
-    }
-
-    /// Time since the start, on tokio's clock.
-    pub fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// The world, to be read.
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        // A panic elsewhere leaves a state that is still worth looking at.
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The world, to be changed; tells those who wait.
-    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let changed = change(&mut self.world());
-        self.changes.send_modify(|count| *count += 1);
-        changed
-    }
-}
 
 /// Those whom a call names, for faults and for the record.
 #[derive(Default, Deserialize)]
@@ -94,31 +34,31 @@ struct NamedMembers {
 }
 
 /// Answers one request.
-pub async fn answer(
-    Shared(service): Shared<std::sync::Arc<Service>>,
-    ConnectInfo(wire): ConnectInfo<Wire>,
+pub async fn handle_request(
+    Shared(service): Shared<std::sync::Arc<SharedSimulation>>,
+    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
     request: Request,
 ) -> Response {
-    let at = service.now();
+    let at = service.elapsed();
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
-        return refused(&Refusal::unmodelled(
+        return refused(&ApiError::unmodelled(
             413,
             "RequestEntityTooLarge",
             format!("a body holds {MAX_BODY} bytes at most"),
         ));
     };
     let (method, path, query) = (parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default());
-    if admin::is_path(path) {
-        return admin::answer(&service, method, path, query, &body);
+    if admin::is_admin_path(path) {
+        return admin::answer_admin(&service, method, path, query, &body);
     }
-    let Some(routed) = route(method, path, query) else {
+    let Some(routed) = route_request(method, path, query) else {
         let message = format!("the simulator does not know {method} {path}");
-        return refused(&Refusal::unmodelled(404, "UnknownOperationException", message));
+        return refused(&ApiError::unmodelled(404, "UnknownOperationException", message));
     };
     let authorization = text(&parts.headers, &header::AUTHORIZATION);
-    let read = signature::check(authorization, service.region.as_deref())
-        .and_then(|()| Call::read(&routed, text(&parts.headers, "x-amz-chime-bearer"), &body));
+    let read = signature::check_signature(authorization, service.region.as_deref())
+        .and_then(|()| ApiCall::from_request(&routed, text(&parts.headers, "x-amz-chime-bearer"), &body));
     let mut call = match read {
         Ok(call) => call,
         Err(refusal) => {
@@ -140,29 +80,34 @@ pub async fn answer(
             () = service.stop.cancelled() => tweaks.interruption = Some(Interruption::Cut),
         }
     }
-    call.now = service.now();
+    call.now = service.elapsed();
     call.tweaks = tweaks;
-    carry_out(&service, &wire, &call, at, members.len())
+    carry_out(&service, &connection, &call, at, members.len())
 }
 
 /// Asks quotas, then faults: a throttled call spends no fault.
-fn admit(service: &Service, call: &Call<'_>, members: &[String], now: Duration) -> Result<Tweaks, Refusal> {
-    service.change(|World { state, buckets, faults, .. }| {
+fn admit(
+    service: &SharedSimulation,
+    call: &ApiCall<'_>,
+    members: &[String],
+    now: Duration,
+) -> Result<CallTweaks, ApiError> {
+    service.update_state(|Simulation { state, buckets, faults, .. }| {
         let channel = call.channel.as_ref();
         if let Some(bearer) = &call.bearer {
-            let load = Load {
+            let load = CallCost {
                 operation: call.routed.operation,
                 channel,
                 elastic: channel.and_then(|arn| state.channels.get(arn)).is_some_and(|it| it.elastic.is_some()),
                 bearer,
                 user: call.routed.parameter("app-instance-user-arn"),
-                creates: if state.switches.batch_counts_as_creates { members.len() } else { 0 },
+                creates: if state.behaviours.batch_counts_as_creates { members.len() } else { 0 },
             };
-            if !buckets.admit(load, now) {
-                return Err(Refusal::throttled("Rate exceeded"));
+            if !buckets.try_take(load, now) {
+                return Err(ApiError::throttled("Rate exceeded"));
             }
         }
-        Ok(faults.strike(Struck {
+        Ok(faults.tweaks_for(FaultTarget {
             operation: call.routed.operation,
             channel: channel.map(ChannelArn::as_str),
             bearer: call.bearer.as_ref().map(MemberArn::as_str),
@@ -171,7 +116,13 @@ fn admit(service: &Service, call: &Call<'_>, members: &[String], now: Duration) 
     })
 }
 
-fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, named: usize) -> Response {
+fn carry_out(
+    service: &SharedSimulation,
+    connection: &ConnectionHandle,
+    call: &ApiCall<'_>,
+    at: Duration,
+    named: usize,
+) -> Response {
     let routed = call.routed;
     match &call.tweaks.interruption {
         Some(Interruption::Refuse(refusal, body)) => {
@@ -182,18 +133,18 @@ fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, name
             };
         }
         Some(Interruption::Cut) => {
-            let refusal = Refusal::unmodelled(502, "ConnectionCut", "injected fault");
+            let refusal = ApiError::unmodelled(502, "ConnectionCut", "injected fault");
             record(service, call_record(service, routed, at, Some(call), Err(&refusal), named, true));
-            wire.cut();
+            connection.cut_connection();
             return refused(&refusal);
         }
-        Some(Interruption::LoseAnswer) => wire.cut(),
+        Some(Interruption::LoseAnswer) => connection.cut_connection(),
         None => {}
     }
     // In one step under the lock, so that who waits for the effect finds the record too.
     let lost = call.tweaks.interruption.is_some();
-    let outcome = service.change(|world| {
-        let outcome = world.state.perform(call);
+    let outcome = service.update_state(|world| {
+        let outcome = world.state.dispatch_call(call);
         let listed = outcome.as_ref().map_or(0, |answer| answer.listed);
         world.calls.add(call_record(service, routed, at, Some(call), outcome.as_ref(), named.max(listed), lost));
         outcome
@@ -204,22 +155,22 @@ fn carry_out(service: &Service, wire: &Wire, call: &Call<'_>, at: Duration, name
     }
 }
 
-fn record(service: &Service, record: CallRecord) {
-    service.change(|world| world.calls.add(record));
+fn record(service: &SharedSimulation, record: CallRecord) {
+    service.update_state(|world| world.calls.add(record));
 }
 
 fn call_record(
-    service: &Service,
-    routed: &Routed,
+    service: &SharedSimulation,
+    routed: &RoutedRequest,
     at: Duration,
-    call: Option<&Call<'_>>,
-    outcome: Result<&Answer, &Refusal>,
+    call: Option<&ApiCall<'_>>,
+    outcome: Result<&ApiResponse, &ApiError>,
     members: usize,
     cut: bool,
 ) -> CallRecord {
     CallRecord {
         at,
-        answered_at: service.now(),
+        answered_at: service.elapsed(),
         operation: routed.operation,
         channel: call.and_then(|call| call.channel.clone()),
         bearer: call.and_then(|call| call.bearer.clone()),
@@ -230,7 +181,7 @@ fn call_record(
     }
 }
 
-fn named_members(call: &Call<'_>) -> Vec<String> {
+fn named_members(call: &ApiCall<'_>) -> Vec<String> {
     // A body that is not what it should be names nobody here, and is refused when it is read in earnest.
     let named: NamedMembers = serde_json::from_slice(call.body).unwrap_or_default();
     let mut members = named.member_arns;
@@ -244,11 +195,11 @@ fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
-fn accepted(answer: Answer) -> Response {
+fn accepted(answer: ApiResponse) -> Response {
     respond(answer.status, Body::from(answer.body), None)
 }
 
-fn refused(refusal: &Refusal) -> Response {
+fn refused(refusal: &ApiError) -> Response {
     respond(refusal.status, Body::from(refusal.body().to_string()), Some(&refusal.shape))
 }
 

@@ -3,19 +3,19 @@
 //! The signature itself is not checked: the simulator has no secrets. What goes wrong in practice does show: no
 //! credentials, another service's signing name, another region.
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 /// The signing name in the service's model.
 const SERVICE: &str = "chime";
 
 /// Checks the header; `region` is the only one that is served, if any.
-pub fn check(authorization: Option<&str>, region: Option<&str>) -> Result<(), Refusal> {
+pub fn check_signature(authorization: Option<&str>, region: Option<&str>) -> Result<(), ApiError> {
     let Some(header) = authorization else {
         let message = "Missing Authentication Token";
-        return Err(Refusal::unmodelled(403, "MissingAuthenticationTokenException", message));
+        return Err(ApiError::unmodelled(403, "MissingAuthenticationTokenException", message));
     };
     let incomplete =
-        |what: &str| Refusal::unmodelled(403, "IncompleteSignatureException", format!("Authorization header {what}"));
+        |what: &str| ApiError::unmodelled(403, "IncompleteSignatureException", format!("Authorization header {what}"));
     let rest =
         header.strip_prefix("AWS4-HMAC-SHA256 ").ok_or_else(|| incomplete("does not begin with AWS4-HMAC-SHA256"))?;
     let field = |name: &str| {
@@ -37,7 +37,7 @@ pub fn check(authorization: Option<&str>, region: Option<&str>) -> Result<(), Re
     if terminator != Some("aws4_request") || date.is_none_or(|date| date.len() != 8) || key.is_none_or(str::is_empty) {
         return Err(incomplete("has a Credential that is not <key>/<date>/<region>/<service>/aws4_request"));
     }
-    let wrong = |what: String| Err(Refusal::unmodelled(403, "InvalidSignatureException", what));
+    let wrong = |what: String| Err(ApiError::unmodelled(403, "InvalidSignatureException", what));
     if service != Some(SERVICE) {
         return wrong(format!("Credential should be scoped to correct service: '{SERVICE}'."));
     }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn shape(authorization: Option<&str>, region: Option<&str>) -> Option<String> {
-        check(authorization, region).err().map(|refusal| refusal.shape.into_owned())
+        check_signature(authorization, region).err().map(|refusal| refusal.shape.into_owned())
     }
 
     #[test]

@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::channel::{Channel, Elastic, Grant};
-use super::journal::{Action, MembershipLog};
-use super::operation::Operation;
-use super::refusal::MemberRefusal;
-use super::roles::Role;
-use super::seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Name, Seed, SeedError};
-use super::switches::{Limits, Missing, Switches};
+use super::actor::Actor;
+use super::api_error::BatchMemberError;
+use super::audit_log::{MembershipAction, MembershipLog};
+use super::behaviours::{MissingCode, UndocumentedBehaviours};
+use super::channel::{ChannelRecord, CreationRecord, ElasticState};
+use super::limits::ServiceLimits;
+use super::roles::BearerRole;
+use super::seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Seed, SeedError, SeedName};
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// A user or bot.
 #[derive(Clone, Debug)]
-pub struct User {
+pub struct UserRecord {
     /// Shown to people.
     pub name: String,
     /// Whether they are an admin of their app instance.
@@ -28,37 +29,28 @@ pub struct User {
     pub channels: usize,
 }
 
-/// Who changes something, by which call; neither when it is done behind the service's callers' backs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct By<'a> {
-    /// The bearer.
-    pub bearer: Option<&'a MemberArn>,
-    /// The call.
-    pub operation: Option<Operation>,
-}
-
 /// Everything that the service knows.
 #[derive(Debug)]
-pub struct State {
-    pub(super) switches: Switches,
-    pub(super) limits: Limits,
+pub struct ServiceState {
+    pub(super) behaviours: UndocumentedBehaviours,
+    pub(super) limits: ServiceLimits,
     /// The wall clock at the simulator's start, since 1970.
     pub(super) started: Duration,
     /// How long reads lag behind writes.
     pub(super) delay: Duration,
     pub(super) app_instances: BTreeSet<String>,
-    pub(super) users: HashMap<MemberArn, User>,
-    pub(super) channels: BTreeMap<ChannelArn, Channel>,
+    pub(super) users: HashMap<MemberArn, UserRecord>,
+    pub(super) channels: BTreeMap<ChannelArn, ChannelRecord>,
     /// Channels by the client token of the call that made them.
     pub(super) created_by_token: HashMap<(MemberArn, String), ChannelArn>,
     pub(super) log: MembershipLog,
 }
 
-impl State {
+impl ServiceState {
     /// Nothing yet.
-    pub fn new(switches: Switches, limits: Limits, delay: Duration, started: Duration) -> Self {
+    pub fn new(behaviours: UndocumentedBehaviours, limits: ServiceLimits, delay: Duration, started: Duration) -> Self {
         Self {
-            switches,
+            behaviours,
             limits,
             started,
             delay,
@@ -71,11 +63,11 @@ impl State {
     }
 
     /// Adds what a seed describes. What came before an error stays.
-    pub fn plant(&mut self, seed: &Seed, now: Duration) -> Result<(), SeedError> {
-        seed.app_instances.iter().try_for_each(|instance| self.plant_app_instance(instance, now))
+    pub fn apply_seed(&mut self, seed: &Seed, now: Duration) -> Result<(), SeedError> {
+        seed.app_instances.iter().try_for_each(|instance| self.add_app_instance(instance, now))
     }
 
-    fn plant_app_instance(&mut self, seed: &AppInstanceSeed, now: Duration) -> Result<(), SeedError> {
+    fn add_app_instance(&mut self, seed: &AppInstanceSeed, now: Duration) -> Result<(), SeedError> {
         // Any channel of it serves to read the ids of people.
         let anywhere = ChannelArn::parse(&format!("{}/channel/any", seed.arn.text)).map_err(|_| {
             seed.arn.wrong(format!(
@@ -109,10 +101,10 @@ impl State {
         }
         seed.channels
             .iter()
-            .try_for_each(|channel| self.plant_channel(&seed.arn.text, first_admin.as_ref(), channel, now))
+            .try_for_each(|channel| self.add_channel(&seed.arn.text, first_admin.as_ref(), channel, now))
     }
 
-    fn plant_channel(
+    fn add_channel(
         &mut self,
         app_instance: &str,
         first_admin: Option<&MemberArn>,
@@ -140,37 +132,37 @@ impl State {
                  and a MinimumMembershipPercentage of 1 to 40",
             ));
         }
-        let grants = |state: &Self, names: &[Name]| -> Result<BTreeMap<_, _>, SeedError> {
-            let grant = Grant { by: creator.clone(), at: now };
+        let grants = |state: &Self, names: &[SeedName]| -> Result<BTreeMap<_, _>, SeedError> {
+            let grant = CreationRecord { by: creator.clone(), at: now };
             names.iter().map(|name| Ok((state.known(&arn, name)?, grant.clone()))).collect()
         };
-        let channel = Channel {
+        let channel = ChannelRecord {
             name: seed.name.clone().unwrap_or_else(|| seed.id.text.clone()),
-            mode: if seed.elastic.is_some() { super::channel::Mode::Restricted } else { seed.mode },
+            mode: if seed.elastic.is_some() { super::channel::ChannelMode::Restricted } else { seed.mode },
             privacy: seed.privacy,
             metadata: seed.metadata.clone(),
             created_by: creator.clone(),
             created: now,
-            default_members: super::roster::Roster::default(),
-            hidden_members: super::roster::Roster::default(),
+            default_members: super::membership_store::MembershipStore::default(),
+            hidden_members: super::membership_store::MembershipStore::default(),
             moderators: grants(self, &seed.moderators)?,
             bans: grants(self, &seed.bans)?,
-            elastic: seed.elastic.map(Elastic::new),
+            elastic: seed.elastic.map(ElasticState::new),
         };
         self.channels.insert(arn.clone(), channel);
-        self.plant_members(&arn, &seed.members, MembershipType::Default, &creator, None, now)?;
-        self.plant_members(&arn, &seed.hidden, MembershipType::Hidden, &creator, None, now)?;
+        self.add_seed_members(&arn, &seed.members, MembershipType::Default, &creator, None, now)?;
+        self.add_seed_members(&arn, &seed.hidden, MembershipType::Hidden, &creator, None, now)?;
         for InvitedSeed { by, at, members } in &seed.invited {
             let inviter = self.known(&arn, by)?;
-            self.plant_members(&arn, members, MembershipType::Default, &inviter, *at, now)?;
+            self.add_seed_members(&arn, members, MembershipType::Default, &inviter, *at, now)?;
         }
         Ok(())
     }
 
-    fn plant_members(
+    fn add_seed_members(
         &mut self,
         arn: &ChannelArn,
-        names: &[Name],
+        names: &[SeedName],
         membership_type: MembershipType,
         inviter: &MemberArn,
         created: Option<Timestamp>,
@@ -178,13 +170,13 @@ impl State {
     ) -> Result<(), SeedError> {
         names.iter().try_for_each(|name| {
             let member = self.known(arn, name)?;
-            self.put(arn, &member, membership_type, Some(inviter), created, now)
+            self.add_member_directly(arn, &member, membership_type, Some(inviter), created, now)
                 .map_err(|refusal| name.wrong(format!("{:?} cannot be a member: {}", name.text, refusal.message)))
         })
     }
 
     /// Makes somebody a member behind the callers' backs, in somebody's name and at some time if they are given.
-    pub fn put(
+    pub fn add_member_directly(
         &mut self,
         arn: &ChannelArn,
         member: &MemberArn,
@@ -192,8 +184,8 @@ impl State {
         inviter: Option<&MemberArn>,
         created: Option<Timestamp>,
         now: Duration,
-    ) -> Result<(), MemberRefusal> {
-        self.join(arn, member, membership_type, Duration::ZERO, now, By { bearer: inviter, operation: None })?;
+    ) -> Result<(), BatchMemberError> {
+        self.add_member(arn, member, membership_type, Duration::ZERO, now, Actor { bearer: inviter, operation: None })?;
         if let Some(created) = created {
             self.backdate(arn, member, created);
         }
@@ -205,10 +197,10 @@ impl State {
         let Some(membership_type) = channel.type_of(member) else { return };
         // The service's times are of this century.
         let to = to.duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default();
-        channel.roster_mut(membership_type).backdate(member, to);
+        channel.members_of_type_mut(membership_type).backdate(member, to);
     }
 
-    fn known(&self, channel: &ChannelArn, name: &Name) -> Result<MemberArn, SeedError> {
+    fn known(&self, channel: &ChannelArn, name: &SeedName) -> Result<MemberArn, SeedError> {
         let arn = channel.member(&name.text).map_err(|error| name.wrong(error))?;
         let (known, _) = self.users.get_key_value(&arn).ok_or_else(|| {
             name.wrong(format!("{:?} is neither under users nor under bots of its app instance", name.text))
@@ -219,11 +211,11 @@ impl State {
     /// Makes a user or bot, unless they are there.
     pub fn add_user(&mut self, arn: MemberArn) {
         let name = arn.as_str().rsplit('/').next().unwrap_or_default().to_owned();
-        self.users.entry(arn).or_insert(User { name, is_admin: false, channels: 0 });
+        self.users.entry(arn).or_insert(UserRecord { name, is_admin: false, channels: 0 });
     }
 
     /// Deletes a user or bot, with their memberships, roles and bans. Says whether they were there.
-    pub fn delete_user(&mut self, arn: &MemberArn, now: Duration, by: By<'_>) -> bool {
+    pub fn delete_user(&mut self, arn: &MemberArn, now: Duration, by: Actor<'_>) -> bool {
         if self.users.remove(arn).is_none() {
             return false;
         }
@@ -231,32 +223,32 @@ impl State {
             channel.moderators.remove(arn);
             channel.bans.remove(arn);
             if let Some(membership_type) = channel.remove(arn, now, self.delay) {
-                self.log.add(Action::Removed, channel_arn, arn, membership_type, now, by);
+                self.log.add(MembershipAction::Removed, channel_arn, arn, membership_type, now, by);
             }
         }
         true
     }
 
     /// What somebody is in a channel.
-    pub fn role(&self, bearer: &MemberArn, channel: &Channel) -> Role {
-        Role::of(bearer, self.users.get(bearer).is_some_and(|user| user.is_admin), channel)
+    pub fn role(&self, bearer: &MemberArn, channel: &ChannelRecord) -> BearerRole {
+        BearerRole::of(bearer, self.users.get(bearer).is_some_and(|user| user.is_admin), channel)
     }
 
     /// Makes somebody a member, if the rules about *them* allow it; whether the bearer may ask is not looked at. In an
     /// elastic channel the service picks the sub-channel.
-    pub fn join(
+    pub fn add_member(
         &mut self,
         arn: &ChannelArn,
         member: &MemberArn,
         membership_type: MembershipType,
         delay: Duration,
         now: Duration,
-        by: By<'_>,
-    ) -> Result<(), MemberRefusal> {
+        by: Actor<'_>,
+    ) -> Result<(), BatchMemberError> {
         let channel =
-            self.channels.get(arn).ok_or_else(|| MemberRefusal::new("NotFound", "The channel was not found"))?;
+            self.channels.get(arn).ok_or_else(|| BatchMemberError::new("NotFound", "The channel was not found"))?;
         self.may_join(arn, channel, member, membership_type)?;
-        self.enrol(arn, member, membership_type, delay, now, by);
+        self.insert_member(arn, member, membership_type, delay, now, by);
         Ok(())
     }
 
@@ -264,30 +256,31 @@ impl State {
     pub fn may_join(
         &self,
         arn: &ChannelArn,
-        channel: &Channel,
+        channel: &ChannelRecord,
         member: &MemberArn,
         membership_type: MembershipType,
-    ) -> Result<(), MemberRefusal> {
+    ) -> Result<(), BatchMemberError> {
         let user = self.users.get(member).filter(|_| member.app_instance() == arn.app_instance());
-        let user = user.ok_or_else(|| match self.switches.unknown_member {
-            Missing::Forbidden => {
-                MemberRefusal::new("Forbidden", "An invalid app instance user ARN was supplied for the input parameter")
-            }
-            Missing::NotFound => MemberRefusal::new("NotFound", "The app instance user was not found"),
+        let user = user.ok_or_else(|| match self.behaviours.unknown_member {
+            MissingCode::Forbidden => BatchMemberError::new(
+                "Forbidden",
+                "An invalid app instance user ARN was supplied for the input parameter",
+            ),
+            MissingCode::NotFound => BatchMemberError::new("NotFound", "The app instance user was not found"),
         })?;
         if channel.bans.contains_key(member) {
-            return Err(MemberRefusal::new("Forbidden", "The member is banned from the channel"));
+            return Err(BatchMemberError::new("Forbidden", "The member is banned from the channel"));
         }
         if channel.type_of(member).is_some() {
-            return Err(MemberRefusal::new("Conflict", "The user is already a member of the channel"));
+            return Err(BatchMemberError::new("Conflict", "The user is already a member of the channel"));
         }
-        let full = |what: &str| MemberRefusal::new("ResourceLimitExceeded", format!("{what} has reached its limit"));
+        let full = |what: &str| BatchMemberError::new("ResourceLimitExceeded", format!("{what} has reached its limit"));
         if user.channels >= self.limits.channels_per_user {
             return Err(full("The number of channels of the user"));
         }
         match &channel.elastic {
             Some(_) if membership_type == MembershipType::Hidden => {
-                Err(MemberRefusal::new("BadRequest", "Elastic channels have no HIDDEN members"))
+                Err(BatchMemberError::new("BadRequest", "Elastic channels have no HIDDEN members"))
             }
             Some(elastic) if elastic.has_room(&self.limits) => Ok(()),
             None if channel.len() < self.limits.members_per_channel => Ok(()),
@@ -296,14 +289,14 @@ impl State {
     }
 
     /// Makes somebody a member who [may join](Self::may_join) a channel of the state.
-    pub fn enrol(
+    pub fn insert_member(
         &mut self,
         arn: &ChannelArn,
         member: &MemberArn,
         membership_type: MembershipType,
         delay: Duration,
         now: Duration,
-        by: By<'_>,
+        by: Actor<'_>,
     ) {
         let Some(channel) = self.channels.get_mut(arn) else { return };
         // The key of the map: one allocation for a user, however many channels they are in.
@@ -315,18 +308,18 @@ impl State {
             elastic.insert(known.clone(), &self.limits);
         }
         let invited_by = by.bearer.unwrap_or(&known);
-        channel.roster_mut(membership_type).insert(&known, invited_by, now, delay);
-        self.log.add(Action::Added, arn, &known, membership_type, now, by);
+        channel.members_of_type_mut(membership_type).insert(&known, invited_by, now, delay);
+        self.log.add(MembershipAction::Added, arn, &known, membership_type, now, by);
     }
 
     /// Takes somebody out of a channel. Says whether they were in it.
-    pub fn leave(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: By<'_>) -> bool {
+    pub fn remove_member(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: Actor<'_>) -> bool {
         let Some(channel) = self.channels.get_mut(arn) else { return false };
         let Some(membership_type) = channel.remove(member, now, self.delay) else { return false };
         if let Some(user) = self.users.get_mut(member) {
             user.channels = user.channels.saturating_sub(1);
         }
-        self.log.add(Action::Removed, arn, member, membership_type, now, by);
+        self.log.add(MembershipAction::Removed, arn, member, membership_type, now, by);
         true
     }
 
@@ -342,19 +335,19 @@ impl State {
     }
 
     /// Bans somebody, who ceases to be a member. Says whether this is news.
-    pub fn ban(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: By<'_>) -> bool {
+    pub fn ban_member(&mut self, arn: &ChannelArn, member: &MemberArn, now: Duration, by: Actor<'_>) -> bool {
         let Some(channel) = self.channels.get_mut(arn) else { return false };
         if channel.bans.contains_key(member) {
             return false;
         }
-        let grant = Grant { by: by.bearer.unwrap_or(&channel.created_by).clone(), at: now };
+        let grant = CreationRecord { by: by.bearer.unwrap_or(&channel.created_by).clone(), at: now };
         channel.bans.insert(member.clone(), grant);
-        self.leave(arn, member, now, by);
+        self.remove_member(arn, member, now, by);
         true
     }
 
     /// Lifts a ban. Says whether there was one.
-    pub fn unban(&mut self, arn: &ChannelArn, member: &MemberArn) -> bool {
+    pub fn lift_ban(&mut self, arn: &ChannelArn, member: &MemberArn) -> bool {
         self.channels.get_mut(arn).is_some_and(|channel| channel.bans.remove(member).is_some())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rollcall::simulator::{Action, ChannelSeed, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, MembershipAction, Seed};
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -37,13 +37,13 @@ async fn goes_on(desk: &Desk) {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(members(desk, "lobby").len(), MANY);
     let mut came: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in desk.simulator.log() {
-        assert!(entry.action == Action::Added, "{entry:?}");
+    for entry in desk.simulator.membership_log() {
+        assert!(entry.action == MembershipAction::Added, "{entry:?}");
         *came.entry(entry.member.to_string()).or_default() += 1;
     }
     assert!(came.len() == MANY && came.values().all(|times| *times == 1), "each is added once");
     // Those in flight when it ended may be asked for again.
-    let batches = desk.simulator.calls()[&Operation::BatchCreateChannelMembership];
+    let batches = desk.simulator.call_counts()[&ApiOperation::BatchCreateChannelMembership];
     assert!(batches <= MANY as u64 / 100 + 4, "{batches}");
     nothing_is_left_to_plan(desk).await;
 }
@@ -80,13 +80,13 @@ async fn one_that_is_stopped_says_so_and_is_run_again_and_adds_the_others() {
 async fn two_at_once_do_not_mix() {
     let desk = thousands().await;
     let mut first = in_the_middle(&desk).await;
-    let calls = desk.simulator.calls()[&Operation::ListChannelMemberships];
+    let calls = desk.simulator.call_counts()[&ApiOperation::ListChannelMemberships];
     let second = desk.apply(&APPLY).await;
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(
         second.stderr.contains("another rollcall apply works with the state") && second.stderr.contains("state.yaml")
     );
-    assert_eq!(desk.simulator.calls()[&Operation::ListChannelMemberships], calls);
+    assert_eq!(desk.simulator.call_counts()[&ApiOperation::ListChannelMemberships], calls);
     assert!(first.wait().await.unwrap().success());
     goes_on(&desk).await;
 }

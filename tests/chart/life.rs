@@ -41,7 +41,7 @@ fn on_call(members: &str) -> Value {
 }
 
 fn present(release: &Release) -> Vec<String> {
-    let members = release.service.members(&channel(), MembershipType::Default);
+    let members = release.service.list_members(&channel(), MembershipType::Default);
     members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall::simulator::{Options, Quotas, Seed, Simulator};
+use rollcall::simulator::{Quotas, Seed, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,9 @@ impl Release {
     /// The chart as the release `rollcall` in the namespace `rollcall` with these values on top of those that a test needs, beside these
     /// namespaces.
     pub async fn install(seed: Seed, namespaces: &[&str], values: Value) -> Self {
-        let service = Simulator::start(Options { seed, quotas: Quotas::Off, ..Options::default() }).await.unwrap();
+        let service = Simulator::start(SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() })
+            .await
+            .unwrap();
         Self::install_for(Arc::new(service), namespaces, values).await
     }
 

@@ -120,7 +120,7 @@ async fn until_reason(release: &Release, reason: &str) {
 }
 
 fn present(release: &Release, channel: &str) -> Vec<String> {
-    let members = release.service.members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
+    let members = release.service.list_members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
     members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rollcall::api::{FINALIZER, MembershipType};
-use rollcall::simulator::{ChannelSeed, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Seed};
 use serde_json::{Value, json};
 
 use crate::release::{INSTANCE, Release, eventually};
@@ -35,11 +35,13 @@ fn resource(number: usize) -> Value {
 }
 
 fn members(release: &Release) -> BTreeMap<usize, BTreeSet<String>> {
-    (0..RESOURCES).map(|number| (number, release.service.members(&channel(number), MembershipType::Default))).collect()
+    (0..RESOURCES)
+        .map(|number| (number, release.service.list_members(&channel(number), MembershipType::Default)))
+        .collect()
 }
 
 fn removals(release: &Release) -> u64 {
-    release.service.calls().get(&Operation::DeleteChannelMembership).copied().unwrap_or_default()
+    release.service.call_counts().get(&ApiOperation::DeleteChannelMembership).copied().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -128,13 +130,14 @@ async fn an_upgrade_and_a_rollback_touch_no_member() {
     let seed = seed.channel(ChannelSeed::new("c002").members(["alice"]));
     let release = Release::install(seed, &["care"], json!({})).await;
     release.apply(&resource(2)).await;
-    let now = || release.service.members(&channel(2), MembershipType::Default);
+    let now = || release.service.list_members(&channel(2), MembershipType::Default);
     let written = || {
-        let calls = release.service.calls();
+        let calls = release.service.call_counts();
         let of = |operation| calls.get(&operation).copied().unwrap_or_default();
-        of(Operation::BatchCreateChannelMembership) + of(Operation::DeleteChannelMembership)
+        of(ApiOperation::BatchCreateChannelMembership) + of(ApiOperation::DeleteChannelMembership)
     };
-    let listed = || release.service.calls().get(&Operation::ListChannelMemberships).copied().unwrap_or_default();
+    let listed =
+        || release.service.call_counts().get(&ApiOperation::ListChannelMemberships).copied().unwrap_or_default();
     let story = async {
         release.kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=60s"]).await;
         let (before, calls) = (now(), written());

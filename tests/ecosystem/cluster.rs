@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rollcall::api::MembershipType;
-use rollcall::simulator::{Options, Seed, Simulator};
+use rollcall::simulator::{Seed, Simulator, SimulatorOptions};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -36,7 +36,7 @@ impl Cluster {
         let seed =
             fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator/seed.yaml")).unwrap();
         let seed = Seed::from_yaml(&seed).unwrap();
-        let simulator = Simulator::start(Options { seed, ..Options::default() }).await.unwrap();
+        let simulator = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap();
         let cluster = Self { control_plane, simulator, tools };
         let kinds = fs::read_to_string(cluster.tools.join(format!("{program}.crds.yaml"))).unwrap();
         for kind in serde_yaml::from_multiple(&kinds).unwrap() {
@@ -120,7 +120,7 @@ impl Cluster {
 
     /// Who is in its channel.
     pub fn members(&self) -> BTreeSet<String> {
-        let arns = self.simulator.members(&format!("{INSTANCE}/channel/support"), MembershipType::Default);
+        let arns = self.simulator.list_members(&format!("{INSTANCE}/channel/support"), MembershipType::Default);
         arns.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use rollcall::api::{ChannelMembership, MembershipType};
-use rollcall::simulator::{ChannelSeed, Options, Quotas, Seed};
+use rollcall::simulator::{ChannelSeed, Quotas, Seed, SimulatorOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,7 +110,9 @@ async fn the_example_of_ten_thousand_fills_a_channel() {
     let seed = Seed::new(INSTANCE).users(everybody).users(["rollcall"]).admins(["rollcall"]);
     let unpaced = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
     let seed = seed.channel(ChannelSeed::new("lobby"));
-    let applied = Applied::nothing_with(Options { seed, quotas: Quotas::Off, ..Options::default() }, &unpaced).await;
+    let applied =
+        Applied::nothing_with(SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }, &unpaced)
+            .await;
     let objects = build(&root().join("examples/ten-thousand")).await;
     source(&objects);
     apply(&applied, objects).await;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::DeleteParams;
 use rollcall::api::ChannelMembership;
-use rollcall::simulator::{ChannelSeed, Effect, Fault, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Fault, FaultEffect, Seed};
 use serde_json::{Value, json};
 
 use crate::stage::{BEARER, Stage, channel, eventually, seed, spec, user};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const PEOPLE: [&str; 3] = ["m0000", "m0001", "m0002"];
 /// Longer than a story takes.
 const LONG: Duration = Duration::from_mins(10);
@@ -99,10 +99,11 @@ async fn rate_limited() -> ChannelMembership {
 
 async fn under_way() -> Vec<(&'static str, ChannelMembership)> {
     let stage = Stage::open(channels()).await;
-    let strike = |effect, name: &str| stage.simulator.inject(Fault::new(effect).on(BATCH).channel(&channel(name)));
-    strike(Effect::latency(LONG), "adding");
-    strike(Effect::members("Throttled", [user("m0001")]), "retrying");
-    strike(Effect::error(403, "AccessDeniedException"), "access-denied");
+    let strike =
+        |effect, name: &str| stage.simulator.inject_fault(Fault::new(effect).on(BATCH).channel(&channel(name)));
+    strike(FaultEffect::latency(LONG), "adding");
+    strike(FaultEffect::members("Throttled", [user("m0001")]), "retrying");
+    strike(FaultEffect::error(403, "AccessDeniedException"), "access-denied");
     let names = AT_ONCE.iter().map(|(name, _)| *name).chain(LATER);
     for name in names.chain(["suspended-while-stalled", "mended-unseen"]) {
         stage.apply(name, manifest(name)).await;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Quotas, Seed, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -89,7 +89,9 @@ impl Desk {
     }
 
     pub async fn with(seed: Seed) -> Self {
-        let simulator = Simulator::start(Options { seed, quotas: Quotas::Off, ..Options::default() }).await.unwrap();
+        let simulator = Simulator::start(SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() })
+            .await
+            .unwrap();
         Self { simulator, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -157,14 +159,14 @@ impl Desk {
 
     /// Only calls that look were made.
     pub fn nothing_was_changed(&self) {
-        let changes = [Operation::BatchCreateChannelMembership, Operation::DeleteChannelMembership];
-        let calls = self.simulator.calls();
+        let changes = [ApiOperation::BatchCreateChannelMembership, ApiOperation::DeleteChannelMembership];
+        let calls = self.simulator.call_counts();
         assert!(changes.iter().all(|change| !calls.contains_key(change)), "{calls:?}");
     }
 
     /// How many calls were made in all.
     pub fn calls(&self) -> u64 {
-        self.simulator.calls().values().sum()
+        self.simulator.call_counts().values().sum()
     }
 }
 

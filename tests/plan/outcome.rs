@@ -187,7 +187,7 @@ async fn an_interrupt_ends_it_at_once() {
     // A call in a quarter of an hour.
     let args = ["-f", "team.yaml", "-f", "more.yaml", "--bearer-rate", "0.001"];
     let mut child = desk.command(&args).spawn().unwrap();
-    desk.simulator.wait_until(|service| service.calls().values().sum::<u64>() > 0).await;
+    desk.simulator.wait_until(|service| service.call_counts().values().sum::<u64>() > 0).await;
     let id = child.id().unwrap().to_string();
     assert!(Command::new("sh").args(["-c", r#"kill -INT "$0""#, &id]).status().await.unwrap().success());
     let status = timeout(std::time::Duration::from_secs(30), child.wait()).await.unwrap().unwrap();

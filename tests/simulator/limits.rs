@@ -1,6 +1,6 @@
 //! What happens when there is no room, or no time?
 
-use rollcall::simulator::{ChannelSeed, ElasticConfiguration, Limits, Quotas};
+use rollcall::simulator::{ChannelSeed, ElasticConfiguration, Quotas, ServiceLimits};
 use serde_json::json;
 
 use super::wire::{self, arn, support};
@@ -9,7 +9,7 @@ use super::{DEFAULT, people, seed, started};
 #[tokio::test]
 async fn a_full_channel_takes_as_many_as_fit() {
     let (_simulator, client) =
-        started(|options| options.limits = Limits { members_per_channel: 2, ..Limits::default() }).await;
+        started(|options| options.limits = ServiceLimits { members_per_channel: 2, ..ServiceLimits::default() }).await;
     let answer = client.batch(&[arn("user/alice"), arn("user/bob")]).await;
     assert_eq!(answer.codes(), [(arn("user/bob"), "ResourceLimitExceeded".to_owned())]);
     let full = client.batch(&[arn("user/bob")]).await;
@@ -24,9 +24,9 @@ async fn an_elastic_channel_keeps_to_the_services_limits_below_its_own() {
         minimum_membership_percentage: 20,
     };
     for (limits, room) in [
-        (Limits::default(), 9),
-        (Limits { members_per_sub_channel: 2, ..Limits::default() }, 6),
-        (Limits { sub_channels_per_elastic_channel: 2, ..Limits::default() }, 6),
+        (ServiceLimits::default(), 9),
+        (ServiceLimits { members_per_sub_channel: 2, ..ServiceLimits::default() }, 6),
+        (ServiceLimits { sub_channels_per_elastic_channel: 2, ..ServiceLimits::default() }, 6),
     ] {
         let (simulator, _) = started(|options| {
             options.seed = seed().channel(ChannelSeed::new("townhall").elastic(configuration));
@@ -48,18 +48,22 @@ async fn a_channel_whose_members_are_refused_is_not_made_and_nobody_was_added() 
         })
         .to_string()
     };
-    for limits in
-        [Limits { channels_per_user: 1, ..Limits::default() }, Limits { members_per_channel: 2, ..Limits::default() }]
-    {
+    for limits in [
+        ServiceLimits { channels_per_user: 1, ..ServiceLimits::default() },
+        ServiceLimits { members_per_channel: 2, ..ServiceLimits::default() },
+    ] {
         let (simulator, client) = started(|options| options.limits = limits).await;
-        let before = simulator.log();
+        let before = simulator.membership_log();
         // carol is in a channel already; with rollcall, who makes it, they are three.
         let refused = client.send("POST", "/channels", &body(&["user/bob", "user/carol"])).await;
         assert_eq!(refused.refusal(), (400, "ResourceLimitExceededException".into()));
-        assert_eq!(simulator.log(), before);
+        assert_eq!(simulator.membership_log(), before);
         let made = client.send("POST", "/channels", &body(&["user/bob", "user/bob"])).await;
         assert_eq!(made.status, 201, "{made:?}");
-        assert_eq!(simulator.members(&arn("channel/new"), DEFAULT), [arn("user/bob"), arn("user/rollcall")].into());
+        assert_eq!(
+            simulator.list_members(&arn("channel/new"), DEFAULT),
+            [arn("user/bob"), arn("user/rollcall")].into()
+        );
     }
 }
 
@@ -70,5 +74,5 @@ async fn over_the_rate_a_call_is_throttled_without_effect() {
     let throttled = client.batch(&[arn("user/bob")]).await;
     assert_eq!(throttled.refusal(), (429, "ThrottledClientException".into()));
     assert_eq!(throttled.json["Code"], "Throttled");
-    assert!(!simulator.members(&support(), DEFAULT).contains(&arn("user/bob")));
+    assert!(!simulator.list_members(&support(), DEFAULT).contains(&arn("user/bob")));
 }

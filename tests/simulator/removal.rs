@@ -4,7 +4,7 @@ use rollcall::api::MembershipType;
 use rollcall::chime::port::{ChannelInfo, ListRequest, Membership, Page, Service as _, Target};
 use rollcall::chime::sdk::{Sdk, SdkOptions};
 use rollcall::membership::arn::{ChannelArn, MemberArn};
-use rollcall::simulator::{ChannelSeed, Effect, ElasticConfiguration, Fault, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, ElasticConfiguration, Fault, FaultEffect, Seed};
 use serde_json::json;
 
 use super::wire::{self, Answer, arn, support};
@@ -49,7 +49,10 @@ async fn a_membership_tells_who_added_the_member_and_when() {
     let emil = json!({"channel": support(), "members": ["emil"], "invitedBy": "bob", "created": LONG_AGO}).to_string();
     assert_eq!(client.send("POST", "/_admin/members", &emil).await.json[arn("user/emil")], "added");
     assert_eq!(inviter_and_time(&client.describe("user/emil").await), (arn("user/bob").as_str(), seconds));
-    assert_eq!(simulator.log().last().unwrap().bearer.as_ref().map(MemberArn::as_str), Some(arn("user/bob").as_str()));
+    assert_eq!(
+        simulator.membership_log().last().unwrap().bearer.as_ref().map(MemberArn::as_str),
+        Some(arn("user/bob").as_str())
+    );
     // Who comes back has joined anew.
     client.delete("user/alice").await;
     client.batch(&[arn("user/alice")]).await;
@@ -68,8 +71,9 @@ async fn a_seed_in_yaml_tells_who_added_whom_and_refuses_an_inviter_it_does_not_
         )
     };
     let (simulator, _) = started(|options| options.seed = Seed::from_yaml(&yaml("alice")).unwrap()).await;
-    assert_eq!(simulator.members(&support(), DEFAULT), [arn("user/bob")].into());
-    let error = simulator.plant(&Seed::from_yaml(&yaml("ghost").replace("support", "other")).unwrap()).unwrap_err();
+    assert_eq!(simulator.list_members(&support(), DEFAULT), [arn("user/bob")].into());
+    let error =
+        simulator.apply_seed(&Seed::from_yaml(&yaml("ghost").replace("support", "other")).unwrap()).unwrap_err();
     assert!(error.to_string().contains("line 8: \"ghost\""), "{error}");
 }
 
@@ -81,14 +85,14 @@ async fn nobody_but_moderators_and_admins_removes_others() {
         options.seed = instance.admins(["rollcall"]).channel(channel);
     })
     .await;
-    assert_eq!(simulator.moderators(&support()), [arn("user/bob")].into());
+    assert_eq!(simulator.list_moderators(&support()), [arn("user/bob")].into());
     let (carol, bob) = (client.as_bearer(Some(&arn("user/carol"))), client.as_bearer(Some(&arn("user/bob"))));
     assert_eq!(carol.delete("user/alice").await.refusal(), (403, "ForbiddenException".into()));
     assert_eq!(bob.delete("user/alice").await.status, 204);
     assert_eq!(client.delete("user/mallory").await.status, 204);
     assert_eq!(carol.delete("user/carol").await.status, 204, "one may leave");
     assert_eq!(carol.delete("user/carol").await.refusal().0, 403, "who left is nobody in the channel");
-    assert_eq!(simulator.members(&support(), DEFAULT), [].into());
+    assert_eq!(simulator.list_members(&support(), DEFAULT), [].into());
 }
 
 #[tokio::test]
@@ -118,10 +122,10 @@ async fn lists_of_moderators_bans_and_sub_channels_can_go_in_circles_or_end_earl
         };
         let first = page("").await.json["NextToken"].as_str().unwrap().to_owned();
         assert_eq!(page(&format!("&next-token={first}")).await.json.get("NextToken"), None, "{list}");
-        simulator.inject(Fault::new(Effect::RepeatToken));
+        simulator.inject_fault(Fault::new(FaultEffect::RepeatToken));
         assert_eq!(page(&format!("&next-token={first}")).await.json["NextToken"], json!(first), "{list}");
         simulator.clear_faults();
-        simulator.inject(Fault::new(Effect::EndEarly));
+        simulator.inject_fault(Fault::new(FaultEffect::EndEarly));
         assert_eq!(page("").await.json.get("NextToken"), None, "{list}");
         simulator.clear_faults();
     }
@@ -183,5 +187,5 @@ async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
         assert_eq!(error.code, "Forbidden");
     }
     assert_eq!(sdk.list_page(ListRequest::SubChannels(&plain), None).await.unwrap_err().code, "BadRequest");
-    assert_eq!(simulator.calls()[&Operation::ListChannelModerators], 3);
+    assert_eq!(simulator.call_counts()[&ApiOperation::ListChannelModerators], 3);
 }

@@ -1,12 +1,14 @@
 //! What does the operator make of answers that leave something open?
 
 use rollcall::api::MembershipType;
-use rollcall::simulator::{ChannelSeed, Effect, Fault, Operation, Options, Quotas, Repeated, Switches};
+use rollcall::simulator::{
+    ApiOperation, ChannelSeed, Fault, FaultEffect, Quotas, RepeatedMember, SimulatorOptions, UndocumentedBehaviours,
+};
 
 use crate::stage::{Stage, channel, counts, ids, ready, seed, shared, spec, status, support, user, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
-const DESCRIBE: Operation = Operation::DescribeChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
+const DESCRIBE: ApiOperation = ApiOperation::DescribeChannelMembership;
 
 #[tokio::test]
 async fn a_conflict_for_somebody_who_is_there_is_success() {
@@ -21,7 +23,7 @@ async fn a_conflict_for_somebody_who_is_there_is_success() {
     let told = stage.until_reason("team", "AllPresent").await;
 
     assert_eq!((counts(&told), status(&told).errors), ([10, 10, 0, 0], vec![]));
-    let log = stage.simulator.log();
+    let log = stage.simulator.membership_log();
     assert_eq!(log.len(), 10, "the batch had no effect: {log:?}");
     assert_eq!(stage.calls(DESCRIBE), 1, "one is looked for by one call");
 }
@@ -40,7 +42,7 @@ async fn conflicts_of_many_are_cleared_up_by_one_listing() {
     let told = stage.until_reason("team", "AllPresent").await;
 
     assert_eq!(counts(&told), [60, 60, 0, 0]);
-    assert_eq!((stage.calls(Operation::ListChannelMemberships), stage.calls(DESCRIBE)), (1 + 2, 0));
+    assert_eq!((stage.calls(ApiOperation::ListChannelMemberships), stage.calls(DESCRIBE)), (1 + 2, 0));
 }
 
 #[tokio::test]
@@ -61,15 +63,16 @@ async fn a_member_of_the_other_type_is_a_type_mismatch_once() {
     stage.until_listed(3).await;
     assert_eq!((stage.calls(BATCH), stage.calls(DESCRIBE)), (1, 1), "it is asked about once");
     assert_eq!(stage.get("team").await.metadata.resource_version, told.metadata.resource_version);
-    assert!(stage.simulator.members(&channel("mixed"), MembershipType::Hidden).contains(&user("m0001")));
+    assert!(stage.simulator.list_members(&channel("mixed"), MembershipType::Hidden).contains(&user("m0001")));
 }
 
 #[tokio::test]
 async fn a_service_that_takes_members_twice_is_as_good() {
-    let switches = Switches { existing_member: Repeated::Success, ..Switches::default() };
-    let options = Options { seed: seed(5), quotas: Quotas::Off, switches, ..Options::default() };
+    let behaviours =
+        UndocumentedBehaviours { existing_member: RepeatedMember::Success, ..UndocumentedBehaviours::default() };
+    let options = SimulatorOptions { seed: seed(5), quotas: Quotas::Off, behaviours, ..SimulatorOptions::default() };
     let stage = Stage::with(shared().await, options).await;
-    stage.simulator.inject(Fault::new(Effect::LoseAnswer).on(BATCH).times(1));
+    stage.simulator.inject_fault(Fault::new(FaultEffect::LoseAnswer).on(BATCH).times(1));
     stage.apply("team", support(&ids(5))).await;
     let _operator = stage.operator(&[]);
 
@@ -82,8 +85,8 @@ async fn a_service_that_takes_members_twice_is_as_good() {
 async fn a_member_in_neither_list_of_an_answer_is_looked_for() {
     for added in [true, false] {
         let stage = Stage::open(seed(3)).await;
-        let omit = Effect::OmitMembers { members: vec![user("m0001")], added };
-        stage.simulator.inject(Fault::new(omit).on(BATCH).times(1));
+        let omit = FaultEffect::OmitMembers { members: vec![user("m0001")], added };
+        stage.simulator.inject_fault(Fault::new(omit).on(BATCH).times(1));
         stage.apply("team", support(&ids(3))).await;
         let _operator = stage.operator(&[]);
 

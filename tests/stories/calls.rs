@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use rollcall::api::MembershipType;
-use rollcall::simulator::{ChannelSeed, Operation};
+use rollcall::simulator::{ApiOperation, ChannelSeed};
 use serde_json::json;
 
 use crate::stage::{BEARER, INSTANCE, Stage, UNPACED, channel, ids, seed, spec, support, user};
 use crate::stand_in::StandIn;
 
-const LIST: Operation = Operation::ListChannelMemberships;
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
 /// The whole story of one channel at a service that is not ours: so many there, so many more declared.
 async fn told_of(live: usize, missing: usize, region: &str) {
@@ -127,7 +127,7 @@ async fn a_member_of_two_resources_is_added_once_and_both_are_ready() {
 
     assert_eq!(other.status.unwrap().desired, Some(2), "written short and in full is one member");
     assert_eq!(stage.present("support"), ids(3));
-    assert!(stage.simulator.log().iter().all(|entry| entry.bearer.as_ref().unwrap().as_str() == BEARER));
+    assert!(stage.simulator.membership_log().iter().all(|entry| entry.bearer.as_ref().unwrap().as_str() == BEARER));
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn hidden_members_are_listed_and_added_as_hidden() {
     stage.until_reason("observers", "AllPresent").await;
 
     assert_eq!(
-        stage.simulator.members(&channel("quiet"), MembershipType::Hidden),
+        stage.simulator.list_members(&channel("quiet"), MembershipType::Hidden),
         [user("m0001"), user("m0002")].into()
     );
     let log = stage.simulator.call_log();

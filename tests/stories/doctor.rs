@@ -7,7 +7,8 @@ use std::process::Stdio;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use rollcall::simulator::{
-    ChannelSeed, Effect, ElasticConfiguration, Fault, Operation, Options, Privacy, Quotas, Seed, Simulator,
+    ApiOperation, ChannelPrivacy, ChannelSeed, ElasticConfiguration, Fault, FaultEffect, Quotas, Seed, Simulator,
+    SimulatorOptions,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -82,11 +83,16 @@ async fn service() -> Simulator {
         .users(["rollcall", "plain", "mod"])
         .admins(["rollcall"])
         .channel(ChannelSeed::new("support").members(ids(4)).moderators(["mod"]))
-        .channel(ChannelSeed::new("private").privacy(Privacy::Private))
+        .channel(ChannelSeed::new("private").privacy(ChannelPrivacy::Private))
         .channel(ChannelSeed::new("townhall").members(ids(4)).elastic(elastic));
-    Simulator::start(Options { seed, quotas: Quotas::Off, switches: by_sub_channel(), ..Options::default() })
-        .await
-        .unwrap()
+    Simulator::start(SimulatorOptions {
+        seed,
+        quotas: Quotas::Off,
+        behaviours: by_sub_channel(),
+        ..SimulatorOptions::default()
+    })
+    .await
+    .unwrap()
 }
 
 fn bearer() -> String {
@@ -102,7 +108,7 @@ const NO_CLUSTER: &str = "--cluster=off";
 #[tokio::test]
 async fn all_is_well_and_nothing_was_changed() {
     let service = service().await;
-    let before = service.log().len();
+    let before = service.membership_log().len();
     let found = found(&mut doctor(&service, &[&bearer(), &about("support"), &about("townhall"), NO_CLUSTER])).await;
     assert_eq!(found.failed(), [""; 0]);
     assert!(found.only("bearer").1.contains("is an AppInstanceAdmin"));
@@ -113,10 +119,10 @@ async fn all_is_well_and_nothing_was_changed() {
     let allowed = found.of("allowed");
     assert!(allowed[0].1.contains("ListChannelMemberships (HIDDEN)") && allowed[0].1.contains("ListChannelBans"));
     assert!(allowed[1].1.contains("ListSubChannels") && !allowed[1].1.contains("HIDDEN"));
-    let made: BTreeSet<&str> = service.calls().keys().map(|operation| operation.as_str()).collect();
+    let made: BTreeSet<&str> = service.call_counts().keys().map(|operation| operation.as_str()).collect();
     let reads = |name: &&str| name.starts_with("List") || name.starts_with("Describe");
     assert!(made.iter().all(reads), "{made:?}");
-    assert_eq!(service.log().len(), before);
+    assert_eq!(service.membership_log().len(), before);
     assert_eq!(found.stderr, "");
 }
 
@@ -124,17 +130,17 @@ async fn all_is_well_and_nothing_was_changed() {
 async fn each_action_that_iam_denies_is_named_and_the_others_are_asked_all_the_same() {
     let service = service().await;
     for (operation, check, result) in [
-        (Operation::DescribeChannel, "action", "warning"),
-        (Operation::ListChannelMemberships, "action", "failed"),
-        (Operation::DescribeChannelMembership, "action", "failed"),
-        (Operation::ListChannelModerators, "action", "warning"),
-        (Operation::ListChannelBans, "action", "warning"),
-        (Operation::ListSubChannels, "action", "failed"),
-        (Operation::ListChannels, "bearer", "skipped"),
+        (ApiOperation::DescribeChannel, "action", "warning"),
+        (ApiOperation::ListChannelMemberships, "action", "failed"),
+        (ApiOperation::DescribeChannelMembership, "action", "failed"),
+        (ApiOperation::ListChannelModerators, "action", "warning"),
+        (ApiOperation::ListChannelBans, "action", "warning"),
+        (ApiOperation::ListSubChannels, "action", "failed"),
+        (ApiOperation::ListChannels, "bearer", "skipped"),
     ] {
         service.clear_faults();
-        service.inject(Fault::new(Effect::error(403, "AccessDeniedException")).on(operation));
-        let channel = if operation == Operation::ListSubChannels { "townhall" } else { "support" };
+        service.inject_fault(Fault::new(FaultEffect::error(403, "AccessDeniedException")).on(operation));
+        let channel = if operation == ApiOperation::ListSubChannels { "townhall" } else { "support" };
         let found = found(&mut doctor(&service, &[&bearer(), &about(channel), NO_CLUSTER])).await;
         let denied = found.of(check);
         let named =
@@ -143,7 +149,7 @@ async fn each_action_that_iam_denies_is_named_and_the_others_are_asked_all_the_s
         let (allowed, ours) = (found.only("allowed").1, operation.as_str());
         assert!(!allowed.contains(&format!("{ours},")) && allowed.contains(", "), "{operation}: {allowed}");
         // The members of an elastic channel are not told by type.
-        let times = if operation == Operation::ListChannelMemberships { 2 } else { 1 };
+        let times = if operation == ApiOperation::ListChannelMemberships { 2 } else { 1 };
         assert_eq!(denied.len(), times, "{operation}: {denied:#?}");
     }
 }
@@ -191,7 +197,7 @@ async fn a_bearer_that_is_unknown_or_missing_fails_once() {
 #[tokio::test]
 async fn a_service_that_is_busy_slow_or_away_is_no_fault_of_ours() {
     let service = service().await;
-    service.inject(Fault::new(Effect::status(429)).on(Operation::ListChannelBans).times(1));
+    service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelBans).times(1));
     let busy = found(&mut doctor(&service, &[&bearer(), &about("support"), NO_CLUSTER])).await;
     assert_eq!(busy.failed(), [""; 0]);
     let (result, quota) = busy.only("quota");
@@ -221,7 +227,7 @@ async fn keys_that_come_before_the_role_of_the_pod_are_named() {
     let mut none = doctor(&service, &[&bearer(), &about("support"), NO_CLUSTER]);
     let none = found(none.env_remove("AWS_ACCESS_KEY_ID")).await;
     assert_eq!(none.failed(), ["credentials"]);
-    assert!(service.calls().keys().all(|it| *it == Operation::ListChannels), "the others asked for the bearer");
+    assert!(service.call_counts().keys().all(|it| *it == ApiOperation::ListChannels), "the others asked for the bearer");
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! Does a channel stay as it is declared, and only where that is wanted?
 
-use rollcall::simulator::Operation;
+use rollcall::simulator::ApiOperation;
 use serde_json::json;
 
 use crate::stage::{Stage, channel, counts, ids, ready, seed, status, support, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
-const LIST: Operation = Operation::ListChannelMemberships;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
+const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
 #[tokio::test]
 async fn who_was_taken_out_returns_at_the_resync_interval_of_the_resource() {
@@ -19,7 +19,7 @@ async fn who_was_taken_out_returns_at_the_resync_interval_of_the_resource() {
     assert_eq!(status(&told).resync_interval.unwrap().to_string(), "10s");
 
     assert!(stage.simulator.remove_member(&channel("support"), "m0003").unwrap());
-    stage.until_service("the member returns", |it| it.log().len() == 7).await;
+    stage.until_service("the member returns", |it| it.membership_log().len() == 7).await;
 
     assert_eq!(stage.present("support"), ids(5));
     assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (2, 2));
@@ -58,7 +58,7 @@ async fn others_in_the_channel_are_left_alone() {
 
     assert_eq!((ready(&told).1.as_str(), counts(&told)), ("AllPresent", [2, 2, 0, 0]));
     assert_eq!(stage.present("support"), ids(6), "who is no longer declared stays");
-    assert_eq!(stage.calls(Operation::DeleteChannelMembership), 0);
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
     stage.resources.delete("team", &kube::api::DeleteParams::default()).await.unwrap();
     assert!(stage.resources.get_opt("team").await.unwrap().is_none(), "nothing holds up a deletion");
 }

@@ -7,7 +7,8 @@ use std::process::{Output, Stdio};
 
 use rollcall::api::MembershipType::Default as Visible;
 use rollcall::simulator::{
-    ChannelSeed, Effect, ElasticConfiguration, Fault, Operation, Options, Privacy, Quotas, Seed, Simulator, Switches,
+    ApiOperation, ChannelPrivacy, ChannelSeed, ElasticConfiguration, Fault, FaultEffect, Quotas, Seed, Simulator,
+    SimulatorOptions, UndocumentedBehaviours,
 };
 use tokio::process::Command;
 
@@ -38,21 +39,26 @@ fn seed() -> Seed {
                 .hidden(["m0000", "m0001"])
                 .moderators(["mod"]),
         )
-        .channel(ChannelSeed::new("Support").privacy(Privacy::Private).members(ids(101)))
+        .channel(ChannelSeed::new("Support").privacy(ChannelPrivacy::Private).members(ids(101)))
         .channel(ChannelSeed::new("lobby"))
         .channel(ChannelSeed::new("1e3").hidden(["plain"]))
         .channel(ChannelSeed::new("townhall").elastic(elastic).members(ids(120)).moderators(["mod"]))
 }
 
 /// Members of elastic channels are listed by sub-channel only. AWS does not document whether a plain listing spans them.
-pub fn by_sub_channel() -> Switches {
-    Switches { elastic_list_spans: false, ..Switches::default() }
+pub fn by_sub_channel() -> UndocumentedBehaviours {
+    UndocumentedBehaviours { elastic_list_spans: false, ..UndocumentedBehaviours::default() }
 }
 
 async fn service(seed: Seed) -> Simulator {
-    Simulator::start(Options { seed, quotas: Quotas::Off, switches: by_sub_channel(), ..Options::default() })
-        .await
-        .unwrap()
+    Simulator::start(SimulatorOptions {
+        seed,
+        quotas: Quotas::Off,
+        behaviours: by_sub_channel(),
+        ..SimulatorOptions::default()
+    })
+    .await
+    .unwrap()
 }
 
 fn export(service: &Simulator, flags: &[&str]) -> Command {
@@ -111,7 +117,7 @@ async fn what_is_exported_is_taken_by_the_api_server_and_the_operator_changes_no
     let said = apply(shared().await, &manifests).await;
     // Of two types, of 101 members in parts of 50, of nobody, hidden ones alone, elastic in parts.
     assert_eq!(said.lines().count(), 2 + 3 + 1 + 1 + 3, "{said}");
-    let changes = stage.simulator.log().len();
+    let changes = stage.simulator.membership_log().len();
     let operator = stage.operator(&[]);
     for name in said.lines().map(|line| line.split(['/', ' ']).nth(1).unwrap()) {
         let object = stage.until_reason(name, "AllPresent").await;
@@ -123,8 +129,8 @@ async fn what_is_exported_is_taken_by_the_api_server_and_the_operator_changes_no
         );
     }
     assert!(operator.stop().await.unwrap());
-    assert_eq!(stage.simulator.log().len(), changes);
-    assert_eq!(stage.calls(Operation::BatchCreateChannelMembership), 0);
+    assert_eq!(stage.simulator.membership_log().len(), changes);
+    assert_eq!(stage.calls(ApiOperation::BatchCreateChannelMembership), 0);
     assert_eq!(done(&stage.simulator, &[&all(), &namespace, "--names", "--max-members=50"]).await, manifests);
 }
 
@@ -159,8 +165,8 @@ async fn a_channel_that_cannot_be_read_is_named_the_others_are_written_and_a_sec
     let service = service(seed()).await;
     let folder = tempfile::tempdir().unwrap();
     let at = format!("--output-dir={}", folder.path().join("channels").display());
-    let denied = Fault::new(Effect::error(403, "AccessDeniedException")).channel(&channel("lobby"));
-    service.inject(denied.on(Operation::ListChannelMemberships));
+    let denied = Fault::new(FaultEffect::error(403, "AccessDeniedException")).channel(&channel("lobby"));
+    service.inject_fault(denied.on(ApiOperation::ListChannelMemberships));
     let said = failed(&service, &[&all(), &at]).await;
     assert!(said.contains(&format!("error: failed to read {}: ", channel("lobby"))), "{said}");
     assert!(said.contains("the AWS identity needs chime:ListChannelMemberships"), "{said}");
@@ -173,7 +179,7 @@ async fn a_channel_that_cannot_be_read_is_named_the_others_are_written_and_a_sec
     let output = run(&service, &[&all(), &at]).await;
     assert!(output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("left 4 files as they are"));
-    assert_eq!(service.calls()[&Operation::DescribeChannel], 1);
+    assert_eq!(service.call_counts()[&ApiOperation::DescribeChannel], 1);
     let now = files(&folder.path().join("channels"));
     assert_eq!((now.len(), now.keys().all(|name| manifest(name).is_some())), (5, true));
     assert!(written.iter().all(|(name, text)| now[name] == *text));
@@ -194,7 +200,7 @@ async fn whenever_it_is_killed_there_are_whole_files_only() {
     let service = service(seed).await;
     let folder = tempfile::tempdir().unwrap();
     let at = format!("--output-dir={}", folder.path().display());
-    service.inject(Fault::new(Effect::latency(std::time::Duration::from_millis(5))));
+    service.inject_fault(Fault::new(FaultEffect::latency(std::time::Duration::from_millis(5))));
     let mut runs = 0;
     loop {
         runs += 1;
@@ -294,9 +300,9 @@ async fn an_edited_file_is_kept_until_it_is_to_be_written_again() {
 #[tokio::test]
 async fn a_service_that_is_busy_for_a_moment_is_asked_again_and_that_is_said() {
     let service = service(seed()).await;
-    service.inject(Fault::new(Effect::status(429)).on(Operation::ListChannelMemberships).times(1));
+    service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelMemberships).times(1));
     // Begins anew where a page's token is not good any more.
-    service.inject(Fault::new(Effect::status(400)).on(Operation::ListChannelMemberships).skip(2).times(1));
+    service.inject_fault(Fault::new(FaultEffect::status(400)).on(ApiOperation::ListChannelMemberships).skip(2).times(1));
     let output = run(&service, &[&format!("--channel={}", channel("Support")), "--type=default"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
@@ -347,5 +353,5 @@ async fn what_is_wrong_on_its_command_line_is_one_line_and_nothing_is_called() {
         let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && errors[0].contains(words), "{flags:?}: {said}");
     }
-    assert!(service.calls().is_empty(), "{:?}", service.calls());
+    assert!(service.call_counts().is_empty(), "{:?}", service.call_counts());
 }

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use rollcall::simulator::{Effect, Fault, Operation, Options, Quotas};
+use rollcall::simulator::{ApiOperation, Fault, FaultEffect, Quotas, SimulatorOptions};
 
 use crate::stage::{BEARER, Stage, counts, ids, ready, seed, shared, status, support, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
-const LIST: Operation = Operation::ListChannelMemberships;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
+const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
 /// Three pages are there, three batches are missing, and the second call of each kind goes wrong.
-async fn ends_well_in_spite_of(effect: Effect) {
+async fn ends_well_in_spite_of(effect: FaultEffect) {
     let stage = Stage::open(seed(370)).await;
     for id in &ids(120) {
         stage.simulator.add_member(&crate::stage::channel("support"), id).unwrap();
     }
-    let listing = stage.simulator.inject(Fault::new(effect.clone()).on(LIST).skip(1).times(1));
-    let batch = stage.simulator.inject(Fault::new(effect).on(BATCH).skip(1).times(1));
+    let listing = stage.simulator.inject_fault(Fault::new(effect.clone()).on(LIST).skip(1).times(1));
+    let batch = stage.simulator.inject_fault(Fault::new(effect).on(BATCH).skip(1).times(1));
     stage.apply("team", support(&ids(370))).await;
     let _operator = stage.operator(&[]);
 
@@ -28,45 +28,45 @@ async fn ends_well_in_spite_of(effect: Effect) {
     assert_eq!(verdict(&told), ["True", "False", "False"]);
     // A page is asked for again with its token, a batch is sent again as it was, and nothing is begun anew. Those whom a
     // lost answer had named are looked for by one listing of the eight pages that the channel has then.
-    assert!(stage.calls(LIST) <= 3 + 1 + 8, "{:?}", stage.simulator.calls());
+    assert!(stage.calls(LIST) <= 3 + 1 + 8, "{:?}", stage.simulator.call_counts());
     assert_eq!(stage.calls(BATCH), 3 + 1);
 }
 
 #[tokio::test]
 async fn answers_of_500_are_got_over() {
-    ends_well_in_spite_of(Effect::status(500)).await;
+    ends_well_in_spite_of(FaultEffect::status(500)).await;
 }
 
 #[tokio::test]
 async fn answers_of_503_are_got_over() {
-    ends_well_in_spite_of(Effect::status(503)).await;
+    ends_well_in_spite_of(FaultEffect::status(503)).await;
 }
 
 #[tokio::test]
 async fn answers_of_429_are_got_over() {
-    ends_well_in_spite_of(Effect::status(429)).await;
+    ends_well_in_spite_of(FaultEffect::status(429)).await;
 }
 
 #[tokio::test]
 async fn connections_that_are_cut_are_got_over() {
-    ends_well_in_spite_of(Effect::Cut).await;
+    ends_well_in_spite_of(FaultEffect::Cut).await;
 }
 
 #[tokio::test]
 async fn answers_that_are_lost_after_their_effect_are_got_over() {
-    ends_well_in_spite_of(Effect::LoseAnswer).await;
+    ends_well_in_spite_of(FaultEffect::LoseAnswer).await;
 }
 
 #[tokio::test]
 async fn the_page_of_a_proxy_in_between_is_got_over() {
     let body = Some("<html>Bad gateway</html>".to_owned());
-    ends_well_in_spite_of(Effect::Refuse { status: 502, code: None, message: None, body }).await;
+    ends_well_in_spite_of(FaultEffect::Refuse { status: 502, code: None, message: None, body }).await;
 }
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_given_up_in_time_and_asked_again() {
     let stage = Stage::open(seed(3)).await;
-    stage.simulator.inject(Fault::new(Effect::latency(Duration::from_hours(1))).times(1));
+    stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_hours(1))).times(1));
     stage.apply("team", support(&ids(3))).await;
     let _operator = stage.operator(&[]);
 
@@ -80,7 +80,7 @@ async fn a_service_that_does_not_answer_is_given_up_in_time_and_asked_again() {
 #[tokio::test]
 async fn a_service_that_fails_for_long_is_said_to_and_asked_less_and_less() {
     let stage = Stage::open(seed(3)).await;
-    let down = stage.simulator.inject(Fault::new(Effect::status(503)));
+    let down = stage.simulator.inject_fault(Fault::new(FaultEffect::status(503)));
     stage.apply("team", support(&ids(3))).await;
     let _operator = stage.operator(&[]);
 
@@ -103,7 +103,7 @@ async fn a_storm_of_429_slows_all_calls_of_the_bearer_until_it_is_over() {
     let storm_seed =
         (0..CHANNELS).fold(seed(5), |seed, n| seed.channel(rollcall::simulator::ChannelSeed::new(&name(n))));
     let stage = Stage::open(storm_seed).await;
-    let storm = stage.simulator.inject(Fault::new(Effect::status(429)).bearer(BEARER));
+    let storm = stage.simulator.inject_fault(Fault::new(FaultEffect::status(429)).bearer(BEARER));
     for n in 0..CHANNELS {
         stage.apply(&name(n), crate::stage::spec(&name(n), &ids(5))).await;
     }
@@ -131,7 +131,8 @@ fn name(n: usize) -> String {
 async fn the_service_is_never_asked_faster_than_its_quotas_allow() {
     // A little more than the quotas, because a busy machine delivers calls closer together than they were sent.
     let quotas = Quotas::Scaled(1.2);
-    let stage = Stage::with(shared().await, Options { seed: seed(250), quotas, ..Options::default() }).await;
+    let stage =
+        Stage::with(shared().await, SimulatorOptions { seed: seed(250), quotas, ..SimulatorOptions::default() }).await;
     stage.apply("team", support(&ids(250))).await;
     let bearer = format!("--chime-bearer={BEARER}");
     let _operator = stage.bare_operator(&[&bearer]);

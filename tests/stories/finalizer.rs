@@ -2,7 +2,7 @@
 
 use kube::api::DeleteParams;
 use rollcall::api::{ChannelMembership, FINALIZER};
-use rollcall::simulator::Operation;
+use rollcall::simulator::ApiOperation;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, eventually, ids, seed, support};
@@ -47,7 +47,7 @@ async fn with_a_policy_to_retain_a_resource_goes_at_once_and_its_members_stay() 
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
     assert!(stage.resources.get_opt("team").await.unwrap().is_none());
     assert!(operator.stop().await.unwrap());
-    assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (3, 0));
+    assert_eq!((stage.count("support"), stage.calls(ApiOperation::DeleteChannelMembership)), (3, 0));
 }
 
 #[tokio::test]
@@ -70,6 +70,6 @@ async fn what_is_released_goes_and_removes_nobody() {
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
     stage.patch("team", json!({"metadata": {"annotations": {"rollcall.dev/release": "true"}}})).await;
     gone(&stage, "team").await;
-    assert_eq!((stage.count("support"), stage.calls(Operation::DeleteChannelMembership)), (2, 0));
+    assert_eq!((stage.count("support"), stage.calls(ApiOperation::DeleteChannelMembership)), (2, 0));
     assert!(operator.stop().await.unwrap());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use rollcall::simulator::{Effect, Fault, Operation};
+use rollcall::simulator::{ApiOperation, Fault, FaultEffect};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::operator::Operator;
 use crate::stage::{DEADLINE, Stage, eventually, ids, seed, shared, status, support};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const SHORT: &str = "--lease-duration=2s";
 
 /// Whose name stands on the lease: that of a replica, or nobody's.
@@ -118,7 +118,7 @@ async fn way(stage: &Stage) -> (PathBuf, Arc<AtomicBool>) {
 #[tokio::test]
 async fn a_leader_that_is_cut_off_from_the_api_server_stops_and_the_other_goes_on() {
     let stage = Stage::open(seed(1_000)).await;
-    stage.simulator.inject(Fault::new(Effect::latency(Duration::from_secs(1))).on(BATCH));
+    stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_secs(1))).on(BATCH));
     stage.apply("team", support(&ids(1_000))).await;
     let (kubeconfig, cut) = way(&stage).await;
     let mut first = stage.replica("first", Some(&kubeconfig), &["--lease-duration=3s"]);
@@ -143,7 +143,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_and_the_other_goes_o
 async fn kill_9_of_the_leader_in_mid_batch_twenty_times_loses_nobody_and_removes_nobody() {
     const MEMBERS: usize = 6_000;
     let stage = Stage::open(seed(MEMBERS + 5)).await;
-    let slow = stage.simulator.inject(Fault::new(Effect::latency(Duration::from_millis(200))).on(BATCH));
+    let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(200))).on(BATCH));
     let strangers = &ids(MEMBERS + 5)[MEMBERS..];
     for stranger in strangers {
         stage.simulator.add_member(&crate::stage::channel("support"), stranger).unwrap();
@@ -169,6 +169,6 @@ async fn kill_9_of_the_leader_in_mid_batch_twenty_times_loses_nobody_and_removes
     stage.until_reason("team", "AllPresent").await;
     println!("taken over {} times, of a lease of 2 s, within ms: {times:?}", times.len());
     assert_eq!(stage.count("support"), MEMBERS + 5);
-    assert_eq!(stage.calls(Operation::DeleteChannelMembership), 0);
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
     assert!(leader.stop().await.unwrap());
 }

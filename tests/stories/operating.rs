@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 
 use kube::api::DeleteParams;
-use rollcall::simulator::Operation;
+use rollcall::simulator::ApiOperation;
 
 use crate::operator::Operator;
 use crate::stage::{Stage, eventually, seed, support};
@@ -54,7 +54,7 @@ async fn metrics_say_how_memberships_stand_and_forget_a_resource_that_goes() {
         (metric(&metrics, r#"rollcall_members{state="present"}"#) == Some(2.0)).then_some(metrics)
     })
     .await;
-    let listings = stage.calls(Operation::ListChannelMemberships);
+    let listings = stage.calls(ApiOperation::ListChannelMemberships);
     for (name, value) in [
         (r#"rollcall_resources{ready="False",reason="MembersRefused"}"#, 1.0),
         (mine.as_str(), 0.0),
@@ -117,7 +117,7 @@ async fn nobody_listens_who_was_not_told_where_and_an_address_that_is_taken_is_o
 #[tokio::test]
 async fn an_operator_whose_kind_is_not_served_is_alive_and_not_ready() {
     let bare = crate::control_plane::ControlPlane::start().await.unwrap();
-    let stage = Stage::with(&bare, rollcall::simulator::Options { seed: seed(0), ..Default::default() }).await;
+    let stage = Stage::with(&bare, rollcall::simulator::SimulatorOptions { seed: seed(0), ..Default::default() }).await;
     let operator = stage.operator(&["--health-address", LISTENING]);
     let address = address(&operator).await;
     eventually("it has tried", async || operator.log().contains("apply crds/").then_some(())).await;
@@ -185,7 +185,7 @@ async fn a_definition_of_another_version_is_named_by_what_it_lacks_and_one_of_th
     let mut older = serde_json::to_value(&whole).unwrap();
     let status = &mut older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
     status.as_object_mut().unwrap().remove("errorsOmitted");
-    let stage = Stage::with(&bare, rollcall::simulator::Options { seed: seed(0), ..Default::default() }).await;
+    let stage = Stage::with(&bare, rollcall::simulator::SimulatorOptions { seed: seed(0), ..Default::default() }).await;
     let kind = "/openapi/v3/apis/rollcall.dev/v1alpha1";
     for (definition, lacks) in [(serde_json::from_value(older).unwrap(), true), (whole, false)] {
         bare.install_crd(&definition).await.unwrap();

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use rollcall::api::custom_resource_definition;
-use rollcall::simulator::{Effect, Fault, Operation, Options, Quotas};
+use rollcall::simulator::{ApiOperation, Fault, FaultEffect, Quotas, SimulatorOptions};
 
 use crate::control_plane::ControlPlane;
 use crate::operator::Operator;
 use crate::stage::{BEARER, Stage, UNPACED, channel, counts, eventually, ids, seed, support, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
 /// A cluster of its own, and an operator that watches all of it.
 async fn cluster(users: usize) -> (ControlPlane, Stage) {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_crd(&custom_resource_definition()).await.unwrap();
-    let options = Options { seed: seed(users), quotas: Quotas::Off, ..Options::default() };
+    let options = SimulatorOptions { seed: seed(users), quotas: Quotas::Off, ..SimulatorOptions::default() };
     let stage = Stage::with(&control_plane, options).await;
     (control_plane, stage)
 }
@@ -28,7 +28,7 @@ fn start(stage: &Stage, flags: &[&str]) -> Operator {
 #[tokio::test]
 async fn an_outage_of_the_api_server_stops_no_work_and_loses_no_edit() {
     let (mut control_plane, stage) = cluster(400).await;
-    stage.simulator.inject(Fault::new(Effect::latency(Duration::from_millis(300))).on(BATCH));
+    stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(300))).on(BATCH));
     stage.apply("team", support(&ids(300))).await;
     let operator = start(&stage, &[]);
     stage.until_service("the work has begun", |_| stage.count("support") >= 100).await;
@@ -61,7 +61,7 @@ async fn an_api_server_that_comes_late_or_hangs_is_waited_for() {
     stage.until_reason("team", "AllPresent").await;
 
     // Connections stay open and nothing is answered: every call has an end all the same.
-    stage.simulator.ban(&channel("support"), "m0000").unwrap();
+    stage.simulator.ban_member(&channel("support"), "m0000").unwrap();
     control_plane.pause_apiserver().unwrap();
     eventually("a write is given up", async || operator.log().contains("no answer within 10 s").then_some(())).await;
     control_plane.resume_apiserver().unwrap();

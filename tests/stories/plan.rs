@@ -67,7 +67,7 @@ async fn the_plan_of_an_edit_is_what_comes_of_it_whether_it_asks_the_cluster_or_
     let build = ["kustomize", folder.path().to_str().unwrap()];
     let printed = control_plane.kubectl(&build).await.unwrap().stdout;
 
-    let calls = stage.simulator.calls();
+    let calls = stage.simulator.call_counts();
     let of_cluster = ["--with-cluster", "--watch-namespace", &stage.namespace];
     let (asked, code) = plan(&stage, folder.path(), "", &[&["-f", "team.yaml"], &of_cluster[..]].concat()).await;
     assert_eq!((code, &asked["before"]), (Some(2), &json!("cluster")));
@@ -78,8 +78,8 @@ async fn the_plan_of_an_edit_is_what_comes_of_it_whether_it_asks_the_cluster_or_
         assert_eq!(set(&team["add"]), everybody[10..].iter().map(String::as_str).collect());
         assert_eq!(set(&team["remove"]), everybody[..2].iter().map(String::as_str).collect());
     }
-    for change in [rollcall::simulator::Operation::BatchCreateChannelMembership, crate::removal::DELETE] {
-        assert_eq!(stage.simulator.calls().get(&change), calls.get(&change), "a plan changes nothing");
+    for change in [rollcall::simulator::ApiOperation::BatchCreateChannelMembership, crate::removal::DELETE] {
+        assert_eq!(stage.simulator.call_counts().get(&change), calls.get(&change), "a plan changes nothing");
     }
 
     stage.apply("team", edited).await;
@@ -128,5 +128,5 @@ async fn a_cluster_that_cannot_be_reached_ends_a_plan_before_anything_is_called(
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("error: failed to read the ChannelMemberships of the cluster: "), "{said}");
-    assert!(stage.simulator.calls().is_empty());
+    assert!(stage.simulator.call_counts().is_empty());
 }

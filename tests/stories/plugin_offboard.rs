@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rollcall::api::MembershipType;
-use rollcall::simulator::{ChannelSeed, Effect, Fault, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Fault, FaultEffect, Seed};
 use serde_json::{Value, json};
 
 use crate::at_hand::{Said, rollcall};
@@ -72,7 +72,7 @@ async fn whoever_leaves_is_followed_until_they_are_in_no_channel_and_then_there_
     assert!(kept["at"].as_str().unwrap().parse::<Timestamp>().is_ok());
     assert_eq!(kept["looked"]["listedBy"], json!([user("rollcall")]));
     assert_eq!(kept["looked"]["described"], json!([channel("support"), channel("taken")]));
-    assert_eq!(stage.calls(Operation::DeleteChannelMembership), 1, "the operator's");
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 1, "the operator's");
 }
 
 #[tokio::test]
@@ -90,9 +90,9 @@ async fn nothing_is_proven_without_the_service_or_by_half_an_answer() {
     let by_status = rollcall(&stage, &["offboard", "olaf", "--receipt", &path]).await;
     assert!(unproven(by_status).contains("statuses alone cannot prove that olaf is in no channel"));
 
-    let list = Operation::ListChannelMembershipsForAppInstanceUser;
-    for (operation, status) in [(list, 403), (Operation::DescribeChannelMembership, 403)] {
-        let fault = stage.simulator.inject(Fault::new(Effect::status(status)).on(operation));
+    let list = ApiOperation::ListChannelMembershipsForAppInstanceUser;
+    for (operation, status) in [(list, 403), (ApiOperation::DescribeChannelMembership, 403)] {
+        let fault = stage.simulator.inject_fault(Fault::new(FaultEffect::status(status)).on(operation));
         let told = rollcall(&stage, &["offboard", "olaf", "--live", "--receipt", &path]).await;
         let error = unproven(told);
         assert!(error.contains("failed to find out whether olaf is in no channel"), "{error}");

@@ -1,13 +1,13 @@
 //! How little does the operator ask and write?
 
-use rollcall::simulator::{ChannelSeed, Operation};
+use rollcall::simulator::{ApiOperation, ChannelSeed};
 use serde_json::json;
 
 use crate::stage::{Stage, counts, ids, seed, spec, status};
 use crate::writes::Writes;
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
-const LIST: Operation = Operation::ListChannelMemberships;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
+const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
 /// Resources in the story of many; `make bench` has the one of 1,000.
 const RESOURCES: usize = 200;
@@ -34,7 +34,7 @@ async fn many_fresh_channels_cost_two_calls_each_and_at_most_two_status_writes()
     }
 
     let calls = u64::try_from(RESOURCES).unwrap();
-    assert_eq!(stage.simulator.calls(), [(BATCH, calls), (LIST, calls)].into());
+    assert_eq!(stage.simulator.call_counts(), [(BATCH, calls), (LIST, calls)].into());
     assert!((0..RESOURCES).all(|n| stage.count(&name(n)) == MEMBERS));
     let converged = writes.so_far(&stage).await;
     assert!(converged.values().all(|times| (1..=2).contains(times)), "{converged:?}");

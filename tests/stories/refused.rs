@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rollcall::api::ChannelMembership;
-use rollcall::simulator::{Effect, Fault, Operation};
+use rollcall::simulator::{ApiOperation, Fault, FaultEffect};
 use serde_json::json;
 
 use crate::stage::{BEARER, Stage, channel, counts, ids, ready, seed, status, support, user, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
 /// 20 members: one unknown to the service, one banned, one over a quota.
 async fn three_of_twenty_refused() -> (Stage, Vec<String>, u64) {
     let stage = Stage::open(seed(19)).await;
-    stage.simulator.ban(&channel("support"), "m0004").unwrap();
-    let full = stage.simulator.inject(Fault::new(Effect::members("ResourceLimitExceeded", [user("m0007")])).on(BATCH));
+    stage.simulator.ban_member(&channel("support"), "m0004").unwrap();
+    let full = stage
+        .simulator
+        .inject_fault(Fault::new(FaultEffect::members("ResourceLimitExceeded", [user("m0007")])).on(BATCH));
     (stage, [ids(19), vec!["ghost".to_owned()]].concat(), full)
 }
 
@@ -66,7 +68,7 @@ async fn refused_members_are_named_with_code_and_message_and_left_alone_until_th
     assert!(events[0].note.as_deref().unwrap().starts_with("17 of 20 present"), "{events:?}");
 
     stage.simulator.add_user(&ghost).unwrap();
-    stage.simulator.unban(&channel("support"), "m0004").unwrap();
+    stage.simulator.lift_ban(&channel("support"), "m0004").unwrap();
     stage.simulator.clear_fault(full);
     let mended = stage.reconcile("team").await;
 
@@ -112,7 +114,9 @@ async fn members_whom_the_service_cannot_take_just_now_are_tried_again_alone() {
     let stage = Stage::open(seed(30)).await;
     let codes = ["Throttled", "ServiceFailure", "ServiceUnavailable", "NobodyKnowsThisCode"];
     for (code, id) in codes.iter().zip(ids(4)) {
-        stage.simulator.inject(Fault::new(Effect::members(code, [user(&id)])).on(BATCH).member(&user(&id)).times(3));
+        stage
+            .simulator
+            .inject_fault(Fault::new(FaultEffect::members(code, [user(&id)])).on(BATCH).member(&user(&id)).times(3));
     }
     stage.apply("team", support(&ids(30))).await;
     let _operator = stage.operator(&[]);
@@ -133,7 +137,7 @@ async fn members_whom_the_service_cannot_take_just_now_are_tried_again_alone() {
 async fn one_member_who_spoils_a_batch_does_not_keep_out_the_other_99() {
     let stage = Stage::open(seed(100)).await;
     let poison = user("m0042");
-    stage.simulator.inject(Fault::new(Effect::status(400)).on(BATCH).member(&poison));
+    stage.simulator.inject_fault(Fault::new(FaultEffect::status(400)).on(BATCH).member(&poison));
     stage.apply("team", support(&ids(100))).await;
     let _operator = stage.operator(&[]);
 
@@ -151,7 +155,7 @@ async fn one_member_who_spoils_a_batch_does_not_keep_out_the_other_99() {
 async fn told_as(fault: Fault, reason: &str, words: &[&str]) {
     let stage = Stage::open(seed(3)).await;
     stage.simulator.add_member(&channel("support"), "m0000").unwrap();
-    let fault = stage.simulator.inject(fault);
+    let fault = stage.simulator.inject_fault(fault);
     stage.apply("team", support(&ids(3))).await;
     let _operator = stage.operator(&[]);
 
@@ -173,17 +177,17 @@ async fn told_as(fault: Fault, reason: &str, words: &[&str]) {
 #[tokio::test]
 async fn a_channel_that_is_closed_to_the_bearer_is_a_condition() {
     let words = ["Forbidden", "AppInstanceAdmin", BEARER];
-    told_as(Fault::new(Effect::status(403)), "ChannelNotAccessible", &words).await;
+    told_as(Fault::new(FaultEffect::status(403)), "ChannelNotAccessible", &words).await;
 }
 
 #[tokio::test]
 async fn a_bearer_that_the_service_does_not_know_is_a_condition() {
-    told_as(Fault::new(Effect::status(401)), "BearerRejected", &["Unauthorized", BEARER]).await;
+    told_as(Fault::new(FaultEffect::status(401)), "BearerRejected", &["Unauthorized", BEARER]).await;
 }
 
 #[tokio::test]
 async fn a_right_that_iam_does_not_give_is_a_condition_that_names_it() {
-    let denied = Fault::new(Effect::error(403, "AccessDeniedException")).on(BATCH);
+    let denied = Fault::new(FaultEffect::error(403, "AccessDeniedException")).on(BATCH);
     told_as(denied, "AccessDenied", &["AccessDenied", "chime:BatchCreateChannelMembership"]).await;
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, ListParams};
-use rollcall::simulator::{ChannelSeed, Operation};
+use rollcall::simulator::{ApiOperation, ChannelSeed};
 use serde_json::json;
 
 use crate::stage::{Stage, channel, eventually, ids, ready, seed, shared, spec};
@@ -64,7 +64,7 @@ async fn five_hundred_resources_of_every_policy_are_released_under_a_running_ope
     eventually("nothing is left", async || list().await.is_empty().then_some(())).await;
     assert!(operator.stop().await.unwrap());
     assert_eq!((0..CHANNELS).map(|n| stage.count(&format!("c{n}"))).collect::<Vec<_>>(), before);
-    assert_eq!(stage.calls(Operation::DeleteChannelMembership), 0);
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use rollcall::api::{ChannelMembership, Prune, Stays};
-use rollcall::simulator::{Action, ChannelSeed, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, MembershipAction, Seed};
 use serde_json::{Value, json};
 
 use crate::stage::{INSTANCE, Stage, channel, condition, ready, spec, status};
 
-pub const DELETE: Operation = Operation::DeleteChannelMembership;
+pub const DELETE: ApiOperation = ApiOperation::DeleteChannelMembership;
 
 /// A spec for a channel with these fields on top.
 pub fn with(channel_id: &str, members: &[impl AsRef<str>], fields: Value) -> Value {
@@ -25,8 +25,8 @@ pub fn owned(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
 
 /// Who left a channel by a call of ours, by id, as they went.
 pub fn removed(stage: &Stage, channel_id: &str) -> Vec<String> {
-    let log = stage.simulator.log().into_iter();
-    let gone = log.filter(|entry| entry.action == Action::Removed && entry.operation == Some(DELETE));
+    let log = stage.simulator.membership_log().into_iter();
+    let gone = log.filter(|entry| entry.action == MembershipAction::Removed && entry.operation == Some(DELETE));
     gone.filter(|entry| entry.channel.id() == channel_id)
         .map(|entry| entry.member.as_str().rsplit('/').next().unwrap().to_owned())
         .collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollcall::api::{APPROVE, ApprovalReason, ChannelMembership, PendingApproval};
-use rollcall::simulator::{ChannelSeed, Effect, Fault};
+use rollcall::simulator::{ChannelSeed, Fault, FaultEffect};
 use serde_json::{Value, json};
 
 use crate::removal::{DELETE, owned, removed, removed_sorted, with};
@@ -47,7 +47,7 @@ async fn an_approved_plan_is_carried_out_whole_and_once_though_the_operator_is_k
     assert!(message.contains("60 removals") && message.contains(&command), "{message}");
     assert_eq!(removed(&stage, "support").len(), 0, "the whole plan waits");
 
-    let slow = stage.simulator.inject(Fault::new(Effect::latency(Duration::from_millis(100))).on(DELETE));
+    let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(100))).on(DELETE));
     approve(&stage, "team", &plan.hash).await;
     stage.until_service("some are removed", |_| removed(&stage, "support").len() >= 20).await;
     operator.kill().await.unwrap();

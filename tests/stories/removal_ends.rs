@@ -2,7 +2,7 @@
 
 use kube::api::DeleteParams;
 use rollcall::api::FINALIZER;
-use rollcall::simulator::{ChannelSeed, Effect, Fault};
+use rollcall::simulator::{ChannelSeed, Fault, FaultEffect};
 use serde_json::{Value, json};
 
 use crate::removal::{DELETE, owned, removed_sorted};
@@ -32,7 +32,7 @@ async fn a_deleted_resource_takes_its_members_along_or_lets_go_and_none_is_stuck
     }
     stage.until_reason("other", "AllPresent").await;
     let answers = |id: &str, status: u16, code: &str| {
-        stage.simulator.inject(Fault::new(Effect::error(status, code)).channel(&channel(id)))
+        stage.simulator.inject_fault(Fault::new(FaultEffect::error(status, code)).channel(&channel(id)))
     };
     answers("closed", 403, "ForbiddenException");
     answers("lost", 404, "NotFoundException");

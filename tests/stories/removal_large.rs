@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use http::Request;
 use kube::Resource as _;
 use rollcall::api::ChannelMembership;
-use rollcall::simulator::{ChannelSeed, Operation, Seed};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Seed};
 use serde_json::{Value, json};
 
 use crate::operator::Operator;
@@ -69,12 +69,12 @@ async fn one_person_less(what: &str, stage: &Stage, people: &[String], drop_one:
     assert_eq!(removed(stage, "support"), people[FULL - 1..]);
     assert_eq!(status(&told).last_declared.unwrap().len(), FULL - 1);
     let once = [
-        Operation::DescribeChannel,
-        Operation::ListChannelModerators,
-        Operation::DescribeChannelMembership,
-        Operation::DeleteChannelMembership,
+        ApiOperation::DescribeChannel,
+        ApiOperation::ListChannelModerators,
+        ApiOperation::DescribeChannelMembership,
+        ApiOperation::DeleteChannelMembership,
     ];
-    assert_eq!(stage.simulator.calls(), BTreeMap::from(once.map(|operation| (operation, 1))));
+    assert_eq!(stage.simulator.call_counts(), BTreeMap::from(once.map(|operation| (operation, 1))));
     tell(&format!("{what}, one less"), stage, &mut operator).await;
     assert!(operator.stop().await.unwrap());
     // A new process begins with the whole list and the whole status.

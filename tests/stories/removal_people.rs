@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rollcall::api::{ChannelMembership, MembershipType};
-use rollcall::simulator::{ChannelSeed, ElasticConfiguration, Operation};
+use rollcall::simulator::{ApiOperation, ChannelSeed, ElasticConfiguration};
 use serde_json::json;
 
 use crate::removal::{owned, removed, with};
@@ -34,7 +34,7 @@ async fn who_leaves_by_themselves_is_added_once_more_or_left_out_and_banned_peop
     let messages: Vec<String> = status(&told).errors.into_iter().map(|it| it.error_message).collect();
     assert!(messages[1].starts_with("is banned from the channel: lift the ban"), "{messages:?}");
     assert!(!messages[0].contains("banned from the channel: lift"), "{messages:?}");
-    assert_eq!(stage.calls(Operation::ListChannelBans), 1);
+    assert_eq!(stage.calls(ApiOperation::ListChannelBans), 1);
 
     for id in ["support", "patient"] {
         assert!(stage.simulator.remove_member(&channel(id), "m0001").unwrap());
@@ -78,7 +78,7 @@ async fn temporary_access_ends_with_its_date_and_sub_channels_are_for_moderators
     let told = stage.until("guests", "they are there", |it| counts(it) == [3, 3, 0, 0]).await;
     assert_eq!(ready(&told).1, "AllPresent");
     stage.until_reason("moderator", "AllPresent").await;
-    assert!(stage.simulator.members(&channel("townhall"), MembershipType::Default).contains(&user("m0001")));
+    assert!(stage.simulator.list_members(&channel("townhall"), MembershipType::Default).contains(&user("m0001")));
     let told = stage.until_reason("nowhere", "InvalidMember").await;
     assert!(ready(&told).2.contains("\"sub-0002\" cannot be used, because the channel is not elastic"), "{told:?}");
 

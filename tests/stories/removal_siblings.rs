@@ -59,7 +59,7 @@ async fn a_member_leaves_when_nobody_declares_them_and_two_owners_find_each_othe
     assert_eq!(verdict(&told), ["False", "False", "True"]);
     assert!(ready(&told).2.contains(&format!("{}/a-rivals", stage.namespace)), "{told:?}");
     assert_eq!(stage.present("rivals"), ["x", "y"]);
-    assert_eq!(stage.simulator.members(&channel("rivals"), MembershipType::Hidden), [user("z")].into());
+    assert_eq!(stage.simulator.list_members(&channel("rivals"), MembershipType::Hidden), [user("z")].into());
     assert_eq!(verdict(&stage.get("a-rivals").await), ["True", "False", "False"]);
 
     stage.apply("shared", owned("shared", &["a"])).await;
@@ -71,7 +71,7 @@ async fn a_member_leaves_when_nobody_declares_them_and_two_owners_find_each_othe
     let moved = stage.until_reason("z-moved", "AllPresent").await;
     assert_eq!(status(&moved).present, Some(2));
     assert_eq!(stage.present("moved"), ["x"]);
-    assert_eq!(stage.simulator.members(&channel("moved"), MembershipType::Hidden), [user("y"), user("z")].into());
+    assert_eq!(stage.simulator.list_members(&channel("moved"), MembershipType::Hidden), [user("y"), user("z")].into());
     assert_eq!(removed(&stage, "shared"), [] as [&str; 0], "b and c are declared in the other namespace");
     assert_eq!(removed(&stage, "orphaned"), [] as [&str; 0], "so is c");
 

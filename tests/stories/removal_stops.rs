@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollcall::simulator::Action;
+use rollcall::simulator::MembershipAction;
 
 use crate::removal::{owned, removed_sorted};
 use crate::stage::{Stage, ids, seed, status};
@@ -22,7 +22,7 @@ async fn two_operators_at_once_add_everybody_once_and_remove_everybody_once() {
     assert_eq!(stage.present("support"), everybody[..30]);
     assert_eq!(removed_sorted(&stage, "support"), everybody[30..], "each of them once");
     let mut added = BTreeMap::<String, usize>::new();
-    for entry in stage.simulator.log().iter().filter(|entry| entry.action == Action::Added) {
+    for entry in stage.simulator.membership_log().iter().filter(|entry| entry.action == MembershipAction::Added) {
         *added.entry(entry.member.to_string()).or_default() += 1;
     }
     assert!(added.len() == 150 && added.values().all(|&times| times == 1), "{added:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rollcall::simulator::{Entry, Operation};
+use rollcall::simulator::{ApiOperation, MembershipChange};
 use serde_json::json;
 
 use crate::removal::{DELETE, owned, removed, with};
@@ -54,7 +54,8 @@ async fn an_hourly_limit_makes_removals_wait_and_no_more() {
     let told = stage.until_reason("team", "AllPresent").await;
 
     assert_eq!((stage.present("support"), status(&told).removed.unwrap().count), (ids(3), 7));
-    let log: Vec<Entry> = stage.simulator.log().into_iter().filter(|it| it.operation == Some(DELETE)).collect();
+    let log: Vec<MembershipChange> =
+        stage.simulator.membership_log().into_iter().filter(|it| it.operation == Some(DELETE)).collect();
     for (before, entry) in log.iter().enumerate() {
         let most = (entry.at - began).as_secs_f64() / 3.0 + 1.0;
         assert!(f64::from(u32::try_from(before + 1).unwrap()) <= most, "{before} before {entry:?}");
@@ -82,10 +83,12 @@ async fn a_reader_calls_for_lists_and_nothing_else() {
     // Longer than it takes until somebody who is declared no more is removed.
     let since = stage.simulator.elapsed();
     let long = |it: &rollcall::simulator::Simulator| it.elapsed() - since > Duration::from_secs(12);
-    stage.until_service("it goes on reading", |it| long(it) && count(it, Operation::ListChannelMemberships) >= 8).await;
+    stage
+        .until_service("it goes on reading", |it| long(it) && count(it, ApiOperation::ListChannelMemberships) >= 8)
+        .await;
 
-    let calls = stage.simulator.calls();
-    assert!(calls.keys().all(|operation| *operation == Operation::ListChannelMemberships), "{calls:?}");
+    let calls = stage.simulator.call_counts();
+    assert!(calls.keys().all(|operation| *operation == ApiOperation::ListChannelMemberships), "{calls:?}");
     assert_eq!(stage.present("support"), ids(4));
 }
 

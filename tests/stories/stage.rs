@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use rollcall::api::{ChannelMembership, ChannelMembershipStatus, MembershipType, custom_resource_definition};
-use rollcall::simulator::{ChannelSeed, Operation, Options, Quotas, Seed, Simulator};
+use rollcall::simulator::{ApiOperation, ChannelSeed, Quotas, Seed, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -94,11 +94,11 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 impl Stage {
     /// A namespace of the shared control plane and a service without quotas.
     pub async fn open(seed: Seed) -> Self {
-        Self::with(shared().await, Options { seed, quotas: Quotas::Off, ..Options::default() }).await
+        Self::with(shared().await, SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }).await
     }
 
     /// A namespace of this control plane and this service.
-    pub async fn with(control_plane: &ControlPlane, options: Options) -> Self {
+    pub async fn with(control_plane: &ControlPlane, options: SimulatorOptions) -> Self {
         let namespace = control_plane.namespace("story").await.unwrap();
         let cluster = control_plane.client().await.unwrap();
         Self {
@@ -262,19 +262,19 @@ impl Stage {
 
     /// Waits for so many more listings.
     pub async fn until_listed(&self, times: u64) {
-        let before = self.calls(Operation::ListChannelMemberships);
-        let more = |service: &Simulator| count(service, Operation::ListChannelMemberships) >= before + times;
+        let before = self.calls(ApiOperation::ListChannelMemberships);
+        let more = |service: &Simulator| count(service, ApiOperation::ListChannelMemberships) >= before + times;
         self.until_service("more listings", more).await;
     }
 
     /// How many calls of an operation there were.
-    pub fn calls(&self, operation: Operation) -> u64 {
+    pub fn calls(&self, operation: ApiOperation) -> u64 {
         count(&self.simulator, operation)
     }
 
     /// The members of type DEFAULT that a channel has, by id.
     pub fn present(&self, channel_id: &str) -> Vec<String> {
-        let members = self.simulator.members(&channel(channel_id), MembershipType::Default);
+        let members = self.simulator.list_members(&channel(channel_id), MembershipType::Default);
         members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
     }
 
@@ -302,8 +302,8 @@ impl Stage {
 }
 
 /// How many calls of an operation a service has answered.
-pub fn count(simulator: &Simulator, operation: Operation) -> u64 {
-    simulator.calls().get(&operation).copied().unwrap_or_default()
+pub fn count(simulator: &Simulator, operation: ApiOperation) -> u64 {
+    simulator.call_counts().get(&operation).copied().unwrap_or_default()
 }
 
 /// The status; an empty one where there is none.

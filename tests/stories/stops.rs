@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use rollcall::simulator::{Effect, Fault, Operation};
+use rollcall::simulator::{ApiOperation, Fault, FaultEffect};
 
 use crate::stage::{Stage, channel, counts, ids, ready, seed, status, support, user, verdict};
 
-const BATCH: Operation = Operation::BatchCreateChannelMembership;
+const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const MEMBERS: usize = 1_000;
 
 /// A resource of ten batches, each of which takes a moment.
 async fn long_work() -> (Stage, u64) {
     let stage = Stage::open(seed(MEMBERS)).await;
-    let slow = stage.simulator.inject(Fault::new(Effect::latency(Duration::from_secs(1))).on(BATCH));
+    let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_secs(1))).on(BATCH));
     stage.apply("team", support(&ids(MEMBERS))).await;
     (stage, slow)
 }
@@ -23,8 +23,8 @@ async fn converges(stage: &Stage, sent_twice: u64) {
     assert_eq!(verdict(&told), ["True", "False", "False"]);
     assert_eq!(counts(&told), [1_000, 1_000, 0, 0]);
     assert_eq!(stage.count("support"), MEMBERS);
-    assert_eq!(stage.simulator.log().len(), MEMBERS);
-    assert!(stage.calls(BATCH) <= 10 + sent_twice, "{:?}", stage.simulator.calls());
+    assert_eq!(stage.simulator.membership_log().len(), MEMBERS);
+    assert!(stage.calls(BATCH) <= 10 + sent_twice, "{:?}", stage.simulator.call_counts());
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn sigterm_while_nothing_is_done_ends_it_at_once_and_writes_nothing() {
 #[tokio::test]
 async fn sigterm_while_a_failed_call_rests_does_not_wait_for_it() {
     let stage = Stage::open(seed(3)).await;
-    let down = stage.simulator.inject(Fault::new(Effect::status(503)).on(BATCH));
+    let down = stage.simulator.inject_fault(Fault::new(FaultEffect::status(503)).on(BATCH));
     stage.apply("team", support(&ids(3))).await;
     let operator = stage.operator(&[]);
     stage.until_service("it failed often", |it| it.fault_hits(down) >= 3).await;
@@ -120,7 +120,10 @@ async fn an_edit_in_mid_work_is_taken_up_before_the_old_work_is_through() {
 
     assert_eq!((ready(&told).1.as_str(), counts(&told)), ("AllPresent", [1, 1, 0, 0]));
     assert!(
-        stage.simulator.members(&channel("support"), rollcall::api::MembershipType::Default).contains(&user("m0999"))
+        stage
+            .simulator
+            .list_members(&channel("support"), rollcall::api::MembershipType::Default)
+            .contains(&user("m0999"))
     );
     assert!(stage.count("support") < 900, "who is no longer declared is not added");
     stage.simulator.clear_fault(slow);

@@ -1,7 +1,7 @@
 //! What of objects that the operator cannot read, in a cluster whose schema let them through?
 
 use rollcall::api::custom_resource_definition;
-use rollcall::simulator::{Options, Quotas};
+use rollcall::simulator::{Quotas, SimulatorOptions};
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
@@ -54,7 +54,7 @@ async fn told(control_plane: &ControlPlane, stage: &Stage, name: &str) -> (Strin
 #[tokio::test]
 async fn an_object_that_cannot_be_read_says_so_itself_and_stops_no_other() {
     let control_plane = loose_cluster().await;
-    let options = Options { seed: seed(3), quotas: Quotas::Off, ..Options::default() };
+    let options = SimulatorOptions { seed: seed(3), quotas: Quotas::Off, ..SimulatorOptions::default() };
     let stage = Stage::with(&control_plane, options).await;
     let foreign = "arn:aws:chime:us-east-1:123456789012:app-instance/other/user/bob";
     let with = |field: &str, value: Value| {
@@ -110,7 +110,7 @@ async fn an_object_that_cannot_be_read_says_so_itself_and_stops_no_other() {
 #[tokio::test]
 async fn a_status_that_cannot_be_read_is_written_anew() {
     let control_plane = loose_cluster().await;
-    let options = Options { seed: seed(2), quotas: Quotas::Off, ..Options::default() };
+    let options = SimulatorOptions { seed: seed(2), quotas: Quotas::Off, ..SimulatorOptions::default() };
     let stage = Stage::with(&control_plane, options).await;
     apply(&control_plane, &stage, "team", Some(support(&ids(2)))).await;
     let spoil = ["patch", "chm", "team", "--namespace", &stage.namespace, "--subresource=status", "--type=merge"];

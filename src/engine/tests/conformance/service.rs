@@ -12,7 +12,7 @@ use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::engine::clock::Clock;
 use crate::engine::tests::fake::{Fake, INSTANCE, user};
 use crate::membership::arn::{ChannelArn, MemberArn};
-use crate::simulator::{ChannelSeed, ElasticConfiguration, Options, Quotas, Seed, Simulator};
+use crate::simulator::{ChannelSeed, ElasticConfiguration, Quotas, Seed, Simulator, SimulatorOptions};
 
 /// The channel of both.
 const SUPPORT: &str = "support";
@@ -187,10 +187,10 @@ async fn elastic<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
     script.lines
 }
 
-fn seed(channel: ChannelSeed) -> Options {
+fn seed(channel: ChannelSeed) -> SimulatorOptions {
     let others = ["rollcall", "creator", "mod", "olaf", "guest", "banned", "fresh", "ghostly"];
     let seed = Seed::new(INSTANCE).users(others).users(people(120)).admins(["rollcall"]).channel(channel);
-    Options { seed, quotas: Quotas::Off, ..Options::default() }
+    SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }
 }
 
 async fn sdk(simulator: &Simulator) -> Sdk {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::operation::Operation;
-use super::state::By;
+use super::actor::Actor;
+use super::operation::ApiOperation;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
@@ -13,7 +13,7 @@ const KEPT: usize = 1_000_000;
 
 /// Whether a membership came or went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum MembershipAction {
     /// Somebody became a member.
     Added,
     /// Somebody ceased to be one.
@@ -22,11 +22,11 @@ pub enum Action {
 
 /// A membership that came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct MembershipChange {
     /// Since the simulator's start.
     pub at: Duration,
     /// Which way.
-    pub action: Action,
+    pub action: MembershipAction,
     /// Where.
     pub channel: ChannelArn,
     /// Who.
@@ -36,7 +36,7 @@ pub struct Entry {
     /// In whose name; `None` when done behind the callers' backs.
     pub bearer: Option<MemberArn>,
     /// By which call; `None` when done behind the callers' backs.
-    pub operation: Option<Operation>,
+    pub operation: Option<ApiOperation>,
 }
 
 /// The memberships that came or went, oldest first. A deleted channel's are not listed one by one.
@@ -44,25 +44,25 @@ pub struct Entry {
 pub struct MembershipLog {
     /// How many entries came before those that are kept.
     dropped: usize,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<MembershipChange>,
 }
 
 impl MembershipLog {
     /// One more.
     pub fn add(
         &mut self,
-        action: Action,
+        action: MembershipAction,
         channel: &ChannelArn,
         member: &MemberArn,
         membership_type: MembershipType,
         at: Duration,
-        by: By<'_>,
+        by: Actor<'_>,
     ) {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
             self.dropped += 1;
         }
-        self.entries.push_back(Entry {
+        self.entries.push_back(MembershipChange {
             at,
             action,
             channel: channel.clone(),
@@ -74,7 +74,7 @@ impl MembershipLog {
     }
 
     /// All that are kept.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &MembershipChange> {
         self.entries.iter()
     }
 
@@ -84,7 +84,7 @@ impl MembershipLog {
     }
 
     /// Those that are kept and have a higher number than this, with their numbers.
-    pub fn after(&self, number: usize) -> impl Iterator<Item = (usize, &Entry)> {
+    pub fn after(&self, number: usize) -> impl Iterator<Item = (usize, &MembershipChange)> {
         let from = number.saturating_sub(self.dropped).min(self.entries.len());
         (self.dropped + from + 1..).zip(self.entries.range(from..))
     }
@@ -98,7 +98,7 @@ pub struct CallRecord {
     /// When it was answered, since the simulator's start.
     pub answered_at: Duration,
     /// What it asked.
-    pub operation: Operation,
+    pub operation: ApiOperation,
     /// Of which channel, where it names one in a well-formed way.
     pub channel: Option<ChannelArn>,
     /// In whose name, where it names one in a well-formed way.
@@ -115,12 +115,12 @@ pub struct CallRecord {
 
 /// Every call in the order in which they were answered, and how many there were of each operation.
 #[derive(Debug, Default)]
-pub struct Calls {
-    counts: BTreeMap<Operation, u64>,
+pub struct CallLog {
+    counts: BTreeMap<ApiOperation, u64>,
     records: VecDeque<CallRecord>,
 }
 
-impl Calls {
+impl CallLog {
     /// One more.
     pub fn add(&mut self, record: CallRecord) {
         if self.records.len() == KEPT {
@@ -131,7 +131,7 @@ impl Calls {
     }
 
     /// Calls by operation, refused ones too.
-    pub fn counts(&self) -> &BTreeMap<Operation, u64> {
+    pub fn counts(&self) -> &BTreeMap<ApiOperation, u64> {
         &self.counts
     }
 
@@ -151,7 +151,14 @@ mod tests {
         let member = channel.member("alice").unwrap();
         let mut log = MembershipLog::default();
         for _ in 0..KEPT + 2 {
-            log.add(Action::Added, &channel, &member, MembershipType::Default, Duration::ZERO, By::default());
+            log.add(
+                MembershipAction::Added,
+                &channel,
+                &member,
+                MembershipType::Default,
+                Duration::ZERO,
+                Actor::default(),
+            );
         }
         let numbers = |after| log.after(after).map(|(number, _)| number);
         assert_eq!(numbers(0).next(), Some(3));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// A call refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
     /// The error shape, sent as `x-amzn-ErrorType`: without it SDKs cannot tell which error it is.
@@ -21,7 +21,7 @@ pub struct Refusal {
 
 macro_rules! shapes {
     ($($make:ident: $status:literal $shape:literal $code:literal;)*) => {
-        impl Refusal {
+        impl ApiError {
             $(
                 #[doc = concat!("`", $shape, "`, ", stringify!($status), ".")]
                 pub fn $make(message: impl Into<String>) -> Self {
@@ -56,7 +56,7 @@ shapes! {
     service_unavailable: 503 "ServiceUnavailableException" "ServiceUnavailable";
 }
 
-impl Refusal {
+impl ApiError {
     /// An error outside the service's own model, such as those of the layer that checks signatures.
     pub fn unmodelled(status: u16, shape: &'static str, message: impl Into<String>) -> Self {
         Self { status, shape: shape.into(), code: shape.into(), message: message.into() }
@@ -80,27 +80,27 @@ impl Refusal {
 
 /// Why one member was not added: an element of a batch's `Errors`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberRefusal {
+pub struct BatchMemberError {
     /// The `ErrorCode`.
     pub code: &'static str,
     /// The `ErrorMessage`.
     pub message: String,
 }
 
-impl MemberRefusal {
+impl BatchMemberError {
     /// A refusal with this code and text.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
     /// The same said of a call for this member alone.
-    pub fn into_call(self) -> Refusal {
+    pub fn into_call(self) -> ApiError {
         match self.code {
-            "Conflict" => Refusal::conflict(self.message),
-            "NotFound" => Refusal::not_found(self.message),
-            "BadRequest" => Refusal::bad_request(self.message),
-            "ResourceLimitExceeded" => Refusal::limit_exceeded(self.message),
-            _ => Refusal::forbidden(self.message),
+            "Conflict" => ApiError::conflict(self.message),
+            "NotFound" => ApiError::not_found(self.message),
+            "BadRequest" => ApiError::bad_request(self.message),
+            "ResourceLimitExceeded" => ApiError::limit_exceeded(self.message),
+            _ => ApiError::forbidden(self.message),
         }
     }
 }

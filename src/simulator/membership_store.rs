@@ -11,7 +11,7 @@ use crate::membership::arn::MemberArn;
 
 /// One membership.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct MembershipRecord {
     /// The bearer who added the member.
     pub invited_by: MemberArn,
     /// When.
@@ -23,7 +23,7 @@ pub struct Record {
     visible_until: Option<Duration>,
 }
 
-impl Record {
+impl MembershipRecord {
     fn is_present(&self) -> bool {
         self.visible_until.is_none()
     }
@@ -35,13 +35,13 @@ impl Record {
 
 /// The members of one channel and type.
 #[derive(Clone, Debug, Default)]
-pub struct Roster {
-    records: BTreeMap<MemberArn, Record>,
+pub struct MembershipStore {
+    records: BTreeMap<MemberArn, MembershipRecord>,
     present: usize,
     leaving: VecDeque<(Duration, MemberArn)>,
 }
 
-impl Roster {
+impl MembershipStore {
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.present
@@ -49,7 +49,7 @@ impl Roster {
 
     /// Whether they are a member, whatever reads show.
     pub fn contains(&self, member: &MemberArn) -> bool {
-        self.records.get(member).is_some_and(Record::is_present)
+        self.records.get(member).is_some_and(MembershipRecord::is_present)
     }
 
     /// All members, whatever reads show.
@@ -58,7 +58,7 @@ impl Roster {
     }
 
     /// The membership as a read at `now` shows it.
-    pub fn visible(&self, member: &MemberArn, now: Duration) -> Option<&Record> {
+    pub fn visible(&self, member: &MemberArn, now: Duration) -> Option<&MembershipRecord> {
         self.records.get(member).filter(|record| record.is_visible(now))
     }
 
@@ -71,8 +71,13 @@ impl Roster {
             Some(record) if record.is_visible(now) => now,
             _ => now + delay,
         };
-        let record =
-            Record { invited_by: invited_by.clone(), created: now, backdated: None, visible_from, visible_until: None };
+        let record = MembershipRecord {
+            invited_by: invited_by.clone(),
+            created: now,
+            backdated: None,
+            visible_from,
+            visible_until: None,
+        };
         self.records.insert(member.clone(), record);
         self.present += 1;
         true
@@ -101,7 +106,7 @@ impl Roster {
 
     /// Up to `limit` members after `cursor` in the order of their ARNs, as a read at `now` shows them, and whether there
     /// are more. An ARN as cursor keeps pages stable while members come and go.
-    pub fn page(&self, cursor: Option<&MemberArn>, limit: usize, now: Duration) -> (Vec<MemberArn>, bool) {
+    pub fn list_page(&self, cursor: Option<&MemberArn>, limit: usize, now: Duration) -> (Vec<MemberArn>, bool) {
         let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let mut visible = self
             .records
@@ -135,48 +140,48 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn page_ids(roster: &Roster, now: Duration) -> usize {
-        roster.page(None, 50, now).0.len()
+    fn page_ids(store: &MembershipStore, now: Duration) -> usize {
+        store.list_page(None, 50, now).0.len()
     }
 
     #[test]
     fn reads_lag_behind_writes_by_the_delay_but_writes_do_not() {
-        let (mut roster, alice, delay) = (Roster::default(), member("alice"), seconds(3));
-        assert!(roster.insert(&alice, &member("x"), seconds(10), delay));
-        assert!(!roster.insert(&alice, &member("x"), seconds(10), delay));
-        assert!(roster.contains(&alice));
-        assert_eq!(page_ids(&roster, seconds(12)), 0);
-        assert_eq!(page_ids(&roster, seconds(13)), 1);
-        assert!(roster.remove(&alice, seconds(20), delay));
-        assert!(!roster.contains(&alice));
-        assert!(!roster.remove(&alice, seconds(20), delay));
-        assert_eq!(page_ids(&roster, seconds(22)), 1);
-        assert_eq!(page_ids(&roster, seconds(23)), 0);
-        assert_eq!(roster.len(), 0);
+        let (mut store, alice, delay) = (MembershipStore::default(), member("alice"), seconds(3));
+        assert!(store.insert(&alice, &member("x"), seconds(10), delay));
+        assert!(!store.insert(&alice, &member("x"), seconds(10), delay));
+        assert!(store.contains(&alice));
+        assert_eq!(page_ids(&store, seconds(12)), 0);
+        assert_eq!(page_ids(&store, seconds(13)), 1);
+        assert!(store.remove(&alice, seconds(20), delay));
+        assert!(!store.contains(&alice));
+        assert!(!store.remove(&alice, seconds(20), delay));
+        assert_eq!(page_ids(&store, seconds(22)), 1);
+        assert_eq!(page_ids(&store, seconds(23)), 0);
+        assert_eq!(store.len(), 0);
     }
 
     #[test]
     fn who_comes_back_before_the_departure_was_seen_never_left_for_readers() {
-        let (mut roster, alice, delay) = (Roster::default(), member("alice"), seconds(3));
-        roster.insert(&alice, &member("x"), seconds(0), delay);
-        roster.remove(&alice, seconds(10), delay);
-        roster.insert(&alice, &member("y"), seconds(11), delay);
-        assert_eq!(page_ids(&roster, seconds(11)), 1);
-        roster.remove(&member("nobody"), seconds(20), delay);
-        assert_eq!(page_ids(&roster, seconds(20)), 1);
-        assert_eq!(roster.len(), 1);
+        let (mut store, alice, delay) = (MembershipStore::default(), member("alice"), seconds(3));
+        store.insert(&alice, &member("x"), seconds(0), delay);
+        store.remove(&alice, seconds(10), delay);
+        store.insert(&alice, &member("y"), seconds(11), delay);
+        assert_eq!(page_ids(&store, seconds(11)), 1);
+        store.remove(&member("nobody"), seconds(20), delay);
+        assert_eq!(page_ids(&store, seconds(20)), 1);
+        assert_eq!(store.len(), 1);
     }
 
     #[test]
     fn pages_continue_after_a_cursor_that_has_left_meanwhile() {
-        let mut roster = Roster::default();
+        let mut store = MembershipStore::default();
         for id in ["a", "b", "c", "d"] {
-            roster.insert(&member(id), &member("x"), seconds(0), Duration::ZERO);
+            store.insert(&member(id), &member("x"), seconds(0), Duration::ZERO);
         }
-        let (first, more) = roster.page(None, 2, seconds(1));
+        let (first, more) = store.list_page(None, 2, seconds(1));
         assert_eq!((first.as_slice(), more), ([member("a"), member("b")].as_slice(), true));
-        roster.remove(&member("b"), seconds(1), Duration::ZERO);
-        let (second, more) = roster.page(first.last(), 2, seconds(1));
+        store.remove(&member("b"), seconds(1), Duration::ZERO);
+        let (second, more) = store.list_page(first.last(), 2, seconds(1));
         assert_eq!((second.as_slice(), more), ([member("c"), member("d")].as_slice(), false));
     }
 }
