@@ -1,8 +1,9 @@
 //! A local stand-in for Amazon Chime SDK messaging, to try Rollcall without an AWS account.
 //!
-//! It serves the operations on channels, memberships, moderators, bans and sub-channels, with the service's errors, roles,
-//! quotas and paging, and it injects faults on demand. It follows the service's API model, its Developer Guide and its
-//! quota page. [`UndocumentedBehaviours`] has the choices that these sources leave open.
+//! It serves the operations on channels, memberships, moderators, bans and sub-channels, with the
+//! service's errors, roles, quotas and paging, and it injects faults on demand. It follows the
+//! service's API model, its Developer Guide and its quota page. [`UndocumentedBehaviours`] has the
+//! choices that these sources leave open.
 //!
 //! `rollcall simulate` serves it. Tests run it in-process:
 //!
@@ -11,8 +12,10 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let demo = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
-//! let seed = Seed::new(demo).users(["alice", "rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("support"));
-//! let simulator = Simulator::start(SimulatorOptions { seed, ..SimulatorOptions::default() }).await.unwrap();
+//! let seed = Seed::new(demo).users(["alice", "rollcall"]).admins(["rollcall"]);
+//! let seed = seed.channel(ChannelSeed::new("support"));
+//! let options = SimulatorOptions { seed, ..SimulatorOptions::default() };
+//! let simulator = Simulator::start(options).await.unwrap();
 //! assert!(simulator.endpoint().starts_with("http://127.0.0.1:"));
 //! simulator.add_member(&format!("{demo}/channel/support"), "alice").unwrap();
 //! simulator.shutdown().await;
@@ -42,9 +45,10 @@ mod quotas;
 mod roles;
 mod route;
 mod seed;
+mod seeding;
 mod server;
+mod shared_state;
 mod signature;
-mod simulation;
 mod state;
 
 use std::io;
@@ -67,13 +71,12 @@ pub use quotas::Quotas;
 pub use seed::{AppInstanceSeed, ChannelSeed, InvitedSeed, Seed, SeedError, SeedName};
 
 use connection::{ConnectionHandle, CuttableListener};
-use simulation::{SharedSimulation, Simulation};
+use shared_state::{SharedState, SimulatorState};
 
 /// The longest time that a shutdown waits for pending answers.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings of a simulator. The default has an empty seed, the service's quotas, no delay and any free port of
-/// 127.0.0.1.
+/// The settings of a simulator. The default listens on a free port of 127.0.0.1, with quotas.
 #[derive(Clone, Debug)]
 pub struct SimulatorOptions {
     /// The address to listen on. Port 0 is any free port.
@@ -125,11 +128,10 @@ pub enum StartError {
     },
 }
 
-/// A running simulator, stopped when it is dropped. Its methods read and change the actual state, without the visibility
-/// delay.
+/// A running simulator, stopped when it is dropped. Its methods ignore the visibility delay.
 #[derive(Debug)]
 pub struct Simulator {
-    shared: Arc<SharedSimulation>,
+    shared: Arc<SharedState>,
     address: SocketAddr,
     serving: Option<JoinHandle<()>>,
 }
@@ -139,20 +141,21 @@ impl Simulator {
     pub async fn start(options: SimulatorOptions) -> Result<Self, StartError> {
         let listen_error = |source| StartError::Listen { address: options.address, source };
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut state = state::ServiceState::new(options.behaviours, options.limits, options.visibility_delay, started);
-        state.apply_seed(&options.seed, Duration::ZERO)?;
+        let mut service =
+            state::ServiceState::new(options.behaviours, options.limits, options.visibility_delay, started);
+        service.apply_seed(&options.seed, Duration::ZERO)?;
         let listener = TcpListener::bind(options.address).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let simulation = Simulation {
-            state,
+        let state = SimulatorState {
+            service,
             buckets: quotas::QuotaBuckets::new(options.quotas),
             faults: fault::FaultRegistry::new(options.random_seed),
             calls: audit_log::CallLog::default(),
         };
-        let shared = Arc::new(SharedSimulation::new(simulation, options.region));
+        let shared = Arc::new(SharedState::new(state, options.region));
         let router = Router::new().fallback(server::handle_request).with_state(Arc::clone(&shared));
-        let service = router.into_make_service_with_connect_info::<ConnectionHandle>();
-        let serving = axum::serve(CuttableListener(listener), service)
+        let make_service = router.into_make_service_with_connect_info::<ConnectionHandle>();
+        let serving = axum::serve(CuttableListener(listener), make_service)
             .with_graceful_shutdown(shared.stop.clone().cancelled_owned());
         let serving = tokio::spawn(async move {
             // The listener's accept never fails, so serving does not fail either.

@@ -1,4 +1,5 @@
-//! The simulator, judged by a client that nobody here wrote: boto3 parses each answer by its own model of the service.
+//! The simulator against boto3, an independent client that parses each response by its own model of
+//! the service.
 
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only functions marked as tests")]
 
@@ -9,11 +10,11 @@ use std::time::Duration;
 use rollcall::simulator::{Quotas, Simulator, SimulatorOptions};
 use tokio::process::Command;
 
-/// Installing boto3 on the first run is most of it.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// The longest time of a run. Most of it is the installation of boto3 on the first run.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boto3_understands_every_answer() {
+async fn boto3_understands_every_response() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = run(Command::new(root.join("hack/boto3-venv"))).await;
     let unlimited =
@@ -26,10 +27,10 @@ async fn boto3_understands_every_answer() {
     assert!(report.lines().count() > 50, "too few checks ran:\n{report}");
 }
 
-/// Its standard output; fails with all that it said.
+/// Runs a command and returns its standard output. Fails with both outputs.
 async fn run(mut command: Command) -> String {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
-    let output = tokio::time::timeout(PATIENCE, child.unwrap().wait_with_output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(TIMEOUT, child.unwrap().wait_with_output()).await.unwrap().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?} ended with {}:\n{out}\n{err}", output.status);
     out.into_owned()

@@ -3,11 +3,9 @@
 use super::operation::ApiOperation;
 use crate::membership::arn::MemberArn;
 
-/// The bearer and the operation of a change. Both are absent if the change came from the admin pages or from a test.
+/// The bearer and the operation of a change. Both are absent if no call made the change.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Actor<'a> {
-    /// The bearer of the call.
     pub bearer: Option<&'a MemberArn>,
-    /// The operation of the call.
     pub operation: Option<ApiOperation>,
 }

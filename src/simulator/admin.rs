@@ -1,53 +1,58 @@
-//! What can be seen and changed from outside, over HTTP, without being a client of the service?
+//! The admin pages: JSON under `/_admin` that shows and changes the state of the simulator.
 //!
-//! JSON under `/_admin`, where no operation of the service can be: its paths begin with the name of a resource.
+//! No operation of the service has such a path.
+
+use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::actor::Actor;
-use super::audit_log::{CallRecord, MembershipAction, MembershipChange};
+use super::audit_log::{CallLog, CallRecord, MembershipAction, MembershipChange};
+use super::call::parse_membership_type;
+use super::channel::ChannelRecord;
 use super::fault::Fault;
-use super::route::percent_decode;
+use super::route::parse_query;
 use super::seed::Seed;
-use super::simulation::SharedSimulation;
+use super::shared_state::SharedState;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// So many entries of a log are shown, unless `?last=` says otherwise.
-const SHOWN: usize = 1000;
+/// The number of log entries on a page without `?last=`.
+const DEFAULT_ENTRIES: usize = 1000;
 
 const INDEX: &[(&str, &str)] = &[
-    ("GET /_admin/state", "app instances, users, and channels with their numbers of members"),
-    ("GET /_admin/members?channel=ARN&type=DEFAULT|HIDDEN", "a channel's members"),
+    ("GET /_admin/state", "shows app instances, users, and channels with the number of their members"),
+    ("GET /_admin/members?channel=ARN&type=DEFAULT|HIDDEN", "lists the members of a channel"),
     (
         "POST /_admin/members",
-        r#"adds behind the callers' backs: {"channel": ARN, "members": [ARN], "type": "DEFAULT", "invitedBy": ARN, "created": TIME}"#,
+        r#"adds members without a call: {"channel": ARN, "members": [ARN], "type": "DEFAULT", "invitedBy": ARN, "created": TIME}"#,
     ),
-    ("DELETE /_admin/members", r#"removes behind the callers' backs: {"channel": ARN, "members": [ARN]}"#),
-    ("POST /_admin/bans", r#"bans: {"channel": ARN, "members": [ARN]}"#),
+    ("DELETE /_admin/members", r#"removes members without a call: {"channel": ARN, "members": [ARN]}"#),
+    ("POST /_admin/bans", r#"bans users: {"channel": ARN, "members": [ARN]}"#),
     ("DELETE /_admin/bans", r#"lifts bans: {"channel": ARN, "members": [ARN]}"#),
-    ("POST /_admin/users", r#"makes users and bots: {"users": [ARN]}"#),
+    ("POST /_admin/users", r#"creates users and bots: {"users": [ARN]}"#),
     ("DELETE /_admin/users", r#"deletes users and bots: {"users": [ARN]}"#),
-    ("POST /_admin/seed", "adds a seed, in YAML or JSON"),
+    ("POST /_admin/seed", "applies a seed, in YAML or JSON"),
     ("DELETE /_admin/channels", r#"deletes a channel: {"channel": ARN}"#),
-    ("GET /_admin/calls?last=N", "calls by operation, and the newest in full"),
-    ("DELETE /_admin/calls", "forgets the calls"),
-    ("GET /_admin/log?last=N", "who was added and removed, when, in whose name: the newest entries"),
-    ("GET /_admin/log?after=N", "the same: the first 1000 entries after the one with that number"),
-    ("GET /_admin/faults", "faults in force"),
+    ("GET /_admin/calls?last=N", "counts the calls by operation, and shows the newest"),
+    ("DELETE /_admin/calls", "clears the calls"),
+    ("GET /_admin/log?last=N", "shows the newest membership changes: member, time, bearer, operation"),
+    ("GET /_admin/log?after=N", "shows the first 1000 membership changes after the entry with this number"),
+    ("GET /_admin/faults", "lists the faults in force"),
     (
         "POST /_admin/faults",
-        r#"injects one: {"operation": "…", "times": 1, "effect": {"kind": "refuse", "status": 503}}"#,
+        r#"injects a fault: {"operation": "…", "times": 1, "effect": {"kind": "refuse", "status": 503}}"#,
     ),
-    ("DELETE /_admin/faults?id=N", "clears one, or all"),
+    ("DELETE /_admin/faults?id=N", "clears a fault, or all faults"),
 ];
 
-/// Whether a path is of the admin page.
+/// Returns true for the path of an admin page.
 pub fn is_admin_path(path: &str) -> bool {
     path == "/_admin" || path.starts_with("/_admin/")
 }
@@ -59,7 +64,6 @@ struct MembersRequest {
     members: Vec<String>,
 }
 
-/// Members to add.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AddMembersRequest {
@@ -83,7 +87,7 @@ struct ChannelRequest {
     channel: String,
 }
 
-/// Why the admin page refuses: a status and a sentence.
+/// The error of an admin page: a status and a message.
 struct AdminError(u16, String);
 
 impl<E: std::error::Error> From<E> for AdminError {
@@ -92,197 +96,210 @@ impl<E: std::error::Error> From<E> for AdminError {
     }
 }
 
-/// Answers a request to the admin page.
-pub fn answer_admin(service: &SharedSimulation, method: &str, path: &str, query: &str, body: &[u8]) -> Response {
+/// Handles a request to an admin page.
+pub fn handle_admin_request(shared: &SharedState, method: &str, path: &str, query: &str, body: &[u8]) -> Response {
     let page = path.trim_start_matches("/_admin").trim_matches('/');
-    let (status, answer) = match perform(service, method, page, query, body) {
+    let outcome = parse_query(query)
+        .ok_or_else(|| AdminError(400, "the query is not well-formed".into()))
+        .and_then(|query| AdminRequest { shared, query, body }.execute(method, page));
+    let (status, answer) = match outcome {
         Ok(answer) => (200, answer),
         Err(AdminError(status, message)) => (status, json!({"error": message})),
     };
-    let text = serde_json::to_string_pretty(&answer).unwrap_or_default() + "\n";
-    let mut response = Response::new(Body::from(text));
+    json_response(status, Body::from(serde_json::to_string_pretty(&answer).unwrap_or_default() + "\n"))
+}
+
+/// Builds a response with a JSON body.
+pub fn json_response(status: u16, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-fn perform(
-    service: &SharedSimulation,
-    method: &str,
-    page: &str,
-    query: &str,
-    body: &[u8],
-) -> Result<Value, AdminError> {
-    let parameter = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).and_then(|(_, value)| percent_decode(value, true))
-    };
-    let number = |name: &str| {
-        let parse = |text: String| text.parse().map_err(|_| AdminError(400, format!("{name}={text:?} is no number")));
-        parameter(name).map(parse).transpose()
-    };
-    let last: Option<usize> = number("last")?;
-    let now = service.elapsed();
-    match (method, page) {
-        ("GET", "") => Ok(INDEX.iter().map(|(path, what)| ((*path).to_owned(), Value::from(*what))).collect()),
-        ("GET", "state") => Ok(state(service)),
-        ("GET", "members") => members(service, parameter("channel").as_deref(), parameter("type").as_deref()),
-        ("POST", "members") => {
-            let asked: AddMembersRequest = serde_json::from_slice(body)?;
-            let inviter = asked.invited_by.map(|inviter| ChannelArn::parse(&asked.channel)?.member(&inviter));
-            let inviter = inviter.transpose()?;
-            each(&asked.channel, &asked.members, |channel, member| {
-                let (by, created) = (inviter.as_ref(), asked.created);
-                let outcome = service.update_state(|world| {
-                    world.state.add_member_directly(channel, member, asked.r#type, by, created, now)
-                });
-                outcome.err().map_or_else(|| "added".into(), |refusal| format!("{}: {}", refusal.code, refusal.message))
-            })
-        }
-        ("DELETE", "members") => change_members(body, |channel, member| {
-            service.update_state(|world| world.state.remove_member(channel, member, now, Actor::default()))
-        }),
-        ("POST", "bans") => change_members(body, |channel, member| {
-            service.update_state(|world| world.state.ban_member(channel, member, now, Actor::default()))
-        }),
-        ("DELETE", "bans") => {
-            change_members(body, |channel, member| service.update_state(|world| world.state.lift_ban(channel, member)))
-        }
-        ("POST", "users") => {
-            let asked: UsersRequest = serde_json::from_slice(body)?;
-            let users: Vec<_> = asked.users.iter().map(|user| MemberArn::parse(user)).collect::<Result<_, _>>()?;
-            service.update_state(|world| users.into_iter().for_each(|user| world.state.add_user(user)));
-            Ok(json!({"done": true}))
-        }
-        ("DELETE", "users") => {
-            let asked: UsersRequest = serde_json::from_slice(body)?;
-            let users: Vec<_> = asked.users.iter().map(|user| MemberArn::parse(user)).collect::<Result<_, _>>()?;
-            let there = service.update_state(|world| {
-                users.iter().filter(|user| world.state.delete_user(user, now, Actor::default())).count()
-            });
-            Ok(json!({"deleted": there}))
-        }
-        ("POST", "seed") => {
-            let text = std::str::from_utf8(body)?;
-            let seed = Seed::from_yaml(text)?;
-            service.update_state(|world| world.state.apply_seed(&seed, now))?;
-            Ok(json!({"done": true}))
-        }
-        ("DELETE", "channels") => {
-            let asked: ChannelRequest = serde_json::from_slice(body)?;
-            let channel = ChannelArn::parse(&asked.channel)?;
-            Ok(json!({"deleted": service.update_state(|world| world.state.delete_channel(&channel))}))
-        }
-        ("GET", "calls") => {
-            let world = service.lock_state();
-            let calls = world.calls.iter();
-            let shown: Vec<_> =
-                calls.skip(world.calls.iter().len().saturating_sub(last.unwrap_or(SHOWN))).map(call).collect();
-            Ok(json!({"counts": world.calls.counts(), "calls": shown}))
-        }
-        ("DELETE", "calls") => {
-            service.update_state(|world| world.calls = super::audit_log::CallLog::default());
-            Ok(json!({"done": true}))
-        }
-        ("GET", "log") => {
-            let world = service.lock_state();
-            let log = &world.state.log;
-            let (after, most) = match (number("after")?, last) {
-                (None, last) => (log.newest().saturating_sub(last.unwrap_or(SHOWN)), usize::MAX),
-                (Some(after), None) => (after, SHOWN),
-                (Some(_), Some(_)) => return Err(AdminError(400, "say either last or after".into())),
-            };
-            Ok(log.after(after).take(most).map(|(number, logged)| entry(number, logged)).collect())
-        }
-        ("GET", "faults") => {
-            let world = service.lock_state();
-            Ok(world.faults.iter().map(|(id, fault, hits)| json!({"id": id, "fault": fault, "hits": hits})).collect())
-        }
-        ("POST", "faults") => {
-            let fault: Fault = serde_json::from_slice(body)?;
-            Ok(json!({"id": service.update_state(|world| world.faults.add(fault))}))
-        }
-        ("DELETE", "faults") => match parameter("id") {
-            None => {
-                service.update_state(|world| world.faults.clear());
+struct AdminRequest<'a> {
+    shared: &'a SharedState,
+    query: Vec<(String, String)>,
+    body: &'a [u8],
+}
+
+impl AdminRequest<'_> {
+    fn execute(&self, method: &str, page: &str) -> Result<Value, AdminError> {
+        let (shared, now) = (self.shared, self.shared.elapsed());
+        match (method, page) {
+            ("GET", "") => Ok(INDEX.iter().map(|(path, what)| ((*path).to_owned(), Value::from(*what))).collect()),
+            ("GET", "state") => Ok(state_json(shared)),
+            ("GET", "members") => self.list_members(),
+            ("POST", "members") => self.add_members(),
+            ("DELETE", "members") => self.change_members(|channel, member| {
+                shared.update_state(|state| state.service.remove_member(channel, member, now, Actor::default()))
+            }),
+            ("POST", "bans") => self.change_members(|channel, member| {
+                shared.update_state(|state| state.service.ban_member(channel, member, now, Actor::default()))
+            }),
+            ("DELETE", "bans") => self
+                .change_members(|channel, member| shared.update_state(|state| state.service.lift_ban(channel, member))),
+            ("POST", "users") => {
+                let users = self.users()?;
+                shared.update_state(|state| users.into_iter().for_each(|user| state.service.add_user(user)));
                 Ok(json!({"done": true}))
             }
-            Some(text) => {
-                let id = text.parse().map_err(|_| AdminError(400, format!("id={text:?} is no number")))?;
-                Ok(json!({"done": service.update_state(|world| world.faults.remove(id))}))
+            ("DELETE", "users") => {
+                let users = self.users()?;
+                let deleted = shared.update_state(|state| {
+                    users.iter().filter(|user| state.service.delete_user(user, now, Actor::default())).count()
+                });
+                Ok(json!({"deleted": deleted}))
             }
-        },
-        _ => Err(AdminError(404, format!("there is no {method} /_admin/{page}: GET /_admin lists what there is"))),
+            ("POST", "seed") => {
+                let seed = Seed::from_yaml(std::str::from_utf8(self.body)?)?;
+                shared.update_state(|state| state.service.apply_seed(&seed, now))?;
+                Ok(json!({"done": true}))
+            }
+            ("DELETE", "channels") => {
+                let channel = ChannelArn::parse(&self.json::<ChannelRequest>()?.channel)?;
+                Ok(json!({"deleted": shared.update_state(|state| state.service.delete_channel(&channel))}))
+            }
+            ("GET", "calls") => {
+                let last = self.number("last")?.unwrap_or(DEFAULT_ENTRIES);
+                let state = shared.lock_state();
+                let calls = state.calls.iter();
+                let skipped = calls.len().saturating_sub(last);
+                let shown: Vec<_> = calls.skip(skipped).map(call_json).collect();
+                Ok(json!({"counts": state.calls.counts(), "calls": shown}))
+            }
+            ("DELETE", "calls") => {
+                shared.update_state(|state| state.calls = CallLog::default());
+                Ok(json!({"done": true}))
+            }
+            ("GET", "log") => self.list_changes(),
+            ("GET", "faults") => {
+                let state = shared.lock_state();
+                let faults = state.faults.iter();
+                Ok(faults.map(|(id, fault, hits)| json!({"id": id, "fault": fault, "hits": hits})).collect())
+            }
+            ("POST", "faults") => {
+                let fault: Fault = self.json()?;
+                Ok(json!({"id": shared.update_state(|state| state.faults.add(fault))}))
+            }
+            ("DELETE", "faults") => {
+                let id: Option<u64> = self.number("id")?;
+                let done = shared.update_state(|state| match id {
+                    Some(id) => state.faults.remove(id),
+                    None => {
+                        state.faults.clear();
+                        true
+                    }
+                });
+                Ok(json!({"done": done}))
+            }
+            _ => Err(AdminError(404, format!("there is no {method} /_admin/{page}: GET /_admin lists the pages"))),
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, AdminError> {
+        let parse = |text: &str| text.parse().map_err(|_| AdminError(400, format!("{name}={text:?} is no number")));
+        self.parameter(name).map(parse).transpose()
+    }
+
+    fn json<T: DeserializeOwned>(&self) -> Result<T, AdminError> {
+        Ok(serde_json::from_slice(self.body)?)
+    }
+
+    fn users(&self) -> Result<Vec<MemberArn>, AdminError> {
+        let request: UsersRequest = self.json()?;
+        Ok(request.users.iter().map(|user| MemberArn::parse(user)).collect::<Result<_, _>>()?)
+    }
+
+    fn add_members(&self) -> Result<Value, AdminError> {
+        let AddMembersRequest { channel, members, r#type, invited_by, created } = self.json()?;
+        let inviter = invited_by.map(|inviter| ChannelArn::parse(&channel)?.member(&inviter)).transpose()?;
+        let now = self.shared.elapsed();
+        for_each_member(&channel, &members, |channel, member| {
+            let outcome = self.shared.update_state(|state| {
+                state.service.add_member_directly(channel, member, r#type, inviter.as_ref(), created, now)
+            });
+            outcome.err().map_or_else(|| "added".into(), |error| format!("{}: {}", error.code, error.message))
+        })
+    }
+
+    fn change_members(&self, mut change: impl FnMut(&ChannelArn, &MemberArn) -> bool) -> Result<Value, AdminError> {
+        let request: MembersRequest = self.json()?;
+        for_each_member(&request.channel, &request.members, |channel, member| {
+            if change(channel, member) { "done" } else { "no change" }.into()
+        })
+    }
+
+    fn list_members(&self) -> Result<Value, AdminError> {
+        let missing = || AdminError(400, "the channel is missing: add ?channel=ARN".into());
+        let arn = ChannelArn::parse(self.parameter("channel").ok_or_else(missing)?)?;
+        let membership_type =
+            parse_membership_type(self.parameter("type")).map_err(|message| AdminError(400, message))?;
+        let state = self.shared.lock_state();
+        let unknown = || AdminError(404, format!("there is no channel {arn}"));
+        let channel = state.service.channels.get(&arn).ok_or_else(unknown)?;
+        Ok(channel.members_of_type(membership_type).iter().map(MemberArn::as_str).collect())
+    }
+
+    fn list_changes(&self) -> Result<Value, AdminError> {
+        let (after, last) = (self.number("after")?, self.number("last")?);
+        let state = self.shared.lock_state();
+        let log = &state.service.log;
+        let (after, most) = match (after, last) {
+            (None, last) => (log.newest_number().saturating_sub(last.unwrap_or(DEFAULT_ENTRIES)), usize::MAX),
+            (Some(after), None) => (after, DEFAULT_ENTRIES),
+            (Some(_), Some(_)) => return Err(AdminError(400, "last and after exclude each other".into())),
+        };
+        Ok(log.entries_after(after).take(most).map(|(number, change)| change_json(number, change)).collect())
     }
 }
 
-fn change_members(body: &[u8], mut change: impl FnMut(&ChannelArn, &MemberArn) -> bool) -> Result<Value, AdminError> {
-    let asked: MembersRequest = serde_json::from_slice(body)?;
-    each(&asked.channel, &asked.members, |channel, member| {
-        if change(channel, member) { "done" } else { "no change" }.into()
-    })
-}
-
-fn each(
+/// Applies a change to each member, given as an ARN or as an id in the app instance.
+fn for_each_member(
     channel: &str,
     members: &[String],
     mut change: impl FnMut(&ChannelArn, &MemberArn) -> String,
 ) -> Result<Value, AdminError> {
     let channel = ChannelArn::parse(channel)?;
-    // Ids will do: `alice` is user/alice of the channel's app instance.
     let members: Vec<_> = members.iter().map(|member| channel.member(member)).collect::<Result<_, _>>()?;
     Ok(members.iter().map(|member| (member.to_string(), Value::from(change(&channel, member)))).collect())
 }
 
-fn state(service: &SharedSimulation) -> Value {
-    let world = service.lock_state();
-    let state = &world.state;
-    let mut users: Vec<_> = state.users.keys().map(MemberArn::as_str).collect();
+fn state_json(shared: &SharedState) -> Value {
+    let state = shared.lock_state();
+    let service = &state.service;
+    let mut users: Vec<_> = service.users.keys().map(MemberArn::as_str).collect();
     users.sort_unstable();
     let mut admins: Vec<_> =
-        state.users.iter().filter(|(_, user)| user.is_admin).map(|(arn, _)| arn.as_str()).collect();
+        service.users.iter().filter(|(_, user)| user.is_admin).map(|(arn, _)| arn.as_str()).collect();
     admins.sort_unstable();
-    let channels: serde_json::Map<_, _> = state
-        .channels
-        .iter()
-        .map(|(arn, channel)| {
-            let shown = json!({
-                "mode": channel.mode,
-                "privacy": channel.privacy,
-                "createdBy": channel.created_by.as_str(),
-                "defaultMembers": channel.default_members.len(),
-                "hiddenMembers": channel.hidden_members.len(),
-                "moderators": channel.moderators.keys().map(MemberArn::as_str).collect::<Vec<_>>(),
-                "bans": channel.bans.keys().map(MemberArn::as_str).collect::<Vec<_>>(),
-                "subChannels": channel.elastic.as_ref().map(|elastic| {
-                    elastic.sub_channels.iter().map(|(id, members)| (id.clone(), members.len())).collect::<std::collections::BTreeMap<_, _>>()
-                }),
-            });
-            (arn.to_string(), shown)
-        })
-        .collect();
-    json!({"appInstances": state.app_instances, "users": users, "admins": admins, "channels": channels})
+    let channels: BTreeMap<_, _> =
+        service.channels.iter().map(|(arn, channel)| (arn.as_str(), channel_json(channel))).collect();
+    json!({"appInstances": service.app_instances, "users": users, "admins": admins, "channels": channels})
 }
 
-fn members(
-    service: &SharedSimulation,
-    channel: Option<&str>,
-    membership_type: Option<&str>,
-) -> Result<Value, AdminError> {
-    let channel = channel.ok_or_else(|| AdminError(400, "say which: ?channel=ARN".into()))?;
-    let arn = ChannelArn::parse(channel)?;
-    let membership_type = match membership_type {
-        None | Some("DEFAULT") => MembershipType::Default,
-        Some("HIDDEN") => MembershipType::Hidden,
-        Some(other) => return Err(AdminError(400, format!("type {other:?} is neither DEFAULT nor HIDDEN"))),
-    };
-    let world = service.lock_state();
-    let channel =
-        world.state.channels.get(&arn).ok_or_else(|| AdminError(404, format!("there is no channel {arn}")))?;
-    Ok(channel.members_of_type(membership_type).iter().map(|member| Value::from(member.as_str())).collect())
+fn channel_json(channel: &ChannelRecord) -> Value {
+    let sub_channels = channel.elastic.as_ref().map(|elastic| {
+        let sizes = elastic.sub_channels.iter().map(|(id, members)| (id.as_str(), members.len()));
+        sizes.collect::<BTreeMap<_, _>>()
+    });
+    json!({
+        "mode": channel.mode,
+        "privacy": channel.privacy,
+        "createdBy": channel.created_by.as_str(),
+        "defaultMembers": channel.default_members.len(),
+        "hiddenMembers": channel.hidden_members.len(),
+        "moderators": channel.moderators.keys().map(MemberArn::as_str).collect::<Vec<_>>(),
+        "bans": channel.bans.keys().map(MemberArn::as_str).collect::<Vec<_>>(),
+        "subChannels": sub_channels,
+    })
 }
 
-fn call(record: &CallRecord) -> Value {
+fn call_json(record: &CallRecord) -> Value {
     json!({
         "at": record.at.as_secs_f64(),
         "seconds": record.answered_at.saturating_sub(record.at).as_secs_f64(),
@@ -296,15 +313,15 @@ fn call(record: &CallRecord) -> Value {
     })
 }
 
-fn entry(number: usize, entry: &MembershipChange) -> Value {
+fn change_json(number: usize, change: &MembershipChange) -> Value {
     json!({
         "number": number,
-        "at": entry.at.as_secs_f64(),
-        "action": match entry.action { MembershipAction::Added => "added", MembershipAction::Removed => "removed" },
-        "channel": entry.channel.as_str(),
-        "member": entry.member.as_str(),
-        "type": entry.membership_type,
-        "bearer": entry.bearer.as_ref().map(MemberArn::as_str),
-        "operation": entry.operation,
+        "at": change.at.as_secs_f64(),
+        "action": match change.action { MembershipAction::Added => "added", MembershipAction::Removed => "removed" },
+        "channel": change.channel.as_str(),
+        "member": change.member.as_str(),
+        "type": change.membership_type,
+        "bearer": change.bearer.as_ref().map(MemberArn::as_str),
+        "operation": change.operation,
     })
 }

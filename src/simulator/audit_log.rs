@@ -1,4 +1,4 @@
-//! What happened? Every call, and every membership that came or went.
+//! The log of every call, and of every membership that was added or removed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,47 +8,47 @@ use super::operation::ApiOperation;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// Entries kept of each log; the oldest go first. Enough for 5,000 channels of 100 members.
-const KEPT: usize = 1_000_000;
+/// The number of entries that each log keeps. The oldest entries are dropped first. It is enough
+/// for 5,000 channels of 100 members, added and removed.
+const MAX_ENTRIES: usize = 1_000_000;
 
-/// Whether a membership came or went.
+/// The direction of a membership change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembershipAction {
-    /// Somebody became a member.
+    /// The member was added.
     Added,
-    /// Somebody ceased to be one.
+    /// The member was removed.
     Removed,
 }
 
-/// A membership that came or went.
+/// A membership that was added or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MembershipChange {
-    /// Since the simulator's start.
+    /// The time since the simulator's start.
     pub at: Duration,
-    /// Which way.
+    /// The direction of the change.
     pub action: MembershipAction,
-    /// Where.
+    /// The channel.
     pub channel: ChannelArn,
-    /// Who.
+    /// The member.
     pub member: MemberArn,
-    /// As what.
+    /// The type of the membership.
     pub membership_type: MembershipType,
-    /// In whose name; `None` when done behind the callers' backs.
+    /// The bearer of the call; `None` if no call made the change.
     pub bearer: Option<MemberArn>,
-    /// By which call; `None` when done behind the callers' backs.
+    /// The operation of the call; `None` if no call made the change.
     pub operation: Option<ApiOperation>,
 }
 
-/// The memberships that came or went, oldest first. A deleted channel's are not listed one by one.
+/// The membership changes, oldest first. The deletion of a channel adds no entries for its members.
 #[derive(Debug, Default)]
 pub struct MembershipLog {
-    /// How many entries came before those that are kept.
-    dropped: usize,
+    /// The number of entries that are no longer kept.
+    discarded: usize,
     entries: VecDeque<MembershipChange>,
 }
 
 impl MembershipLog {
-    /// One more.
     pub fn add(
         &mut self,
         action: MembershipAction,
@@ -56,11 +56,11 @@ impl MembershipLog {
         member: &MemberArn,
         membership_type: MembershipType,
         at: Duration,
-        by: Actor<'_>,
+        actor: Actor<'_>,
     ) {
-        if self.entries.len() == KEPT {
+        if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
-            self.dropped += 1;
+            self.discarded += 1;
         }
         self.entries.push_back(MembershipChange {
             at,
@@ -68,52 +68,52 @@ impl MembershipLog {
             channel: channel.clone(),
             member: member.clone(),
             membership_type,
-            bearer: by.bearer.cloned(),
-            operation: by.operation,
+            bearer: actor.bearer.cloned(),
+            operation: actor.operation,
         });
     }
 
-    /// All that are kept.
+    /// Iterates over the entries that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &MembershipChange> {
         self.entries.iter()
     }
 
-    /// The number of the newest entry; the first of all has number 1.
-    pub fn newest(&self) -> usize {
-        self.dropped + self.entries.len()
+    /// Returns the number of the newest entry. The first entry has number 1.
+    pub fn newest_number(&self) -> usize {
+        self.discarded + self.entries.len()
     }
 
-    /// Those that are kept and have a higher number than this, with their numbers.
-    pub fn after(&self, number: usize) -> impl Iterator<Item = (usize, &MembershipChange)> {
-        let from = number.saturating_sub(self.dropped).min(self.entries.len());
-        (self.dropped + from + 1..).zip(self.entries.range(from..))
+    /// Iterates over the kept entries with a higher number than this, with their numbers.
+    pub fn entries_after(&self, number: usize) -> impl Iterator<Item = (usize, &MembershipChange)> {
+        let from = number.saturating_sub(self.discarded).min(self.entries.len());
+        (self.discarded + from + 1..).zip(self.entries.range(from..))
     }
 }
 
-/// A call as it was answered.
+/// A call and the response to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
-    /// When it arrived, since the simulator's start.
+    /// The time of arrival, since the simulator's start.
     pub at: Duration,
-    /// When it was answered, since the simulator's start.
+    /// The time of the response, since the simulator's start.
     pub answered_at: Duration,
-    /// What it asked.
+    /// The operation.
     pub operation: ApiOperation,
-    /// Of which channel, where it names one in a well-formed way.
+    /// The channel; `None` if the call names no well-formed one.
     pub channel: Option<ChannelArn>,
-    /// In whose name, where it names one in a well-formed way.
+    /// The bearer; `None` if the call names no well-formed one.
     pub bearer: Option<MemberArn>,
-    /// The HTTP status that was answered, or would have been.
+    /// The HTTP status of the response, also if the connection was cut before it.
     pub status: u16,
-    /// The code of the refusal, if it was one.
+    /// The code of the error, if the call was refused.
     pub code: Option<String>,
-    /// Members that the call named (a batch), or that its answer lists (a page).
+    /// The number of members that the call names (a batch), or that the response lists (a page).
     pub members: usize,
-    /// Whether the connection was cut instead of an answer.
+    /// True if the connection was cut instead of a response.
     pub cut: bool,
 }
 
-/// Every call in the order in which they were answered, and how many there were of each operation.
+/// The calls in the order of their responses, and the number of calls by operation.
 #[derive(Debug, Default)]
 pub struct CallLog {
     counts: BTreeMap<ApiOperation, u64>,
@@ -121,21 +121,20 @@ pub struct CallLog {
 }
 
 impl CallLog {
-    /// One more.
     pub fn add(&mut self, record: CallRecord) {
-        if self.records.len() == KEPT {
+        if self.records.len() == MAX_ENTRIES {
             self.records.pop_front();
         }
         *self.counts.entry(record.operation).or_default() += 1;
         self.records.push_back(record);
     }
 
-    /// Calls by operation, refused ones too.
+    /// Returns the number of calls by operation, including refused calls.
     pub fn counts(&self) -> &BTreeMap<ApiOperation, u64> {
         &self.counts
     }
 
-    /// All that are kept.
+    /// Iterates over the calls that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &CallRecord> {
         self.records.iter()
     }
@@ -146,24 +145,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_keep_their_numbers_when_the_oldest_go() {
+    fn entries_keep_their_numbers_when_older_ones_are_dropped() {
         let channel = ChannelArn::parse("arn:aws:chime:us-east-1:1:app-instance/a/channel/c").unwrap();
         let member = channel.member("alice").unwrap();
         let mut log = MembershipLog::default();
-        for _ in 0..KEPT + 2 {
-            log.add(
-                MembershipAction::Added,
-                &channel,
-                &member,
-                MembershipType::Default,
-                Duration::ZERO,
-                Actor::default(),
-            );
+        for _ in 0..MAX_ENTRIES + 2 {
+            let at = Duration::ZERO;
+            log.add(MembershipAction::Added, &channel, &member, MembershipType::Default, at, Actor::default());
         }
-        let numbers = |after| log.after(after).map(|(number, _)| number);
+        let numbers = |after| log.entries_after(after).map(|(number, _)| number);
         assert_eq!(numbers(0).next(), Some(3));
-        assert!(numbers(KEPT).eq([KEPT + 1, KEPT + 2]));
-        assert_eq!(numbers(KEPT + 2).chain(numbers(usize::MAX)).next(), None);
-        assert_eq!(log.newest(), KEPT + 2);
+        assert!(numbers(MAX_ENTRIES).eq([MAX_ENTRIES + 1, MAX_ENTRIES + 2]));
+        assert_eq!(numbers(MAX_ENTRIES + 2).chain(numbers(usize::MAX)).next(), None);
+        assert_eq!(log.newest_number(), MAX_ENTRIES + 2);
     }
 }

@@ -1,28 +1,29 @@
-//! What does the simulator do where the service's documentation leaves it open?
+//! The behaviours that AWS does not document. `--switch` changes them.
 
 use serde::{Deserialize, Serialize};
 
-/// Choices for behaviour that is not documented. The defaults are the likeliest; clients should cope with each.
+/// The choices for undocumented behaviour. A client should cope with each; defaults are likeliest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct UndocumentedBehaviours {
-    /// How a batch answers for one who is a member already, with the same type.
+    /// The response of a batch for a user that already is a member of the same type.
     pub existing_member: RepeatedMember,
-    /// How a batch answers for the second mention of one member.
+    /// The response of a batch for the second occurrence of a member.
     pub duplicate_in_batch: RepeatedMember,
-    /// How DeleteChannelMembership answers when there is no such member.
+    /// The response of DeleteChannelMembership for a user that is not a member.
     pub delete_of_non_member: DeleteOfNonMember,
-    /// How calls that read or delete answer about a channel that is not there. Their model has no NotFound.
+    /// The code for a missing channel in calls that read or delete. Their model has no NotFound.
     pub missing_channel_read: MissingCode,
-    /// How calls that add answer about a channel that is not there.
+    /// The code for a missing channel in calls that add.
     pub missing_channel_write: MissingCode,
-    /// The code for a member who is no user or bot of the channel's app instance.
+    /// The code for a member that is not a user or bot of the channel's app instance.
     pub unknown_member: MissingCode,
-    /// Whether listing an elastic channel without a sub-channel spans all of them (true) or is a 400 (false).
+    /// True if a listing of an elastic channel without a sub-channel returns the members of all
+    /// sub-channels; false if it returns 400.
     pub elastic_list_spans: bool,
-    /// Whether each member of a batch also counts against the channel's rate of creations and deletions.
+    /// True if each member of a batch also counts against the channel's rate of creations.
     pub batch_counts_as_creates: bool,
-    /// Members a page when the call asks for no number. The service takes 1 to 50.
+    /// The size of a page if the call sets no size. The service accepts 1 to 50.
     pub default_page_size: usize,
 }
 
@@ -42,17 +43,17 @@ impl Default for UndocumentedBehaviours {
     }
 }
 
-/// How a batch answers for one who is there already.
+/// The response of a batch for a user that already is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RepeatedMember {
-    /// In `Errors`, with the code Conflict.
+    /// An element of `Errors` with the code Conflict.
     Conflict,
-    /// In `Members`, as if just added.
+    /// An element of `Members`, as for a new member.
     Success,
 }
 
-/// How the deletion of nobody is answered.
+/// The response to the deletion of a membership that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeleteOfNonMember {
@@ -64,7 +65,7 @@ pub enum DeleteOfNonMember {
     Conflict,
 }
 
-/// How something that is not there is answered.
+/// The code for a channel or user that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingCode {

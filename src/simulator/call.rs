@@ -1,4 +1,4 @@
-//! What does one call say, once it is read and well-formed?
+//! One well-formed call, and the response to it.
 
 use std::time::Duration;
 
@@ -12,77 +12,75 @@ use super::route::RoutedRequest;
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// A call to be performed.
+/// A call to be executed.
 #[derive(Debug)]
 pub struct ApiCall<'a> {
-    /// What the request's line says.
+    /// The operation, the path and the query.
     pub routed: &'a RoutedRequest,
     /// The channel in the path, if the operation has one.
     pub channel: Option<ChannelArn>,
-    /// In whose name; identity operations know none.
+    /// The bearer. Identity operations have none.
     pub bearer: Option<MemberArn>,
-    /// The body as it came.
     pub body: &'a [u8],
-    /// When it is performed, since the simulator's start.
+    /// The time of the execution, since the simulator's start.
     pub now: Duration,
-    /// What faults change about it.
+    /// The changes that faults make to the call.
     pub tweaks: CallTweaks,
 }
 
-/// An answer that is no refusal.
+/// The response to a call that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiResponse {
-    /// The HTTP status.
     pub status: u16,
     /// The body; empty with 204.
     pub body: Vec<u8>,
-    /// Members that it lists.
+    /// The number of members that the body lists.
     pub listed: usize,
 }
 
 impl ApiResponse {
-    /// An answer with a body.
+    /// Returns a response with a JSON body.
     pub fn json(status: u16, body: &impl Serialize) -> Result<Self, ApiError> {
-        // Our own types serialize; if one did not, the caller gets the service's own word for a bug.
+        // Our types always serialize. Otherwise, the caller gets the service's code for a bug.
         let body = serde_json::to_vec(body).map_err(|error| ApiError::service_failure(error.to_string()))?;
         Ok(Self { status, body, listed: 0 })
     }
 
-    /// 204.
-    pub fn empty() -> Self {
+    /// Returns a 204 without a body.
+    pub fn no_content() -> Self {
         Self { status: 204, body: vec![], listed: 0 }
     }
 }
 
-/// Which page of a list is asked for.
+/// The page of a list that a call requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// How many at most.
+    /// The maximum number of items.
     pub limit: usize,
-    /// The last item of the page before.
+    /// The last item of the previous page.
     pub cursor: Option<String>,
-    /// What tells this list from others.
+    /// The id of the list, as in [`paging::list_id`].
     pub list: u64,
 }
 
 impl PageRequest {
-    /// The token for the page after `last`.
+    /// Returns the token for the page after `last`.
     pub fn token_after(&self, last: &str) -> String {
         paging::encode_token(self.list, last)
     }
 
-    /// Cuts a page out of items in order: those after the cursor, and the token for more.
-    pub fn paginate<'i, T>(&self, items: impl Iterator<Item = (&'i str, T)>) -> (Vec<(&'i str, T)>, Option<String>) {
+    /// Returns the page of sorted items after the cursor, and the token of the next page.
+    pub fn paginate<'i, T>(&self, items: impl Iterator<Item = (&'i str, T)>) -> (Vec<T>, Option<String>) {
         let mut after = items.filter(|(key, _)| self.cursor.as_deref().is_none_or(|cursor| *key > cursor));
         let page: Vec<_> = after.by_ref().take(self.limit).collect();
         let more = after.next().is_some();
         let next = page.last().filter(|_| more).map(|(key, _)| self.token_after(key));
-        (page, next)
+        (page.into_iter().map(|(_, item)| item).collect(), next)
     }
 }
 
 impl<'a> ApiCall<'a> {
-    /// Reads a call. What is malformed is refused before anything is changed or looked up.
+    /// Parses a call. A malformed call is refused before any change or lookup.
     pub fn from_request(routed: &'a RoutedRequest, bearer: Option<&str>, body: &'a [u8]) -> Result<Self, ApiError> {
         let identity = routed.operation.is_identity();
         let channel = match &routed.subject {
@@ -99,38 +97,32 @@ impl<'a> ApiCall<'a> {
         Ok(Self { routed, channel, bearer, body, now: Duration::ZERO, tweaks: CallTweaks::default() })
     }
 
-    /// The channel of a call that has one in its path.
     pub fn channel(&self) -> Result<&ChannelArn, ApiError> {
-        self.channel.as_ref().ok_or_else(|| ApiError::bad_request("the call names no channel"))
+        self.channel.as_ref().ok_or_else(|| ApiError::bad_request("The call names no channel"))
     }
 
-    /// The bearer of a call that has one.
     pub fn bearer(&self) -> Result<&MemberArn, ApiError> {
         self.bearer.as_ref().ok_or_else(ApiError::unknown_bearer)
     }
 
-    /// The body, read as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(self.body).map_err(|error| {
-            ApiError::bad_request(format!("the body is not what {} takes: {error}", self.routed.operation))
+            ApiError::bad_request(format!("The body is not valid for {}: {error}", self.routed.operation))
         })
     }
 
-    /// The second label of the path, as a user or bot.
+    /// Parses the second label of the path as a user or bot.
     pub fn member(&self) -> Result<MemberArn, ApiError> {
-        member(self.routed.member.as_deref().unwrap_or_default())
+        parse_member(self.routed.member.as_deref().unwrap_or_default())
     }
 
-    /// The `type` of the query; DEFAULT if absent.
+    /// Parses the `type` of the query.
     pub fn membership_type(&self) -> Result<MembershipType, ApiError> {
-        match self.routed.parameter("type") {
-            None | Some("DEFAULT") => Ok(MembershipType::Default),
-            Some("HIDDEN") => Ok(MembershipType::Hidden),
-            Some(other) => Err(ApiError::bad_request(format!("type {other:?} is neither DEFAULT nor HIDDEN"))),
-        }
+        parse_membership_type(self.routed.parameter("type")).map_err(ApiError::bad_request)
     }
 
-    /// The page asked for. `filter` is what else tells this list from others of the same operation and channel.
+    /// Parses the page that the query requests. `filter` tells this list from other lists of the
+    /// same operation and channel.
     pub fn page(&self, filter: &str, default_limit: usize) -> Result<PageRequest, ApiError> {
         let limit = match self.routed.parameter("max-results") {
             None => default_limit.clamp(1, 50),
@@ -150,7 +142,7 @@ impl<'a> ApiCall<'a> {
         Ok(PageRequest { limit, cursor, list })
     }
 
-    /// The token that a page gives, unless a fault has it otherwise.
+    /// Returns the token of the next page, as a fault may have changed it.
     pub fn next_token(&self, next: Option<String>) -> Option<String> {
         match self.tweaks.token {
             Some(TokenTweak::Repeat) => self.routed.parameter("next-token").map(str::to_owned).or(next),
@@ -160,7 +152,16 @@ impl<'a> ApiCall<'a> {
     }
 }
 
-/// A user or bot named by a call's input.
-pub fn member(arn: &str) -> Result<MemberArn, ApiError> {
+/// Parses the ARN of a user or bot.
+pub fn parse_member(arn: &str) -> Result<MemberArn, ApiError> {
     MemberArn::parse(arn).map_err(|_| ApiError::bad_request(format!("{arn:?} is not the ARN of a user or bot")))
+}
+
+/// Parses a membership type. The default is DEFAULT.
+pub fn parse_membership_type(text: Option<&str>) -> Result<MembershipType, String> {
+    match text {
+        None | Some("DEFAULT") => Ok(MembershipType::Default),
+        Some("HIDDEN") => Ok(MembershipType::Hidden),
+        Some(other) => Err(format!("type {other:?} is neither DEFAULT nor HIDDEN")),
+    }
 }

@@ -1,4 +1,4 @@
-//! What does the service know about a channel?
+//! The state of one channel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,33 +6,35 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits::ServiceLimits;
-use super::membership_store::MembershipStore;
+use super::membership_store::{MembershipRecord, MembershipStore};
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
-/// Who may add members: everybody in the channel, or only moderators and admins.
+const MEMBERSHIP_TYPES: [MembershipType; 2] = [MembershipType::Default, MembershipType::Hidden];
+
+/// The mode of a channel: the roles that may add members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ChannelMode {
-    /// Members too, and in a public channel anybody may join.
+    /// Members may add other users. Any user may join a public channel.
     #[default]
     Unrestricted,
-    /// Moderators and admins only.
+    /// Moderators and admins may add members.
     Restricted,
 }
 
-/// Who may see the channel.
+/// The privacy of a channel: the users that may read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ChannelPrivacy {
-    /// Anybody of the app instance.
+    /// Every user of the app instance.
     #[default]
     Public,
-    /// Those in it, and admins.
+    /// Members, moderators and admins.
     Private,
 }
 
-/// What makes a channel elastic. Bounds are those of the service model.
+/// The configuration of an elastic channel, with the bounds of the service model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ElasticConfiguration {
@@ -48,7 +50,7 @@ pub struct ElasticConfiguration {
 }
 
 impl ElasticConfiguration {
-    /// Whether the numbers are those that the service takes.
+    /// Returns true if the numbers are within the bounds of the service model.
     pub fn is_valid(&self) -> bool {
         self.maximum_sub_channels >= 2
             && self.target_memberships_per_sub_channel >= 2
@@ -59,27 +61,28 @@ impl ElasticConfiguration {
 /// The sub-channels of an elastic channel.
 #[derive(Clone, Debug)]
 pub struct ElasticState {
-    /// As given at creation; immutable.
+    /// The configuration from the creation. It does not change.
     pub configuration: ElasticConfiguration,
     /// Members by sub-channel.
     pub sub_channels: BTreeMap<String, BTreeSet<MemberArn>>,
 }
 
 impl ElasticState {
-    /// One sub-channel, empty.
+    /// Creates a state with one empty sub-channel.
     pub fn new(configuration: ElasticConfiguration) -> Self {
         let mut elastic = Self { configuration, sub_channels: BTreeMap::new() };
         elastic.open_sub_channel();
         elastic
     }
 
-    /// Whether there is room for one more, in a sub-channel of now or in one yet to be opened.
-    pub fn has_room(&self, limits: &ServiceLimits) -> bool {
+    /// Returns true if one more member fits into an existing or a new sub-channel.
+    pub fn has_capacity(&self, limits: &ServiceLimits) -> bool {
         let most = limits.sub_channels_per_elastic_channel.min(self.configuration.maximum_sub_channels as usize);
         self.sub_channels.len() < most || self.free_sub_channel(limits).is_some()
     }
 
-    /// Puts a member into a sub-channel with room, opening one if need be. For when [`Self::has_room`].
+    /// Adds a member to a sub-channel with capacity, or to a new one. Requires
+    /// [`Self::has_capacity`].
     pub fn insert(&mut self, member: MemberArn, limits: &ServiceLimits) {
         let sub_channel = self.free_sub_channel(limits).cloned().unwrap_or_else(|| self.open_sub_channel());
         self.sub_channels.entry(sub_channel).or_default().insert(member);
@@ -90,9 +93,9 @@ impl ElasticState {
         self.sub_channels.iter().find(|(_, members)| members.len() < most).map(|(id, _)| id)
     }
 
-    /// The sub-channels that a member is in.
-    pub fn sub_channels_of(&self, member: &MemberArn) -> Vec<String> {
-        self.sub_channels.iter().filter(|(_, members)| members.contains(member)).map(|(id, _)| id.clone()).collect()
+    /// Iterates over the sub-channels that contain the member.
+    pub fn sub_channels_of(&self, member: &MemberArn) -> impl Iterator<Item = &str> {
+        self.sub_channels.iter().filter(move |(_, members)| members.contains(member)).map(|(id, _)| id.as_str())
     }
 
     fn open_sub_channel(&mut self) -> String {
@@ -102,44 +105,37 @@ impl ElasticState {
     }
 }
 
-/// A role or a ban: who gave it, and when.
+/// The creator and the time of a moderator role or a ban.
 #[derive(Clone, Debug)]
 pub struct CreationRecord {
-    /// The bearer.
+    /// The bearer that created it.
     pub by: MemberArn,
-    /// Since the simulator's start.
+    /// The time since the simulator's start.
     pub at: Duration,
 }
 
 /// A channel.
 #[derive(Clone, Debug)]
 pub struct ChannelRecord {
-    /// Shown to people.
     pub name: String,
-    /// Who may add members.
     pub mode: ChannelMode,
-    /// Who may see it.
     pub privacy: ChannelPrivacy,
-    /// Up to 1 KiB of the application's.
+    /// Up to 1 KiB of application data.
     pub metadata: Option<String>,
-    /// The bearer who made it.
     pub created_by: MemberArn,
-    /// Since the simulator's start.
+    /// The time since the simulator's start.
     pub created: Duration,
-    /// Members who are seen.
     pub default_members: MembershipStore,
-    /// Members who only observe.
     pub hidden_members: MembershipStore,
-    /// Moderators, who need not be members.
+    /// Moderators. A moderator need not be a member.
     pub moderators: BTreeMap<MemberArn, CreationRecord>,
-    /// Those who may not be added.
+    /// Users that may not be added.
     pub bans: BTreeMap<MemberArn, CreationRecord>,
     /// Sub-channels, if the channel is elastic.
     pub elastic: Option<ElasticState>,
 }
 
 impl ChannelRecord {
-    /// The members of one type.
     pub fn members_of_type(&self, membership_type: MembershipType) -> &MembershipStore {
         match membership_type {
             MembershipType::Default => &self.default_members,
@@ -147,7 +143,6 @@ impl ChannelRecord {
         }
     }
 
-    /// The members of one type, to be changed.
     pub fn members_of_type_mut(&mut self, membership_type: MembershipType) -> &mut MembershipStore {
         match membership_type {
             MembershipType::Default => &mut self.default_members,
@@ -155,19 +150,28 @@ impl ChannelRecord {
         }
     }
 
-    /// The type that somebody is a member with, if they are one.
+    /// Returns the type of a membership, or `None` if the user is not a member.
     pub fn type_of(&self, member: &MemberArn) -> Option<MembershipType> {
-        [MembershipType::Default, MembershipType::Hidden]
-            .into_iter()
-            .find(|membership_type| self.members_of_type(*membership_type).contains(member))
+        MEMBERSHIP_TYPES.into_iter().find(|membership_type| self.members_of_type(*membership_type).contains(member))
     }
 
-    /// Members of both types.
+    /// Returns the membership that a read at `now` sees, with its type.
+    pub fn visible_membership(&self, member: &MemberArn, now: Duration) -> Option<(MembershipType, &MembershipRecord)> {
+        let visible = |membership_type| self.members_of_type(membership_type).visible_record(member, now);
+        MEMBERSHIP_TYPES.into_iter().find_map(|membership_type| Some((membership_type, visible(membership_type)?)))
+    }
+
+    /// Iterates over the sub-channels that contain the member; none if the channel is not elastic.
+    pub fn sub_channels_of(&self, member: &MemberArn) -> impl Iterator<Item = &str> {
+        self.elastic.iter().flat_map(move |elastic| elastic.sub_channels_of(member))
+    }
+
+    /// Returns the number of members of both types.
     pub fn len(&self) -> usize {
         self.default_members.len() + self.hidden_members.len()
     }
 
-    /// Takes a member out, of every sub-channel too. Says what type they had.
+    /// Removes a member from the channel and its sub-channels. Returns the type of the membership.
     pub fn remove(&mut self, member: &MemberArn, now: Duration, delay: Duration) -> Option<MembershipType> {
         let membership_type = self.type_of(member)?;
         self.members_of_type_mut(membership_type).remove(member, now, delay);

@@ -1,20 +1,20 @@
-//! How do the channel operations answer?
+//! The operations on channels and sub-channels.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api_error::{ApiError, BatchMemberError};
+use super::api_error::ApiError;
 use super::call::{ApiCall, ApiResponse};
 use super::channel::{ChannelMode, ChannelPrivacy, ChannelRecord, CreationRecord, ElasticConfiguration, ElasticState};
 use super::dispatch::without_nulls;
 use super::membership_store::MembershipStore;
-use super::state::ServiceState;
+use super::state::{NewMembership, ServiceState};
 use crate::api::MembershipType;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// The most members, and the most moderators, that CreateChannel takes (service model).
+/// The maximum number of members, and of moderators, in CreateChannel (service model).
 const MAX_AT_CREATION: usize = 10;
 
 #[derive(Deserialize)]
@@ -36,8 +36,8 @@ struct CreateChannelRequest {
     elastic_channel_configuration: Option<ElasticConfiguration>,
 }
 
-/// A channel as lists show it.
-pub(super) fn summary(arn: &ChannelArn, channel: &ChannelRecord) -> Value {
+/// Returns a channel as an item of a list.
+pub(super) fn channel_summary(arn: &ChannelArn, channel: &ChannelRecord) -> Value {
     without_nulls(json!({
         "Name": channel.name,
         "ChannelArn": arn.as_str(),
@@ -69,17 +69,17 @@ impl ServiceState {
         if self.channels.contains_key(&arn) {
             return Err(ApiError::conflict("A channel with this id exists already"));
         }
-        let of_input = |arns: &[String]| {
+        let from_input = |arns: &[String]| {
             arns.iter().map(|member| self.user_from_input(&arn, member)).collect::<Result<Vec<_>, _>>()
         };
-        // Named twice: once is enough.
-        let mut members: BTreeSet<_> = of_input(&body.member_arns)?.into_iter().collect();
-        let mut moderators = of_input(&body.moderator_arns)?;
+        // A set, because a user may be named twice.
+        let mut members: BTreeSet<_> = from_input(&body.member_arns)?.into_iter().collect();
+        let mut moderators = from_input(&body.moderator_arns)?;
         moderators.push(bearer.clone());
         if elastic.is_none() {
             members.insert(bearer.clone());
         }
-        let grant = CreationRecord { by: bearer.clone(), at: call.now };
+        let created = CreationRecord { by: bearer.clone(), at: call.now };
         let mode = if elastic.is_some() { ChannelMode::Restricted } else { body.mode.unwrap_or_default() };
         let channel = ChannelRecord {
             name: body.name,
@@ -90,27 +90,34 @@ impl ServiceState {
             created: call.now,
             default_members: MembershipStore::default(),
             hidden_members: MembershipStore::default(),
-            moderators: moderators.into_iter().map(|moderator| (moderator, grant.clone())).collect(),
+            moderators: moderators.into_iter().map(|moderator| (moderator, created.clone())).collect(),
             bans: [].into(),
             elastic: elastic.map(ElasticState::new),
         };
-        // Asked before anything is made: who is refused leaves no trace of the others.
+        // All members are checked before the first change, so that a refused call leaves no trace.
         for member in &members {
-            self.may_join(&arn, &channel, member, MembershipType::Default).map_err(BatchMemberError::into_call)?;
+            self.may_join(&arn, &channel, member, MembershipType::Default)?;
         }
         if elastic.is_none() && members.len() > self.limits.members_per_channel {
-            return Err(ApiError::limit_exceeded("The number of members of the channel has reached its limit"));
+            return Err(ApiError::limit_reached("members of the channel"));
         }
         self.channels.insert(arn.clone(), channel);
         self.created_by_token.insert(token, arn.clone());
         for member in &members {
-            self.insert_member(&arn, member, MembershipType::Default, self.delay, call.now, call.actor());
+            self.insert_member(&NewMembership {
+                channel: &arn,
+                member,
+                membership_type: MembershipType::Default,
+                delay: self.delay,
+                now: call.now,
+                actor: call.actor(),
+            });
         }
         ApiResponse::json(201, &json!({"ChannelArn": arn.as_str()}))
     }
 
     fn arn_of_new_channel(&self, body: &CreateChannelRequest, bearer: &MemberArn) -> Result<ChannelArn, ApiError> {
-        let id = body.channel_id.clone().unwrap_or_else(uuid);
+        let id = body.channel_id.clone().unwrap_or_else(random_id);
         let arn = ChannelArn::parse(&format!("{}/channel/{id}", body.app_instance_arn))
             .map_err(|_| ApiError::bad_request("AppInstanceArn or ChannelId is not well-formed"))?;
         if !self.app_instances.contains(arn.app_instance()) || bearer.app_instance() != arn.app_instance() {
@@ -142,7 +149,7 @@ impl ServiceState {
             .iter()
             .filter(|(other, channel)| other.app_instance() == arn.app_instance() && channel.elastic.is_some());
         if elastic.count() >= self.limits.elastic_channels_per_app_instance {
-            return Err(ApiError::limit_exceeded("The number of elastic channels has reached its limit"));
+            return Err(ApiError::limit_reached("elastic channels"));
         }
         Ok(())
     }
@@ -150,17 +157,14 @@ impl ServiceState {
     pub(super) fn describe_channel(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let (arn, channel, role) = self.channel_to_read(call)?;
         role.may_read(channel, MembershipType::Default)?;
-        let described = without_nulls(json!({
-            "Name": channel.name,
-            "ChannelArn": arn.as_str(),
-            "Mode": channel.mode,
-            "Privacy": channel.privacy,
-            "Metadata": channel.metadata,
-            "CreatedBy": self.identity(&channel.created_by),
-            "CreatedTimestamp": self.epoch_seconds(channel.created),
-            "LastUpdatedTimestamp": self.epoch_seconds(channel.created),
-            "ElasticChannelConfiguration": channel.elastic.as_ref().map(|elastic| elastic.configuration),
-        }));
+        let mut described = channel_summary(arn, channel);
+        described["CreatedBy"] = self.identity(&channel.created_by);
+        for key in ["CreatedTimestamp", "LastUpdatedTimestamp"] {
+            described[key] = self.epoch_seconds(channel.created).into();
+        }
+        if let Some(elastic) = &channel.elastic {
+            described["ElasticChannelConfiguration"] = json!(elastic.configuration);
+        }
         ApiResponse::json(200, &json!({"Channel": described}))
     }
 
@@ -181,8 +185,8 @@ impl ServiceState {
         if bearer.app_instance() != app_instance {
             return Err(ApiError::forbidden("The bearer is not of this app instance"));
         }
-        if privacy == ChannelPrivacy::Private && !self.users.get(bearer).is_some_and(|user| user.is_admin) {
-            return Err(ApiError::role("an AppInstanceAdmin to list PRIVATE channels"));
+        if privacy == ChannelPrivacy::Private && !self.is_admin(bearer) {
+            return Err(ApiError::missing_role("an AppInstanceAdmin to list PRIVATE channels"));
         }
         let channels = self
             .channels
@@ -190,35 +194,35 @@ impl ServiceState {
             .filter(|(arn, channel)| arn.app_instance() == app_instance && channel.privacy == privacy)
             .map(|(arn, channel)| (arn.as_str(), (arn, channel)));
         let (channels, next) = page.paginate(channels);
-        let channels: Vec<_> = channels.into_iter().map(|(_, (arn, channel))| summary(arn, channel)).collect();
+        let channels: Vec<_> = channels.into_iter().map(|(arn, channel)| channel_summary(arn, channel)).collect();
         ApiResponse::json(200, &without_nulls(json!({"Channels": channels, "NextToken": next})))
     }
 
     pub(super) fn call_delete_channel(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
-        let (arn, _, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
+        let (arn, _) = self.channel_to_moderate(call)?;
         self.delete_channel(arn);
-        Ok(ApiResponse::empty())
+        Ok(ApiResponse::no_content())
     }
 
     pub(super) fn list_sub_channels(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let page = call.page("", self.behaviours.default_page_size)?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
+        let (arn, channel) = self.channel_to_moderate(call)?;
         let elastic =
             channel.elastic.as_ref().ok_or_else(|| ApiError::bad_request("The channel is not an elastic channel"))?;
-        let (sub_channels, next) =
-            page.paginate(elastic.sub_channels.iter().map(|(id, members)| (id.as_str(), members.len())));
-        let sub_channels: Vec<_> =
-            sub_channels.into_iter().map(|(id, count)| json!({"SubChannelId": id, "MembershipCount": count})).collect();
-        let answer =
+        let (sub_channels, next) = page.paginate(
+            elastic
+                .sub_channels
+                .iter()
+                .map(|(id, members)| (id.as_str(), json!({"SubChannelId": id, "MembershipCount": members.len()}))),
+        );
+        let response =
             json!({"ChannelArn": arn.as_str(), "SubChannels": sub_channels, "NextToken": call.next_token(next)});
-        ApiResponse::json(200, &without_nulls(answer))
+        ApiResponse::json(200, &without_nulls(response))
     }
 }
 
-/// The id of a bot or app instance or channel that the caller did not name.
-pub(super) fn uuid() -> String {
+/// Returns a random UUID, for a request or for a new object without an id in the call.
+pub(super) fn random_id() -> String {
     let digits = format!("{:032x}", fastrand::u128(..));
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     parts.join("-")

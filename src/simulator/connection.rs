@@ -1,7 +1,8 @@
-//! How is a connection cut in the middle of a call?
+//! Connections that a handler can cut in the middle of a call.
 //!
-//! An HTTP server has no way to answer nothing. So the stream below it looks at a flag before each write, and fails once
-//! a handler has raised it: the client sees the connection end without an answer.
+//! An HTTP server cannot omit a response. The stream below the server therefore checks a flag
+//! before each write, and fails once a handler has set it. The client sees the connection end
+//! without a response.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,14 +17,14 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A connection's handle for those who answer on it.
+/// The handle with which a handler cuts its connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionHandle {
     cut: Arc<AtomicBool>,
 }
 
 impl ConnectionHandle {
-    /// Nothing is written to this connection any more.
+    /// Stops all further writes to the connection.
     pub fn cut_connection(&self) {
         self.cut.store(true, Ordering::Relaxed);
     }
@@ -31,7 +32,7 @@ impl ConnectionHandle {
 
 impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().wire.clone()
+        stream.io().handle.clone()
     }
 }
 
@@ -47,11 +48,11 @@ impl Listener for CuttableListener {
         loop {
             match self.0.accept().await {
                 Ok((stream, address)) => {
-                    // Answers are small; waiting to fill a packet would cost 40 ms each. It is only slower without.
+                    // Small responses would wait 40 ms to fill a packet. A failure costs only that.
                     let _ = stream.set_nodelay(true);
-                    return (CuttableStream { stream, wire: ConnectionHandle::default() }, address);
+                    return (CuttableStream { stream, handle: ConnectionHandle::default() }, address);
                 }
-                // Out of file descriptors or the like: others will be closed soon.
+                // Typically no file descriptor is left. Other connections will close soon.
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -69,12 +70,12 @@ impl Listener for CuttableListener {
 #[derive(Debug)]
 pub struct CuttableStream {
     stream: TcpStream,
-    wire: ConnectionHandle,
+    handle: ConnectionHandle,
 }
 
 impl CuttableStream {
-    fn checked(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        if self.wire.cut.load(Ordering::Relaxed) {
+    fn writable(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        if self.handle.cut.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(Pin::new(&mut self.stream))
@@ -89,7 +90,7 @@ impl AsyncRead for CuttableStream {
 
 impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.checked() {
+        match self.writable() {
             Ok(stream) => stream.poll_write(cx, buf),
             Err(error) => Poll::Ready(Err(error)),
         }
@@ -100,7 +101,7 @@ impl AsyncWrite for CuttableStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.checked() {
+        match self.writable() {
             Ok(stream) => stream.poll_write_vectored(cx, bufs),
             Err(error) => Poll::Ready(Err(error)),
         }

@@ -1,5 +1,6 @@
-//! What do tests see and change, behind the backs of the service's callers?
+//! The methods with which tests read and change the state of the simulator without a call.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,88 +9,90 @@ use jiff::Timestamp;
 use super::Simulator;
 use super::actor::Actor;
 use super::audit_log::{CallLog, CallRecord, MembershipChange};
+use super::channel::ChannelRecord;
 use super::fault::Fault;
 use super::operation::ApiOperation;
 use super::seed::{Seed, SeedError};
+use super::shared_state::SimulatorState;
 use crate::api::MembershipType;
 use crate::membership::arn::{ArnError, ChannelArn, MemberArn};
 
-/// Why a change was not made.
+/// The reason why a change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// No ARN where one is needed.
+    /// The text is not an ARN.
     #[error(transparent)]
     Arn(#[from] ArnError),
-    /// There is no such channel.
-    #[error("failed to change channel {0}: it is not there")]
+    /// The channel does not exist.
+    #[error("failed to change channel {0}: it does not exist")]
     NoChannel(String),
-    /// The rules about members forbid it.
+    /// The rules about members forbid the addition.
     #[error("failed to add {member}: {code}: {message}")]
     Refused {
-        /// Whom.
+        /// The member.
         member: String,
-        /// The code that a batch would answer.
-        code: &'static str,
-        /// Its text.
+        /// The code of the error in a batch.
+        code: Cow<'static, str>,
+        /// The message of the error.
         message: String,
     },
-    /// A seed makes no sense.
+    /// The seed is invalid.
     #[error(transparent)]
     Seed(#[from] SeedError),
 }
 
-/// Channels are named by ARN; people by ARN, or by id in the channel's app instance.
+/// Channels are given by ARN. Users and bots are given by ARN or by id in the app instance.
 impl Simulator {
-    /// Members of a channel and type as ARNs; nobody when there is no such channel.
+    /// Lists the members of a channel and type as ARNs; none if the channel does not exist.
     pub fn list_members(&self, channel: &str, membership_type: MembershipType) -> BTreeSet<String> {
         self.in_channel(channel, |channel| {
             channel.members_of_type(membership_type).iter().map(ToString::to_string).collect()
         })
     }
 
-    /// How many [`Self::members`] there are, at no cost that grows with them.
+    /// Returns the length of [`Self::list_members`] in constant time.
     pub fn member_count(&self, channel: &str, membership_type: MembershipType) -> usize {
         self.in_channel(channel, |channel| channel.members_of_type(membership_type).len())
     }
 
-    /// Those banned from a channel, as ARNs.
+    /// Lists the banned users of a channel as ARNs.
     pub fn list_bans(&self, channel: &str) -> BTreeSet<String> {
         self.in_channel(channel, |channel| channel.bans.keys().map(ToString::to_string).collect())
     }
 
-    /// The moderators of a channel, as ARNs.
+    /// Lists the moderators of a channel as ARNs.
     pub fn list_moderators(&self, channel: &str) -> BTreeSet<String> {
         self.in_channel(channel, |channel| channel.moderators.keys().map(ToString::to_string).collect())
     }
 
-    fn in_channel<T: Default>(&self, channel: &str, read: impl FnOnce(&super::channel::ChannelRecord) -> T) -> T {
+    fn in_channel<T: Default>(&self, channel: &str, read: impl FnOnce(&ChannelRecord) -> T) -> T {
         let Ok(arn) = ChannelArn::parse(channel) else { return T::default() };
-        self.shared.lock_state().state.channels.get(&arn).map(read).unwrap_or_default()
+        self.shared.lock_state().service.channels.get(&arn).map(read).unwrap_or_default()
     }
 
-    /// Adds app instances, users and channels to what is there.
+    /// Adds the app instances, users and channels of a seed to the state.
     pub fn apply_seed(&self, seed: &Seed) -> Result<(), ChangeError> {
         let now = self.shared.elapsed();
-        Ok(self.shared.update_state(|world| world.state.apply_seed(seed, now))?)
+        Ok(self.shared.update_state(|state| state.service.apply_seed(seed, now))?)
     }
 
-    /// Makes a user or bot, by full ARN.
+    /// Creates a user or bot, by full ARN.
     pub fn add_user(&self, arn: &str) -> Result<(), ChangeError> {
         let arn = MemberArn::parse(arn)?;
-        self.shared.update_state(|world| world.state.add_user(arn));
+        self.shared.update_state(|state| state.service.add_user(arn));
         Ok(())
     }
 
-    /// Deletes a user or bot with all that is theirs, by full ARN. Says whether they were there.
+    /// Deletes a user or bot with its memberships, by full ARN. Returns true if it existed.
     pub fn delete_user(&self, arn: &str) -> Result<bool, ChangeError> {
         let (arn, now) = (MemberArn::parse(arn)?, self.shared.elapsed());
-        Ok(self.shared.update_state(|world| world.state.delete_user(&arn, now, Actor::default())))
+        Ok(self.shared.update_state(|state| state.service.delete_user(&arn, now, Actor::default())))
     }
 
-    /// Makes a user an admin of the app instance, or not any more, by full ARN. Says whether they were there.
+    /// Starts or ends the admin role of a user, by full ARN. Returns true if the user exists.
     pub fn set_admin(&self, arn: &str, is_admin: bool) -> Result<bool, ChangeError> {
         let arn = MemberArn::parse(arn)?;
-        let set = |world: &mut super::Simulation| world.state.users.get_mut(&arn).map(|user| user.is_admin = is_admin);
+        let set = |state: &mut SimulatorState| state.service.users.get_mut(&arn).map(|user| user.is_admin = is_admin);
         Ok(self.shared.update_state(set).is_some())
     }
 
@@ -98,12 +101,12 @@ impl Simulator {
         self.add_member_as(channel, member, MembershipType::Default)
     }
 
-    /// Adds a member.
+    /// Adds a member of a type.
     pub fn add_member_as(&self, channel: &str, member: &str, as_type: MembershipType) -> Result<(), ChangeError> {
-        self.join(channel, member, as_type, None, None)
+        self.add_member_with(channel, member, as_type, None, None)
     }
 
-    /// Adds a member of type DEFAULT as if `inviter` had done it, now or at the time that is given.
+    /// Adds a member of type DEFAULT in the name of `inviter`, now or at the given time.
     pub fn add_member_by(
         &self,
         channel: &str,
@@ -111,10 +114,10 @@ impl Simulator {
         inviter: &str,
         created: Option<Timestamp>,
     ) -> Result<(), ChangeError> {
-        self.join(channel, member, MembershipType::Default, Some(inviter), created)
+        self.add_member_with(channel, member, MembershipType::Default, Some(inviter), created)
     }
 
-    fn join(
+    fn add_member_with(
         &self,
         channel: &str,
         member: &str,
@@ -122,111 +125,111 @@ impl Simulator {
         inviter: Option<&str>,
         created: Option<Timestamp>,
     ) -> Result<(), ChangeError> {
-        let (channel, member) = self.there(channel, member)?;
+        let (channel, member) = self.existing_channel(channel, member)?;
         let inviter = inviter.map(|inviter| channel.member(inviter)).transpose()?;
         let now = self.shared.elapsed();
         self.shared
-            .update_state(|world| {
-                world.state.add_member_directly(&channel, &member, as_type, inviter.as_ref(), created, now)
+            .update_state(|state| {
+                state.service.add_member_directly(&channel, &member, as_type, inviter.as_ref(), created, now)
             })
-            .map_err(|refusal| ChangeError::Refused {
+            .map_err(|error| ChangeError::Refused {
                 member: member.to_string(),
-                code: refusal.code,
-                message: refusal.message,
+                code: error.code,
+                message: error.message,
             })
     }
 
-    /// Removes a member, of whichever type. Says whether they were one.
+    /// Removes a member of any type. Returns true if the user was a member.
     pub fn remove_member(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
-        let (channel, member) = self.there(channel, member)?;
+        let (channel, member) = self.existing_channel(channel, member)?;
         let now = self.shared.elapsed();
-        Ok(self.shared.update_state(|world| world.state.remove_member(&channel, &member, now, Actor::default())))
+        Ok(self.shared.update_state(|state| state.service.remove_member(&channel, &member, now, Actor::default())))
     }
 
-    /// Bans somebody, who ceases to be a member. Says whether they were not banned before.
+    /// Bans a user and ends its membership. Returns true if the user was not banned before.
     pub fn ban_member(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
-        let (channel, member) = self.there(channel, member)?;
+        let (channel, member) = self.existing_channel(channel, member)?;
         let now = self.shared.elapsed();
-        Ok(self.shared.update_state(|world| world.state.ban_member(&channel, &member, now, Actor::default())))
+        Ok(self.shared.update_state(|state| state.service.ban_member(&channel, &member, now, Actor::default())))
     }
 
-    /// Lifts a ban. Says whether there was one.
+    /// Lifts a ban. Returns true if it existed.
     pub fn lift_ban(&self, channel: &str, member: &str) -> Result<bool, ChangeError> {
-        let (channel, member) = self.there(channel, member)?;
-        Ok(self.shared.update_state(|world| world.state.lift_ban(&channel, &member)))
+        let (channel, member) = self.existing_channel(channel, member)?;
+        Ok(self.shared.update_state(|state| state.service.lift_ban(&channel, &member)))
     }
 
-    /// Deletes a channel. Says whether it was there.
+    /// Deletes a channel. Returns true if it existed.
     pub fn delete_channel(&self, channel: &str) -> Result<bool, ChangeError> {
         let channel = ChannelArn::parse(channel)?;
-        Ok(self.shared.update_state(|world| world.state.delete_channel(&channel)))
+        Ok(self.shared.update_state(|state| state.service.delete_channel(&channel)))
     }
 
-    fn there(&self, channel: &str, member: &str) -> Result<(ChannelArn, MemberArn), ChangeError> {
+    fn existing_channel(&self, channel: &str, member: &str) -> Result<(ChannelArn, MemberArn), ChangeError> {
         let arn = ChannelArn::parse(channel)?;
         let member = arn.member(member)?;
-        if self.shared.lock_state().state.channels.contains_key(&arn) {
+        if self.shared.lock_state().service.channels.contains_key(&arn) {
             Ok((arn, member))
         } else {
             Err(ChangeError::NoChannel(channel.to_owned()))
         }
     }
 
-    /// How many calls of each operation were answered since the start or the last reset, refused ones too.
+    /// Returns the number of calls by operation since the last reset, including refused calls.
     pub fn call_counts(&self) -> BTreeMap<ApiOperation, u64> {
         self.shared.lock_state().calls.counts().clone()
     }
 
-    /// Every call, in the order in which they were answered.
+    /// Lists the calls in the order of their responses.
     pub fn call_log(&self) -> Vec<CallRecord> {
         self.shared.lock_state().calls.iter().cloned().collect()
     }
 
-    /// Forgets the calls.
+    /// Clears the calls.
     pub fn reset_calls(&self) {
-        self.shared.update_state(|world| world.calls = CallLog::default());
+        self.shared.update_state(|state| state.calls = CallLog::default());
     }
 
-    /// Who was added and removed, oldest first.
+    /// Lists the membership changes, oldest first.
     pub fn membership_log(&self) -> Vec<MembershipChange> {
-        self.shared.lock_state().state.log.iter().cloned().collect()
+        self.shared.lock_state().service.log.iter().cloned().collect()
     }
 
-    /// Time since the start, on the clock of [`CallRecord::at`] and [`Entry::at`].
+    /// Returns the time since the start, by the clock of [`CallRecord::at`].
     pub fn elapsed(&self) -> Duration {
         self.shared.elapsed()
     }
 
-    /// Makes something go wrong. The id is for [`Self::clear_fault`].
+    /// Injects a fault. Returns its id, for [`Self::clear_fault`].
     pub fn inject_fault(&self, fault: Fault) -> u64 {
-        self.shared.update_state(|world| world.faults.add(fault))
+        self.shared.update_state(|state| state.faults.add(fault))
     }
 
-    /// Ends one fault. Says whether it was there.
+    /// Clears a fault. Returns true if it existed.
     pub fn clear_fault(&self, id: u64) -> bool {
-        self.shared.update_state(|world| world.faults.remove(id))
+        self.shared.update_state(|state| state.faults.remove(id))
     }
 
-    /// Ends all faults.
+    /// Clears all faults.
     pub fn clear_faults(&self) {
-        self.shared.update_state(|world| world.faults.clear());
+        self.shared.update_state(|state| state.faults.clear());
     }
 
-    /// How many calls a fault has struck; 0 once it was cleared.
+    /// Returns the number of calls that a fault has changed; 0 after it was cleared.
     pub fn fault_hits(&self, id: u64) -> u64 {
         self.shared.lock_state().faults.iter().find(|(known, ..)| *known == id).map_or(0, |(_, _, hits)| hits)
     }
 
-    /// Waits until something holds, looking after every call and change. Has no deadline of its own.
+    /// Waits without a timeout for a condition, which is checked after every call and change.
     pub async fn wait_until(&self, mut holds: impl FnMut(&Self) -> bool) {
         let mut changes = self.shared.changes.subscribe();
         loop {
-            // Seen before it is looked at, so that a change meanwhile wakes us again.
+            // Marked as seen before the check, so that a change meanwhile wakes this task.
             changes.borrow_and_update();
             if holds(self) {
                 return;
             }
-            // The sender lives as long as the simulator, which we borrow.
+            // The sender lives as long as the borrowed simulator, so this does not fail.
             if changes.changed().await.is_err() {
                 return;
             }

@@ -1,31 +1,24 @@
-//! Which part of the service answers a call, and how does it show people and times?
+//! Dispatch of a call to its operation, and the parts that several operations share.
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::actor::Actor;
 use super::api_error::ApiError;
 use super::behaviours::MissingCode;
-use super::call::{ApiCall, ApiResponse};
+use super::call::{ApiCall, ApiResponse, parse_member};
 use super::channel::ChannelRecord;
 use super::operation::ApiOperation;
 use super::roles::BearerRole;
 use super::state::ServiceState;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// A person as the service shows them.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct IdentityView<'a> {
-    arn: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-}
+/// The channel of a call, and the role of its bearer there.
+type ChannelOfCall<'c, 's> = (&'c ChannelArn, &'s ChannelRecord, BearerRole);
 
 impl ServiceState {
-    /// Performs a call.
+    /// Executes a call.
     pub fn dispatch_call(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         if !call.routed.operation.is_identity() && !self.users.contains_key(call.bearer()?) {
             return Err(ApiError::unknown_bearer());
@@ -59,27 +52,27 @@ impl ServiceState {
         }
     }
 
-    /// The channel of a call that reads or deletes, and what its bearer is there.
-    pub(super) fn channel_to_read<'c>(
-        &self,
-        call: &'c ApiCall<'_>,
-    ) -> Result<(&'c ChannelArn, &ChannelRecord, BearerRole), ApiError> {
-        self.find(call, self.behaviours.missing_channel_read)
+    /// Returns the channel of a call that reads or deletes, and the role of its bearer there.
+    pub(super) fn channel_to_read<'c>(&self, call: &'c ApiCall<'_>) -> Result<ChannelOfCall<'c, '_>, ApiError> {
+        self.find_channel(call, self.behaviours.missing_channel_read)
     }
 
-    /// The channel of a call that adds, and what its bearer is there.
-    pub(super) fn channel_to_add_to<'c>(
-        &self,
-        call: &'c ApiCall<'_>,
-    ) -> Result<(&'c ChannelArn, &ChannelRecord, BearerRole), ApiError> {
-        self.find(call, self.behaviours.missing_channel_write)
+    /// Returns the channel of a call that adds, and the role of its bearer there.
+    pub(super) fn channel_to_add_to<'c>(&self, call: &'c ApiCall<'_>) -> Result<ChannelOfCall<'c, '_>, ApiError> {
+        self.find_channel(call, self.behaviours.missing_channel_write)
     }
 
-    fn find<'c>(
+    /// Returns the channel of a call that needs a moderator or an admin.
+    pub(super) fn channel_to_moderate<'c>(
         &self,
         call: &'c ApiCall<'_>,
-        missing: MissingCode,
-    ) -> Result<(&'c ChannelArn, &ChannelRecord, BearerRole), ApiError> {
+    ) -> Result<(&'c ChannelArn, &ChannelRecord), ApiError> {
+        let (arn, channel, role) = self.channel_to_read(call)?;
+        role.may_moderate()?;
+        Ok((arn, channel))
+    }
+
+    fn find_channel<'c>(&self, call: &'c ApiCall<'_>, missing: MissingCode) -> Result<ChannelOfCall<'c, '_>, ApiError> {
         let (arn, bearer) = (call.channel()?, call.bearer()?);
         if arn.app_instance() != bearer.app_instance() {
             return Err(ApiError::forbidden("The bearer is of another app instance than the channel"));
@@ -88,42 +81,42 @@ impl ServiceState {
             MissingCode::Forbidden => ApiError::forbidden("The channel is not accessible to the bearer"),
             MissingCode::NotFound => ApiError::not_found("The channel was not found"),
         })?;
-        Ok((arn, channel, self.role(bearer, channel)))
+        Ok((arn, channel, BearerRole::in_channel(bearer, self.is_admin(bearer), channel)))
     }
 
-    /// A person as the service shows them.
-    pub(super) fn identity<'a>(&'a self, arn: &'a MemberArn) -> IdentityView<'a> {
-        IdentityView { arn: arn.as_str(), name: self.users.get(arn).map(|user| user.name.as_str()) }
+    /// Returns a user or bot as responses show it.
+    pub(super) fn identity(&self, arn: &MemberArn) -> Value {
+        without_nulls(json!({"Arn": arn.as_str(), "Name": self.users.get(arn).map(|user| &user.name)}))
     }
 
-    /// A user or bot that a call's input names, who must be of the channel's app instance.
+    /// Returns a user or bot in the input of a call. It must be of the channel's app instance.
     pub(super) fn user_from_input(&self, channel: &ChannelArn, arn: &str) -> Result<MemberArn, ApiError> {
-        let member = super::call::member(arn)?;
+        let member = parse_member(arn)?;
         match self.users.get_key_value(&member) {
             Some((known, _)) if known.app_instance() == channel.app_instance() => Ok(known.clone()),
             _ => Err(ApiError::forbidden("An invalid app instance user ARN was supplied for the input parameter")),
         }
     }
 
-    /// A time since the simulator's start as JSON has it: seconds since 1970.
+    /// Converts a time since the simulator's start to the seconds since 1970 of a JSON response.
     pub(super) fn epoch_seconds(&self, at: Duration) -> f64 {
         as_seconds(self.started + at)
     }
 }
 
-/// Seconds, to the millisecond.
+/// Returns seconds with a precision of a millisecond.
 pub(super) fn as_seconds(time: Duration) -> f64 {
     u32::try_from(time.as_secs()).map_or(0.0, f64::from) + f64::from(time.subsec_millis()) / 1000.0
 }
 
 impl ApiCall<'_> {
-    /// Who changes something by this call.
+    /// Returns the author of the changes that this call makes.
     pub(super) fn actor(&self) -> Actor<'_> {
         Actor { bearer: self.bearer.as_ref(), operation: Some(self.routed.operation) }
     }
 }
 
-/// Leaves out members without a value, as the service does.
+/// Removes the fields without a value, as the service does.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => {

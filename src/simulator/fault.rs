@@ -1,15 +1,15 @@
-//! What goes wrong on demand?
+//! Faults that are injected into calls on demand.
 //!
-//! A [`Fault`] says which calls it strikes and what it does to them. It is built in code or read from JSON:
+//! A [`Fault`] selects calls and has an effect on them. It is built in code or read from JSON:
 //!
 //! ```
-//! use rollcall::simulator::{Effect, Fault, Operation};
+//! use rollcall::simulator::{ApiOperation, Fault, FaultEffect};
 //!
-//! let twice_busy = Fault::new(Effect::status(503)).on(Operation::ListChannelMemberships).times(2);
+//! let twice = Fault::new(FaultEffect::status(503)).on(ApiOperation::ListChannels).times(2);
 //! let same: Fault = serde_json::from_str(
-//!     r#"{"operation": "ListChannelMemberships", "times": 2, "effect": {"kind": "refuse", "status": 503}}"#,
+//!     r#"{"operation": "ListChannels", "times": 2, "effect": {"kind": "refuse", "status": 503}}"#,
 //! ).unwrap();
-//! assert_eq!(twice_busy, same);
+//! assert_eq!(twice, same);
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,111 +20,111 @@ use serde::{Deserialize, Serialize};
 use super::api_error::ApiError;
 use super::operation::ApiOperation;
 
-/// Which calls are struck, and how. Every condition that is set must hold.
+/// The calls that a fault selects, and its effect on them. All conditions that are set must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// Only this operation.
+    /// The operation of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<ApiOperation>,
-    /// Only calls about this channel, by ARN.
+    /// The ARN of the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// Only calls in this bearer's name, by ARN.
+    /// The ARN of the bearer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<String>,
-    /// Only calls that name this member, by ARN: a batch with them among others too.
+    /// The ARN of a member that the call names, also among others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
-    /// Lets so many matching calls through first.
+    /// The number of matching calls before the first effect.
     #[serde(default)]
     pub skip: u64,
-    /// Strikes so many calls; without it, until cleared.
+    /// The number of calls with the effect. If it is absent, the fault stays until it is cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// Strikes each matching call with this probability, 0 to 1.
+    /// The probability of the effect on a matching call, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// What it does.
+    /// The effect.
     pub effect: FaultEffect,
 }
 
-/// What a fault does to a call.
+/// The effect of a fault on a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum FaultEffect {
-    /// Waits before the call is performed.
+    /// Waits before the call is executed.
     Latency {
-        /// How long, in milliseconds.
+        /// The wait in milliseconds.
         milliseconds: u64,
     },
-    /// Refuses the call, which has no effect.
+    /// Refuses the call. The call changes nothing.
     Refuse {
         /// The HTTP status.
         status: u16,
-        /// The error shape (`AccessDeniedException`, …) in place of the one that goes with the status.
+        /// The error shape (`AccessDeniedException`, …). The default belongs to the status.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
-        /// The text.
+        /// The message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// A body as it is, with no error header, in place of code and text: what a proxy in between might answer.
+        /// A raw body without an error header, as a proxy might send it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
     },
-    /// Cuts the connection before the call has any effect.
+    /// Cuts the connection before the call changes anything.
     Cut,
-    /// Performs the call, then cuts the connection in place of the answer.
+    /// Executes the call, then cuts the connection instead of a response.
     LoseAnswer,
-    /// Answers for chosen members of a batch, who are not added.
+    /// Refuses selected members of a batch. They are not added.
     RefuseMembers {
         /// Their ARNs.
         members: Vec<String>,
-        /// The `ErrorCode`; absent if `null`, which the service's model allows.
+        /// The `ErrorCode`. `null` omits it, which the service's model allows.
         code: Option<String>,
         /// The `ErrorMessage`.
         #[serde(default)]
         message: Option<String>,
     },
-    /// Leaves chosen members of a batch out of both lists of its answer.
+    /// Omits selected members of a batch from both lists of the response.
     OmitMembers {
         /// Their ARNs.
         members: Vec<String>,
-        /// Whether they are added all the same.
+        /// True if they are added nevertheless.
         #[serde(default)]
         added: bool,
     },
-    /// A page answers with the token it was asked with, so that paging goes round in circles.
+    /// Returns a page with the token of the request, so that paging never ends.
     RepeatToken,
-    /// A page answers without a token though there is more.
+    /// Returns a page without a token, although more items follow.
     EndEarly,
 }
 
 impl FaultEffect {
-    /// Refuses with the modelled error of a status.
+    /// Returns an effect that refuses with the modelled error of a status.
     pub fn status(status: u16) -> Self {
         Self::Refuse { status, code: None, message: None, body: None }
     }
 
-    /// Refuses with a status and an error shape.
+    /// Returns an effect that refuses with a status and an error shape.
     pub fn error(status: u16, code: &str) -> Self {
         Self::Refuse { status, code: Some(code.into()), message: None, body: None }
     }
 
-    /// Refuses chosen members with a code.
+    /// Returns an effect that refuses selected members with a code.
     pub fn members<S: Into<String>>(code: &str, members: impl IntoIterator<Item = S>) -> Self {
         let members = members.into_iter().map(Into::into).collect();
         Self::RefuseMembers { members, code: Some(code.into()), message: Some("injected fault".into()) }
     }
 
-    /// Waits before the call is performed.
+    /// Returns an effect that waits before the call is executed.
     pub fn latency(duration: Duration) -> Self {
         Self::Latency { milliseconds: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) }
     }
 }
 
 impl Fault {
-    /// Strikes every call until cleared; narrow it with the methods below.
+    /// Creates a fault for every call until it is cleared. The methods below narrow it.
     pub fn new(effect: FaultEffect) -> Self {
         Self {
             operation: None,
@@ -138,94 +138,90 @@ impl Fault {
         }
     }
 
-    /// Only this operation.
+    /// Selects only this operation.
     pub fn on(self, operation: ApiOperation) -> Self {
         Self { operation: Some(operation), ..self }
     }
 
-    /// Only calls about this channel.
+    /// Selects only calls about this channel.
     pub fn channel(self, arn: &str) -> Self {
         Self { channel: Some(arn.into()), ..self }
     }
 
-    /// Only calls in this bearer's name.
+    /// Selects only calls of this bearer.
     pub fn bearer(self, arn: &str) -> Self {
         Self { bearer: Some(arn.into()), ..self }
     }
 
-    /// Only calls that name this member.
+    /// Selects only calls that name this member.
     pub fn member(self, arn: &str) -> Self {
         Self { member: Some(arn.into()), ..self }
     }
 
-    /// Lets so many matching calls through first.
+    /// Skips this number of matching calls first.
     pub fn skip(self, calls: u64) -> Self {
         Self { skip: calls, ..self }
     }
 
-    /// Strikes so many calls.
+    /// Ends the fault after this number of calls.
     pub fn times(self, calls: u64) -> Self {
         Self { times: Some(calls), ..self }
     }
 
-    /// Strikes with this probability.
+    /// Sets the probability of the effect.
     pub fn probability(self, probability: f64) -> Self {
         Self { probability: Some(probability), ..self }
     }
 }
 
-/// What faults look at in a call.
+/// The parts of a call that the conditions of faults are compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct FaultTarget<'a> {
-    /// What it asks.
     pub operation: ApiOperation,
-    /// Of which channel.
     pub channel: Option<&'a str>,
-    /// In whose name.
     pub bearer: Option<&'a str>,
-    /// Whom it names.
     pub members: &'a [String],
 }
 
-/// What becomes of a call that was struck. The default: nothing.
+/// The changes that faults make to a call. The default is no change.
 #[derive(Clone, Debug, Default)]
 pub struct CallTweaks {
-    /// To wait first.
+    /// The wait before the execution.
     pub latency: Duration,
-    /// What happens in place of performing it, or of its answer.
+    /// The event instead of the execution, or instead of the response.
     pub interruption: Option<Interruption>,
-    /// What happens to members of a batch, by ARN.
+    /// The changes to members of a batch, by ARN.
     pub members: HashMap<String, MemberTweak>,
-    /// What happens to a page's token.
+    /// The change to the token of a page.
     pub token: Option<TokenTweak>,
 }
 
-/// What happens in place of a call, or of its answer.
+/// An event instead of the execution of a call, or instead of its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// Refused; with a raw body in place of the modelled one, if there is one.
+    /// The call is refused, with a raw body instead of the modelled body if there is one.
     Refuse(ApiError, Option<String>),
-    /// The connection is cut, nothing is done.
+    /// The connection is cut and the call is not executed.
     Cut,
-    /// It is done, and the connection is cut.
+    /// The call is executed and the connection is cut.
     LoseAnswer,
 }
 
-/// What happens to one member of a batch.
+/// The change to one member of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberTweak {
-    /// Among the errors, not added.
+    /// The member is in the errors, with this code and message, and is not added.
     Refuse(Option<String>, Option<String>),
-    /// In neither list; added or not.
+    /// The member is in neither list, and is added nevertheless if this is true.
     Omit(bool),
 }
 
-/// What happens to a page's token.
+/// The change to the token of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenTweak {
-    /// The one it was asked with again.
+    /// The page has the token of the request.
     Repeat,
-    /// None.
+    /// The page has no token.
     Drop,
 }
 
@@ -245,34 +241,33 @@ pub struct FaultRegistry {
 }
 
 impl FaultRegistry {
-    /// None; probabilities are drawn from this seed.
+    /// Creates a registry without faults. `random_seed` is the seed for probabilities.
     pub fn new(random_seed: u64) -> Self {
         Self { armed: BTreeMap::new(), last_id: 0, random: fastrand::Rng::with_seed(random_seed) }
     }
 
-    /// One more. Its id is for [`Faults::remove`].
+    /// Adds a fault. Returns its id, for [`Self::remove`].
     pub fn add(&mut self, fault: Fault) -> u64 {
         self.last_id += 1;
         self.armed.insert(self.last_id, ActiveFault { fault, matched: 0, hits: 0 });
         self.last_id
     }
 
-    /// One less. Says whether it was there.
+    /// Removes a fault. Returns true if it existed.
     pub fn remove(&mut self, id: u64) -> bool {
         self.armed.remove(&id).is_some()
     }
 
-    /// None any more.
     pub fn clear(&mut self) {
         self.armed.clear();
     }
 
-    /// All of them with their ids and how many calls each has struck, spent ones too.
+    /// Iterates over all faults with their id and number of hits, including used-up faults.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Fault, u64)> {
         self.armed.iter().map(|(id, armed)| (*id, &armed.fault, armed.hits))
     }
 
-    /// What becomes of this call. Latencies add up; of several interruptions the first injected wins.
+    /// Returns the changes to a call. Latencies add up. The first interruption wins.
     pub fn tweaks_for(&mut self, call: FaultTarget<'_>) -> CallTweaks {
         let mut tweaks = CallTweaks::default();
         for ActiveFault { fault, matched, hits } in self.armed.values_mut() {
@@ -306,16 +301,16 @@ impl FaultEffect {
                 tweaks.latency = tweaks.latency.saturating_add(Duration::from_millis(*milliseconds));
             }
             Self::Refuse { status, code, message, body } => {
-                let mut refusal = ApiError::of_status(*status);
+                let mut error = ApiError::of_status(*status);
                 if let Some(code) = code {
                     let short = code.trim_end_matches("Exception").trim_end_matches("Client");
-                    refusal.code = short.to_owned().into();
-                    refusal.shape = code.clone().into();
+                    error.code = short.to_owned().into();
+                    error.shape = code.clone().into();
                 }
                 if let Some(message) = message {
-                    refusal.message.clone_from(message);
+                    error.message.clone_from(message);
                 }
-                tweaks.interruption.get_or_insert(Interruption::Refuse(refusal, body.clone()));
+                tweaks.interruption.get_or_insert(Interruption::Refuse(error, body.clone()));
             }
             Self::Cut => {
                 tweaks.interruption.get_or_insert(Interruption::Cut);
@@ -340,44 +335,44 @@ impl FaultEffect {
 mod tests {
     use super::*;
 
-    fn strikes(faults: &mut FaultRegistry, operation: ApiOperation, members: &[String]) -> bool {
+    fn interrupts(faults: &mut FaultRegistry, operation: ApiOperation, members: &[String]) -> bool {
         let call = FaultTarget { operation, channel: Some("c"), bearer: Some("b"), members };
         faults.tweaks_for(call).interruption.is_some()
     }
 
     #[test]
-    fn a_fault_skips_then_strikes_so_many_calls() {
+    fn fault_skips_calls_and_ends_after_its_times() {
         let mut faults = FaultRegistry::new(0);
         faults.add(Fault::new(FaultEffect::status(500)).on(ApiOperation::ListChannels).skip(1).times(2));
-        let struck: Vec<_> = (0..5).map(|_| strikes(&mut faults, ApiOperation::ListChannels, &[])).collect();
+        let struck: Vec<_> = (0..5).map(|_| interrupts(&mut faults, ApiOperation::ListChannels, &[])).collect();
         assert_eq!(struck, [false, true, true, false, false]);
-        assert!(!strikes(&mut faults, ApiOperation::CreateChannel, &[]));
+        assert!(!interrupts(&mut faults, ApiOperation::CreateChannel, &[]));
         assert_eq!(faults.iter().map(|(_, _, hits)| hits).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
-    fn a_fault_may_need_a_member_among_those_named() {
+    fn fault_selects_calls_that_name_a_member() {
         let mut faults = FaultRegistry::new(0);
         let id = faults.add(Fault::new(FaultEffect::Cut).member("m"));
-        assert!(!strikes(&mut faults, ApiOperation::ListChannels, &["x".into()]));
-        assert!(strikes(&mut faults, ApiOperation::ListChannels, &["x".into(), "m".into()]));
+        assert!(!interrupts(&mut faults, ApiOperation::ListChannels, &["x".into()]));
+        assert!(interrupts(&mut faults, ApiOperation::ListChannels, &["x".into(), "m".into()]));
         assert!(faults.remove(id) && !faults.remove(id));
-        assert!(!strikes(&mut faults, ApiOperation::ListChannels, &["m".into()]));
+        assert!(!interrupts(&mut faults, ApiOperation::ListChannels, &["m".into()]));
     }
 
     #[test]
-    fn probability_is_drawn_from_the_seed() {
+    fn probability_depends_on_the_random_seed() {
         let draw = |seed| {
             let mut faults = FaultRegistry::new(seed);
             faults.add(Fault::new(FaultEffect::Cut).probability(0.5));
-            (0..64).map(|_| strikes(&mut faults, ApiOperation::ListChannels, &[])).collect::<Vec<_>>()
+            (0..64).map(|_| interrupts(&mut faults, ApiOperation::ListChannels, &[])).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert!(draw(7).contains(&true) && draw(7).contains(&false));
     }
 
     #[test]
-    fn latencies_add_up_and_the_first_interruption_wins() {
+    fn latencies_add_up_and_first_interruption_wins() {
         let mut faults = FaultRegistry::new(0);
         for effect in [
             FaultEffect::latency(Duration::from_millis(2)),

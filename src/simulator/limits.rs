@@ -1,14 +1,14 @@
-//! The limits of the service: how many channels, members and roles may exist.
+//! The limits of the service on the number of channels, members and roles.
 
 use serde::{Deserialize, Serialize};
 
-/// How much of everything there may be (AWS General Reference, Amazon Chime SDK messaging quotas).
+/// The limits. The defaults are from the AWS General Reference, Amazon Chime SDK messaging quotas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ServiceLimits {
     /// Members of a channel that is not elastic, both types together.
     pub members_per_channel: usize,
-    /// Channels that one user is in.
+    /// Channels of a user.
     pub channels_per_user: usize,
     /// Moderators of a channel.
     pub moderators_per_channel: usize,
@@ -16,9 +16,9 @@ pub struct ServiceLimits {
     pub admins_per_app_instance: usize,
     /// Elastic channels of an app instance.
     pub elastic_channels_per_app_instance: usize,
-    /// Sub-channels of an elastic channel, whatever its configuration says.
+    /// Sub-channels of an elastic channel. The channel's own configuration can be lower.
     pub sub_channels_per_elastic_channel: usize,
-    /// Members of a sub-channel, whatever its channel's configuration says.
+    /// Members of a sub-channel. The channel's own configuration can be lower.
     pub members_per_sub_channel: usize,
 }
 

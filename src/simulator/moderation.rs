@@ -1,4 +1,4 @@
-//! How do the operations about moderators and bans answer?
+//! The operations on moderators and bans.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,7 @@ struct CreateBanRequest {
 impl ServiceState {
     pub(super) fn create_moderator(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let body: CreateModeratorRequest = call.json()?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
+        let (arn, channel) = self.channel_to_moderate(call)?;
         let user = self.user_from_input(arn, &body.channel_moderator_arn)?;
         if channel.moderators.contains_key(&user) {
             return Err(ApiError::conflict("The user is already a moderator of the channel"));
@@ -37,32 +36,31 @@ impl ServiceState {
             return Err(ApiError::forbidden("The user is banned from the channel"));
         }
         if channel.moderators.len() >= self.limits.moderators_per_channel {
-            return Err(ApiError::limit_exceeded("The number of moderators of the channel has reached its limit"));
+            return Err(ApiError::limit_reached("moderators of the channel"));
         }
-        self.change_role(arn, &user, call);
-        let grant = CreationRecord { by: call.bearer()?.clone(), at: call.now };
+        self.end_elastic_membership(arn, &user, call);
+        let created = CreationRecord { by: call.bearer()?.clone(), at: call.now };
         if let Some(channel) = self.channels.get_mut(arn) {
-            channel.moderators.insert(user.clone(), grant);
+            channel.moderators.insert(user.clone(), created);
         }
         ApiResponse::json(201, &json!({"ChannelArn": arn.as_str(), "ChannelModerator": self.identity(&user)}))
     }
 
     pub(super) fn delete_moderator(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let user = call.member()?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
+        let (arn, channel) = self.channel_to_moderate(call)?;
         if channel.moderators.contains_key(&user) {
-            self.change_role(arn, &user, call);
+            self.end_elastic_membership(arn, &user, call);
         }
         if let Some(channel) = self.channels.get_mut(arn) {
             channel.moderators.remove(&user);
         }
-        Ok(ApiResponse::empty())
+        Ok(ApiResponse::no_content())
     }
 
-    /// Promotion and demotion in an elastic channel delete the memberships that the user has (Amazon Chime SDK Developer
-    /// Guide, elastic channels).
-    fn change_role(&mut self, arn: &ChannelArn, user: &MemberArn, call: &ApiCall<'_>) {
+    /// Ends the membership of a user that becomes, or ceases to be, a moderator of an elastic
+    /// channel (Amazon Chime SDK Developer Guide, elastic channels).
+    fn end_elastic_membership(&mut self, arn: &ChannelArn, user: &MemberArn, call: &ApiCall<'_>) {
         if self.channels.get(arn).is_some_and(|channel| channel.elastic.is_some()) {
             self.remove_member(arn, user, call.now, call.actor());
         }
@@ -70,25 +68,22 @@ impl ServiceState {
 
     pub(super) fn describe_moderator(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let user = call.member()?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
-        let grant =
+        let (arn, channel) = self.channel_to_moderate(call)?;
+        let created =
             channel.moderators.get(&user).ok_or_else(|| ApiError::not_found("The channel moderator was not found"))?;
-        ApiResponse::json(200, &json!({"ChannelModerator": self.granted("Moderator", arn, &user, grant)}))
+        ApiResponse::json(200, &json!({"ChannelModerator": self.creation_json("Moderator", arn, &user, created)}))
     }
 
     pub(super) fn list_moderators(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
-        self.page_of_grants(call, arn, "ChannelModerators", "Moderator", &channel.moderators)
+        let (arn, channel) = self.channel_to_moderate(call)?;
+        self.list_users_page(call, arn, "ChannelModerators", "Moderator", &channel.moderators)
     }
 
     pub(super) fn create_ban(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let body: CreateBanRequest = call.json()?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
+        let (arn, channel) = self.channel_to_moderate(call)?;
         let user = self.user_from_input(arn, &body.member_arn)?;
-        if channel.moderators.contains_key(&user) || self.users.get(&user).is_some_and(|user| user.is_admin) {
+        if channel.moderators.contains_key(&user) || self.is_admin(&user) {
             return Err(ApiError::bad_request("Admins and moderators of the channel cannot be banned"));
         }
         if !self.ban_member(arn, &user, call.now, call.actor()) {
@@ -99,51 +94,45 @@ impl ServiceState {
 
     pub(super) fn delete_ban(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let user = call.member()?;
-        let (arn, _, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
-        if let Some(channel) = self.channels.get_mut(arn) {
-            channel.bans.remove(&user);
-        }
-        Ok(ApiResponse::empty())
+        let (arn, _) = self.channel_to_moderate(call)?;
+        self.lift_ban(arn, &user);
+        Ok(ApiResponse::no_content())
     }
 
     pub(super) fn describe_ban(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
         let user = call.member()?;
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
-        let grant = channel.bans.get(&user).ok_or_else(|| ApiError::not_found("The channel ban was not found"))?;
-        ApiResponse::json(200, &json!({"ChannelBan": self.granted("Member", arn, &user, grant)}))
+        let (arn, channel) = self.channel_to_moderate(call)?;
+        let created = channel.bans.get(&user).ok_or_else(|| ApiError::not_found("The channel ban was not found"))?;
+        ApiResponse::json(200, &json!({"ChannelBan": self.creation_json("Member", arn, &user, created)}))
     }
 
     pub(super) fn list_bans(&mut self, call: &ApiCall<'_>) -> Result<ApiResponse, ApiError> {
-        let (arn, channel, role) = self.channel_to_read(call)?;
-        role.may_moderate()?;
-        self.page_of_grants(call, arn, "ChannelBans", "Member", &channel.bans)
+        let (arn, channel) = self.channel_to_moderate(call)?;
+        self.list_users_page(call, arn, "ChannelBans", "Member", &channel.bans)
     }
 
-    fn granted(&self, whom: &str, arn: &ChannelArn, user: &MemberArn, grant: &CreationRecord) -> Value {
+    /// Returns a moderator or a ban as JSON. `key` is the field of the user.
+    fn creation_json(&self, key: &str, arn: &ChannelArn, user: &MemberArn, created: &CreationRecord) -> Value {
         json!({
-            whom: self.identity(user),
+            key: self.identity(user),
             "ChannelArn": arn.as_str(),
-            "CreatedTimestamp": self.epoch_seconds(grant.at),
-            "CreatedBy": self.identity(&grant.by),
+            "CreatedTimestamp": self.epoch_seconds(created.at),
+            "CreatedBy": self.identity(&created.by),
         })
     }
 
-    fn page_of_grants(
+    /// Returns a page of moderators or bans. `list` is its field, `key` the field of a user.
+    fn list_users_page(
         &self,
         call: &ApiCall<'_>,
         arn: &ChannelArn,
         list: &str,
-        whom: &str,
-        grants: &BTreeMap<MemberArn, CreationRecord>,
+        key: &str,
+        users: &BTreeMap<MemberArn, CreationRecord>,
     ) -> Result<ApiResponse, ApiError> {
         let page = call.page("", self.behaviours.default_page_size)?;
-        let (users, next) = page.paginate(grants.keys().map(|user| (user.as_str(), user)));
-        let users: Vec<_> = users.into_iter().map(|(_, user)| json!({whom: self.identity(user)})).collect();
-        ApiResponse::json(
-            200,
-            &without_nulls(json!({"ChannelArn": arn.as_str(), list: users, "NextToken": call.next_token(next)})),
-        )
+        let (users, next) = page.paginate(users.keys().map(|user| (user.as_str(), json!({key: self.identity(user)}))));
+        let response = json!({"ChannelArn": arn.as_str(), list: users, "NextToken": call.next_token(next)});
+        ApiResponse::json(200, &without_nulls(response))
     }
 }

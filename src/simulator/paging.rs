@@ -1,20 +1,22 @@
-//! Where does the next page begin?
+//! The tokens of pages.
 //!
-//! A token is opaque to callers: which list it is of, and the last item seen. So it stays valid while the list changes.
+//! A token is opaque to callers. It contains the id of the list and the last item of the page, so
+//! it stays valid while the list changes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::operation::ApiOperation;
+use super::route::hex_byte;
 use crate::membership::arn::ChannelArn;
 
-/// Tells lists apart, so that a token of one is refused by another.
+/// Returns the id of a list, so that each list refuses the tokens of other lists.
 pub fn list_id(operation: ApiOperation, channel: Option<&ChannelArn>, filter: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (operation, channel, filter).hash(&mut hasher);
     hasher.finish()
 }
 
-/// The token for the page after `item`.
+/// Returns the token for the page after `item`.
 pub fn encode_token(list: u64, item: &str) -> String {
     use std::fmt::Write;
     let mut token = format!("{list:016x}");
@@ -25,21 +27,11 @@ pub fn encode_token(list: u64, item: &str) -> String {
     token
 }
 
-/// The item after which the page begins; `None` for a token that this list did not give.
+/// Returns the last item of the previous page; `None` for a token of another list.
 pub fn decode_token(list: u64, token: &str) -> Option<String> {
-    let item = token.strip_prefix(&format!("{list:016x}"))?;
-    if !item.is_ascii() || item.len() % 2 != 0 {
-        return None;
-    }
-    let bytes = item
-        .as_bytes()
-        .chunks_exact(2)
-        .map(|pair| {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()
-        })
-        .collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok()
+    let (digits, rest) = token.strip_prefix(&format!("{list:016x}"))?.as_bytes().as_chunks::<2>();
+    let bytes = digits.iter().map(|[high, low]| hex_byte(*high, *low)).collect::<Option<Vec<u8>>>()?;
+    rest.is_empty().then(|| String::from_utf8(bytes).ok())?
 }
 
 #[cfg(test)]
@@ -47,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_back_to_the_item_it_was_made_of_in_its_own_list_only() {
+    fn token_decodes_in_its_own_list_only() {
         let members = list_id(ApiOperation::ListChannelMemberships, None, "DEFAULT");
         let hidden = list_id(ApiOperation::ListChannelMemberships, None, "HIDDEN");
         let token = encode_token(members, "arn:é");
@@ -56,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tokens_are_refused() {
+    fn made_up_token_is_refused() {
         let list = list_id(ApiOperation::ListChannels, None, "");
         for made_up in ["", "x", "é", &format!("{list:016x}0"), &format!("{list:016x}zz"), &format!("{list:016x}ff")] {
             assert_eq!(decode_token(list, made_up), None, "{made_up}");

@@ -1,7 +1,8 @@
-//! Is this call over a rate?
+//! Token buckets for the call rates of the service.
 //!
-//! Rates are the defaults of the AWS General Reference, Amazon Chime SDK messaging quotas. How large a burst the service
-//! allows is not documented: buckets here hold one second's worth, and at least one call.
+//! The rates are the defaults of the AWS General Reference, Amazon Chime SDK messaging quotas. AWS
+//! does not document how large a burst may be. A bucket here holds the calls of one second, and at
+//! least one call.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,34 +10,34 @@ use std::time::Duration;
 use super::operation::ApiOperation;
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// Whether rates are kept.
+/// The call rates above which calls are throttled.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Quotas {
-    /// Those of the service.
+    /// The rates of the service.
     #[default]
     Aws,
-    /// Those of the service, times this.
+    /// The rates of the service times this factor.
     Scaled(f64),
-    /// None.
+    /// No limit.
     Off,
 }
 
-/// Which rate a call counts against.
+/// A rate that a call counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum RateKey {
     /// All calls of a bearer.
     Bearer(MemberArn),
-    /// Batches of a channel.
+    /// Batches for a channel.
     Batch(ChannelArn),
-    /// Creations and deletions of memberships, bans and moderators of a channel.
+    /// Creations and deletions of memberships, bans and moderators in a channel.
     Write(ChannelArn),
-    /// Lists of memberships, bans and moderators of a channel.
+    /// Listings of the memberships, bans and moderators of a channel.
     List(ChannelArn),
     /// Descriptions of a channel.
     Describe(ChannelArn),
-    /// Lists of an elastic channel's sub-channels.
+    /// Listings of an elastic channel's sub-channels.
     SubChannels(ChannelArn),
-    /// Lists of one user's channels.
+    /// Listings of a user's channels.
     OfUser(String),
 }
 
@@ -46,20 +47,16 @@ struct BucketLevel {
     filled: Duration,
 }
 
-/// A call, as far as rates go.
+/// The parts of a call that determine its rates.
 #[derive(Clone, Copy, Debug)]
 pub struct CallCost<'a> {
-    /// What it asks.
     pub operation: ApiOperation,
-    /// Of which channel.
     pub channel: Option<&'a ChannelArn>,
-    /// Whether that channel is elastic.
     pub elastic: bool,
-    /// In whose name.
     pub bearer: &'a MemberArn,
-    /// Of which user, if it lists a user's channels.
+    /// The user in the query of a listing of a user's channels.
     pub user: Option<&'a str>,
-    /// Creations that it counts as, besides being a call.
+    /// The number of creations that the call counts as, besides one call.
     pub creates: usize,
 }
 
@@ -70,11 +67,11 @@ pub struct QuotaBuckets {
     buckets: HashMap<RateKey, BucketLevel>,
 }
 
-/// Beyond so many buckets, full ones are forgotten, which changes nothing.
-const BUCKETS_KEPT: usize = 100_000;
+/// The number of buckets above which full buckets are dropped. An absent bucket is full.
+const MAX_BUCKETS: usize = 100_000;
 
 impl QuotaBuckets {
-    /// All full.
+    /// Creates full buckets.
     pub fn new(quotas: Quotas) -> Self {
         let scale = match quotas {
             Quotas::Aws => Some(1.0),
@@ -84,7 +81,8 @@ impl QuotaBuckets {
         Self { scale, buckets: HashMap::new() }
     }
 
-    /// Takes what the call costs, or nothing if a rate it counts against is exhausted. Says whether it may pass.
+    /// Takes the cost of a call from its buckets and returns true. Takes nothing and returns false
+    /// if one of them lacks tokens.
     pub fn try_take(&mut self, load: CallCost<'_>, now: Duration) -> bool {
         let Some(scale) = self.scale else { return true };
         #[expect(clippy::cast_precision_loss, reason = "at most 100 members a batch")]
@@ -99,7 +97,7 @@ impl QuotaBuckets {
             .collect();
         let fits = rates.iter().all(|(rate, a_second, cost)| {
             let capacity = a_second.max(1.0);
-            // What costs more than a bucket holds must wait for a full one; it can only ever be admitted as that.
+            // A call that costs more than the capacity needs a full bucket.
             self.available_tokens(rate, *a_second, now) >= cost.min(capacity)
         });
         if fits {
@@ -107,7 +105,7 @@ impl QuotaBuckets {
                 let tokens = self.available_tokens(&rate, a_second, now) - cost;
                 self.buckets.insert(rate, BucketLevel { tokens, filled: now });
             }
-            self.forget_full(scale, now);
+            self.drop_full_buckets(scale, now);
         }
         fits
     }
@@ -120,8 +118,8 @@ impl QuotaBuckets {
         })
     }
 
-    fn forget_full(&mut self, scale: f64, now: Duration) {
-        if self.buckets.len() > BUCKETS_KEPT {
+    fn drop_full_buckets(&mut self, scale: f64, now: Duration) {
+        if self.buckets.len() > MAX_BUCKETS {
             // The slowest bucket holds one call and fills in 1 / scale seconds.
             let long_enough = Duration::try_from_secs_f64(1.0 / scale).unwrap_or(Duration::MAX);
             self.buckets.retain(|_, bucket| bucket.tokens < 0.0 || now.saturating_sub(bucket.filled) < long_enough);
@@ -197,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_takes_one_batch_a_second_whoever_asks() {
+    fn channel_takes_one_batch_per_second_from_all_bearers() {
         let (mut buckets, support) = (QuotaBuckets::new(Quotas::Aws), channel("us-east-1", "support"));
         let mut batch = |channel: &ChannelArn, id: &str, now| {
             admitted(&mut buckets, ApiOperation::BatchCreateChannelMembership, channel, &bearer(id), now)
@@ -208,22 +206,27 @@ mod tests {
         assert!(batch(&support, "y", 1.0));
     }
 
-    #[test]
-    fn a_bearer_makes_ten_calls_a_second_in_one_region_and_five_in_the_other() {
-        for (region, rate) in [("us-east-1", 10), ("eu-central-1", 5)] {
-            let mut buckets = QuotaBuckets::new(Quotas::Aws);
-            let passed = (0..20)
-                .filter(|n| {
-                    let channel = channel(region, &format!("c{n}"));
-                    admitted(&mut buckets, ApiOperation::ListChannelMemberships, &channel, &bearer("x"), 0.0)
-                })
-                .count();
-            assert_eq!(passed, rate, "{region}");
-        }
+    fn passed_in_region(region: &str) -> usize {
+        let mut buckets = QuotaBuckets::new(Quotas::Aws);
+        let mut list = |number| {
+            let channel = channel(region, &format!("c{number}"));
+            admitted(&mut buckets, ApiOperation::ListChannelMemberships, &channel, &bearer("x"), 0.0)
+        };
+        (0..20).filter(|number| list(*number)).count()
     }
 
     #[test]
-    fn a_call_over_one_rate_costs_the_others_nothing() {
+    fn bearer_makes_ten_calls_per_second_in_us_east_1() {
+        assert_eq!(passed_in_region("us-east-1"), 10);
+    }
+
+    #[test]
+    fn bearer_makes_five_calls_per_second_in_other_regions() {
+        assert_eq!(passed_in_region("eu-central-1"), 5);
+    }
+
+    #[test]
+    fn throttled_call_costs_the_other_rates_nothing() {
         let (mut buckets, support) = (QuotaBuckets::new(Quotas::Aws), channel("us-east-1", "support"));
         let batch = ApiOperation::BatchCreateChannelMembership;
         let refused = (0..50).filter(|_| !admitted(&mut buckets, batch, &support, &bearer("x"), 0.0)).count();
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_can_be_scaled_and_switched_off() {
+    fn rates_can_be_scaled_and_disabled() {
         let support = channel("us-east-1", "support");
         let passed = |quotas| {
             let mut buckets = QuotaBuckets::new(quotas);

@@ -1,29 +1,29 @@
-//! May this bearer do that in this channel?
+//! The rules about the actions that each role may take in a channel.
 //!
-//! The table is the page "Authorization by role" of the Amazon Chime SDK Developer Guide. It comes on top of IAM, which
-//! the simulator does not play.
+//! The table is the page "Authorization by role" of the Amazon Chime SDK Developer Guide. In AWS it
+//! applies in addition to IAM, which the simulator does not implement.
 
 use super::api_error::ApiError;
 use super::channel::{ChannelMode, ChannelPrivacy, ChannelRecord};
 use crate::api::MembershipType;
 use crate::membership::arn::MemberArn;
 
-/// What a bearer is in a channel.
+/// The role of a bearer in a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BearerRole {
-    /// Admin of the app instance: may do everything, a member or not.
+    /// Admin of the app instance. An admin may do everything, even without a membership.
     Admin,
     /// Moderator of the channel.
     Moderator,
     /// Member of the channel, of either type.
     Member(MembershipType),
-    /// None of these.
+    /// None of these roles.
     Outsider,
 }
 
 impl BearerRole {
-    /// The role of `bearer`, of whom the app instance says whether they are its admin.
-    pub fn of(bearer: &MemberArn, is_admin: bool, channel: &ChannelRecord) -> Self {
+    /// Returns the role of a bearer. `is_admin` is true for an admin of the app instance.
+    pub fn in_channel(bearer: &MemberArn, is_admin: bool, channel: &ChannelRecord) -> Self {
         if is_admin {
             Self::Admin
         } else if channel.moderators.contains_key(bearer) {
@@ -33,55 +33,53 @@ impl BearerRole {
         }
     }
 
-    fn rules(self) -> bool {
+    fn is_moderator_or_admin(self) -> bool {
         matches!(self, Self::Admin | Self::Moderator)
     }
 
-    /// Moderators, bans, sub-channels, and the channel itself.
+    /// Checks the role for changes to moderators, bans, sub-channels and the channel itself.
     pub fn may_moderate(self) -> Result<(), ApiError> {
-        if self.rules() { Ok(()) } else { Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator")) }
+        let refused = || ApiError::missing_role("an AppInstanceAdmin or a ChannelModerator");
+        self.is_moderator_or_admin().then_some(()).ok_or_else(refused)
     }
 
-    /// Adding members of a type. `joins_alone`: the bearer asks for nobody but itself.
+    /// Checks the role for adding members. `joins_alone` is true if the bearer adds itself only.
     pub fn may_add(self, channel: &ChannelRecord, wanted: MembershipType, joins_alone: bool) -> Result<(), ApiError> {
-        if self.rules() {
+        if self.is_moderator_or_admin() {
             return Ok(());
         }
         if wanted == MembershipType::Hidden {
-            return Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to add HIDDEN members"));
+            return Err(ApiError::missing_role("an AppInstanceAdmin or a ChannelModerator to add HIDDEN members"));
         }
-        match self {
-            Self::Member(MembershipType::Default) if channel.mode == ChannelMode::Unrestricted => Ok(()),
-            Self::Outsider
-                if joins_alone
-                    && channel.mode == ChannelMode::Unrestricted
-                    && channel.privacy == ChannelPrivacy::Public =>
-            {
-                Ok(())
-            }
-            _ => Err(ApiError::role("an AppInstanceAdmin, a ChannelModerator, or a member of an UNRESTRICTED channel")),
+        let allowed = match self {
+            Self::Member(membership_type) => membership_type == MembershipType::Default,
+            _ => joins_alone && channel.privacy == ChannelPrivacy::Public,
+        };
+        if allowed && channel.mode == ChannelMode::Unrestricted {
+            return Ok(());
         }
+        Err(ApiError::missing_role("an AppInstanceAdmin, a ChannelModerator, or a member of an UNRESTRICTED channel"))
     }
 
-    /// Reading the channel and its members of a type.
+    /// Checks the role for reading the channel and its members of a type.
     pub fn may_read(self, channel: &ChannelRecord, wanted: MembershipType) -> Result<(), ApiError> {
         match self {
             Self::Admin | Self::Moderator => Ok(()),
             _ if wanted == MembershipType::Hidden => {
-                Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to see HIDDEN members"))
+                Err(ApiError::missing_role("an AppInstanceAdmin or a ChannelModerator to see HIDDEN members"))
             }
             Self::Member(_) => Ok(()),
             Self::Outsider if channel.privacy == ChannelPrivacy::Public => Ok(()),
-            Self::Outsider => Err(ApiError::role("a member of this PRIVATE channel")),
+            Self::Outsider => Err(ApiError::missing_role("a member of this PRIVATE channel")),
         }
     }
 
-    /// Removing a member. `leaves`: the bearer removes itself.
+    /// Checks the role for removing a member. `leaves` is true if the bearer removes itself.
     pub fn may_remove(self, leaves: bool) -> Result<(), ApiError> {
         match self {
             Self::Admin | Self::Moderator => Ok(()),
             Self::Member(_) if leaves => Ok(()),
-            _ => Err(ApiError::role("an AppInstanceAdmin or a ChannelModerator to remove others")),
+            _ => Err(ApiError::missing_role("an AppInstanceAdmin or a ChannelModerator to remove others")),
         }
     }
 }
@@ -122,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_rule_add_to_a_restricted_channel() {
+    fn only_moderators_and_admins_add_to_a_restricted_channel() {
         let channel = channel(ChannelMode::Restricted, ChannelPrivacy::Public);
         let add = |role: BearerRole| role.may_add(&channel, MembershipType::Default, true);
         assert_eq!(allowed(add), [true, true, false, false, false]);
     }
 
     #[test]
-    fn members_add_others_and_outsiders_only_themselves_to_an_unrestricted_public_channel() {
+    fn outsider_adds_only_itself_to_an_unrestricted_public_channel() {
         let channel = channel(ChannelMode::Unrestricted, ChannelPrivacy::Public);
         let alone = |joins_alone| allowed(|role| role.may_add(&channel, MembershipType::Default, joins_alone));
         assert_eq!(alone(false), [true, true, true, false, false]);
@@ -141,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_joins_a_private_channel_by_themselves() {
+    fn outsider_cannot_join_a_private_channel() {
         let channel = channel(ChannelMode::Unrestricted, ChannelPrivacy::Private);
         assert!(BearerRole::Outsider.may_add(&channel, MembershipType::Default, true).is_err());
     }
 
     #[test]
-    fn hidden_members_are_seen_by_those_who_rule_only() {
+    fn only_moderators_and_admins_see_hidden_members() {
         let public = channel(ChannelMode::Restricted, ChannelPrivacy::Public);
         let private = channel(ChannelMode::Restricted, ChannelPrivacy::Private);
         let read = |channel, wanted| allowed(|role| role.may_read(channel, wanted));
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_member_may_leave_but_not_remove_others() {
+    fn member_may_leave_but_not_remove_others() {
         assert_eq!(allowed(|role| role.may_remove(false)), [true, true, false, false, false]);
         assert_eq!(allowed(|role| role.may_remove(true)), [true, true, true, true, false]);
         assert_eq!(allowed(BearerRole::may_moderate), [true, true, false, false, false]);

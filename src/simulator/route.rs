@@ -1,48 +1,50 @@
-//! Which operation does a request ask for, and about what?
+//! The mapping of a request's method, path and query to an operation.
 //!
-//! The raw path is split before it is decoded: an ARN is one percent-encoded segment, and ids hold `/` only encoded.
+//! The raw path is split before it is decoded, because an ARN is one percent-encoded segment.
 
 use super::operation::ApiOperation;
 
-/// What a request's line says.
+/// The operation, path and query of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutedRequest {
-    /// The operation.
     pub operation: ApiOperation,
-    /// The first label of the path, decoded: a channel, or for identity operations the app instance or user.
+    /// The first label of the path, decoded: a channel, an app instance or a user.
     pub subject: Option<String>,
     /// The second label of the path, decoded: a member, moderator or admin.
     pub member: Option<String>,
-    /// The query, decoded.
     pub query: Vec<(String, String)>,
 }
 
 impl RoutedRequest {
-    /// The value of a query parameter, the first if it is repeated.
+    /// Returns the value of a query parameter, the first if it is repeated.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Reads a request's line; `None` when the service has no such operation, or this simulator does not play it.
-pub fn route_request(method: &str, raw_path: &str, raw_query: &str) -> Option<RoutedRequest> {
-    let segments: Vec<String> =
-        raw_path.strip_prefix('/')?.split('/').map(|segment| percent_decode(segment, false)).collect::<Option<_>>()?;
-    let query: Vec<(String, String)> = raw_query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
+/// Decodes a query; `None` if its percent-encoding is broken.
+pub fn parse_query(raw_query: &str) -> Option<Vec<(String, String)>> {
+    let pairs = raw_query.split('&').filter(|pair| !pair.is_empty());
+    pairs
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((percent_decode(key, true)?, percent_decode(value, true)?))
         })
-        .collect::<Option<_>>()?;
+        .collect()
+}
+
+/// Finds the operation of a request; `None` if the simulator has no such operation.
+pub fn route_request(method: &str, raw_path: &str, raw_query: &str) -> Option<RoutedRequest> {
+    let segments: Vec<String> =
+        raw_path.strip_prefix('/')?.split('/').map(|segment| percent_decode(segment, false)).collect::<Option<_>>()?;
+    let query = parse_query(raw_query)?;
     let has = |key: &str, value: &str| query.iter().any(|(k, v)| k == key && v == value);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (operation, subject, member) = match (method, segments.as_slice()) {
         ("GET", ["channels"]) if has("scope", "app-instance-user-memberships") => {
             (ApiOperation::ListChannelMembershipsForAppInstanceUser, None, None)
         }
-        // Another operation of the service has the path of DescribeChannel and tells itself apart by its scope.
+        // Another operation of the service has the path of DescribeChannel and a scope.
         ("GET", ["channels", _]) if query.iter().any(|(key, _)| key == "scope") => return None,
         ("GET", ["channels"]) if !query.iter().any(|(key, _)| key == "scope") => {
             (ApiOperation::ListChannels, None, None)
@@ -78,21 +80,24 @@ pub fn route_request(method: &str, raw_path: &str, raw_query: &str) -> Option<Ro
     Some(RoutedRequest { operation, subject: owned(subject), member: owned(member), query })
 }
 
-/// Undoes percent-encoding; `None` if it is broken or not UTF-8. In a query `+` is a space.
+/// Decodes percent-encoding; `None` if it is broken or not UTF-8. In a query, `+` is a space.
 pub fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                u8::try_from(digit(bytes.next())? * 16 + digit(bytes.next())?).ok()?
-            }
+            b'%' => hex_byte(bytes.next()?, bytes.next()?)?,
             b'+' if plus_is_space => b' ',
             other => other,
         });
     }
     String::from_utf8(decoded).ok()
+}
+
+/// Returns the byte of two hexadecimal digits.
+pub fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_arn_is_one_label() {
+    fn encoded_arn_is_one_label() {
         let routed =
             route_request("GET", &format!("/channels/{CHANNEL}/memberships/a%40b"), "sub-channel-id=x%2By").unwrap();
         assert_eq!(routed.subject.as_deref(), Some("arn:aws:chime:us-east-1:1:app-instance/a/channel/c"));
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn one_path_serves_two_operations_told_apart_by_the_query() {
+    fn query_selects_the_operation_of_a_shared_path() {
         let path = format!("/channels/{CHANNEL}/memberships");
         assert_eq!(operation("POST", &path, ""), Some(ApiOperation::CreateChannelMembership));
         assert_eq!(
@@ -130,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_operation_has_no_route() {
+    fn unknown_request_has_no_route() {
         for (method, path, query) in [
             ("GET", "", ""),
             ("GET", "/", ""),

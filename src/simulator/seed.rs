@@ -1,6 +1,6 @@
-//! What is there when the simulator starts?
+//! The seed: the app instances, users and channels at the simulator's start.
 //!
-//! A seed is YAML (or JSON, which is YAML too), or built in code:
+//! A seed is read from YAML or JSON, or built in code:
 //!
 //! ```
 //! use rollcall::simulator::{ChannelSeed, Seed};
@@ -17,35 +17,35 @@ use serde::{Deserialize, Deserializer};
 
 use super::channel::{ChannelMode, ChannelPrivacy, ElasticConfiguration};
 
-/// Why a seed cannot be planted.
+/// The reason why a seed cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
-    /// Not YAML, or not of a seed's form. The text names line and column.
+    /// The text is not YAML or not a seed. The message names line and column.
     #[error("failed to read the seed: {0}")]
     Unreadable(String),
-    /// An object of it makes no sense.
-    #[error("failed to plant the seed: {}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
-    Wrong {
-        /// Where, if the seed was read from text.
+    /// A value of the seed is invalid.
+    #[error("failed to apply the seed: {}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Invalid {
+        /// The line of the value, if the seed was read from text.
         line: Option<u64>,
-        /// What, with the offending value.
+        /// The problem, with the value.
         message: String,
     },
 }
 
-/// A string of a seed that remembers its line.
+/// A string of a seed, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedName {
-    /// What was written.
+    /// The string.
     pub text: String,
-    /// Where, if it was read from text; from 1.
+    /// The line, from 1, if the seed was read from text.
     pub line: Option<u64>,
 }
 
 impl SeedName {
-    /// An error about this string.
-    pub fn wrong(&self, message: impl std::fmt::Display) -> SeedError {
-        SeedError::Wrong { line: self.line, message: message.to_string() }
+    /// Returns an error about this string.
+    pub fn error(&self, message: impl std::fmt::Display) -> SeedError {
+        SeedError::Invalid { line: self.line, message: message.to_string() }
     }
 }
 
@@ -62,15 +62,15 @@ impl<'de> Deserialize<'de> for SeedName {
     }
 }
 
-/// Everything that is there at the start.
+/// The app instances at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seed {
-    /// App instances with what is in them.
+    /// App instances with their users and channels.
     pub app_instances: Vec<AppInstanceSeed>,
 }
 
-/// An app instance. People are named by id: `alice`, `user/alice` or `bot/helper`.
+/// An app instance. Users and bots are named by id: `alice`, `user/alice` or `bot/helper`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppInstanceSeed {
@@ -82,7 +82,7 @@ pub struct AppInstanceSeed {
     /// Ids of bots.
     #[serde(default)]
     pub bots: Vec<SeedName>,
-    /// Which of them are admins.
+    /// Ids of the users and bots that are admins.
     #[serde(default)]
     pub admins: Vec<SeedName>,
     /// Channels.
@@ -90,23 +90,23 @@ pub struct AppInstanceSeed {
     pub channels: Vec<ChannelSeed>,
 }
 
-/// A channel. Whom it names must be users or bots of its app instance.
+/// A channel. Its members must be users or bots of its app instance.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelSeed {
-    /// What comes after `/channel/` in its ARN.
+    /// The part of its ARN after `/channel/`.
     pub id: SeedName,
-    /// Shown to people; the id if absent.
+    /// The display name. The default is the id.
     pub name: Option<String>,
-    /// `UNRESTRICTED` if absent, as in the service.
+    /// The default is `UNRESTRICTED`, as in the service.
     #[serde(default)]
     pub mode: ChannelMode,
-    /// `PUBLIC` if absent, as in the service.
+    /// The default is `PUBLIC`, as in the service.
     #[serde(default)]
     pub privacy: ChannelPrivacy,
-    /// Up to 1 KiB of the application's.
+    /// Up to 1 KiB of application data.
     pub metadata: Option<String>,
-    /// Who made it; the app instance's first admin if absent.
+    /// The creator. The default is the first admin of the app instance.
     pub created_by: Option<SeedName>,
     /// Members of type DEFAULT.
     #[serde(default)]
@@ -114,38 +114,38 @@ pub struct ChannelSeed {
     /// Members of type HIDDEN.
     #[serde(default)]
     pub hidden: Vec<SeedName>,
-    /// More members of type DEFAULT, whom others than the creator added.
+    /// More members of type DEFAULT, added by other users than the creator.
     #[serde(default)]
     pub invited: Vec<InvitedSeed>,
     /// Moderators.
     #[serde(default)]
     pub moderators: Vec<SeedName>,
-    /// Those who may not be added.
+    /// Users that may not be added.
     #[serde(default)]
     pub bans: Vec<SeedName>,
-    /// Makes the channel elastic.
+    /// The configuration of an elastic channel.
     pub elastic: Option<ElasticConfiguration>,
 }
 
-/// Members whom somebody added.
+/// Members that a user other than the creator added.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InvitedSeed {
-    /// Who added them: `InvitedBy`.
+    /// The user that added them: `InvitedBy`.
     pub by: SeedName,
-    /// When they joined; when the seed is planted, if absent.
+    /// The time of the addition. The default is the time at which the seed is applied.
     pub at: Option<Timestamp>,
-    /// Whom.
+    /// The members.
     pub members: Vec<SeedName>,
 }
 
 impl Seed {
-    /// Reads a seed from YAML.
+    /// Parses a seed from YAML or JSON.
     pub fn from_yaml(text: &str) -> Result<Self, SeedError> {
         serde_yaml::from_str(text).map_err(|error| SeedError::Unreadable(first_line(&error.to_string())))
     }
 
-    /// One app instance, empty.
+    /// Creates a seed with one empty app instance.
     pub fn new(app_instance_arn: &str) -> Self {
         Self {
             app_instances: vec![AppInstanceSeed {
@@ -158,22 +158,22 @@ impl Seed {
         }
     }
 
-    /// More users, in the last app instance.
+    /// Adds users to the last app instance.
     pub fn users<S: Into<String>>(self, ids: impl IntoIterator<Item = S>) -> Self {
         self.in_last(|instance| instance.users.extend(names(ids)))
     }
 
-    /// More bots, in the last app instance.
+    /// Adds bots to the last app instance.
     pub fn bots<S: Into<String>>(self, ids: impl IntoIterator<Item = S>) -> Self {
         self.in_last(|instance| instance.bots.extend(names(ids)))
     }
 
-    /// More admins, in the last app instance.
+    /// Makes users or bots admins of the last app instance.
     pub fn admins<S: Into<String>>(self, ids: impl IntoIterator<Item = S>) -> Self {
         self.in_last(|instance| instance.admins.extend(names(ids)))
     }
 
-    /// One more channel, in the last app instance.
+    /// Adds a channel to the last app instance.
     pub fn channel(self, channel: ChannelSeed) -> Self {
         self.in_last(|instance| instance.channels.push(channel))
     }
@@ -187,7 +187,7 @@ impl Seed {
 }
 
 impl ChannelSeed {
-    /// An empty channel, `UNRESTRICTED` and `PUBLIC`.
+    /// Creates an empty channel, `UNRESTRICTED` and `PUBLIC`.
     pub fn new(id: &str) -> Self {
         Self {
             id: id.into(),
@@ -205,34 +205,34 @@ impl ChannelSeed {
         }
     }
 
-    /// Who may add members.
+    /// Sets the mode.
     pub fn mode(self, mode: ChannelMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Who may see it.
+    /// Sets the privacy.
     pub fn privacy(self, privacy: ChannelPrivacy) -> Self {
         Self { privacy, ..self }
     }
 
-    /// Who made it.
+    /// Sets the creator.
     pub fn created_by(self, id: &str) -> Self {
         Self { created_by: Some(id.into()), ..self }
     }
 
-    /// More members of type DEFAULT.
+    /// Adds members of type DEFAULT.
     pub fn members<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.members.extend(names(ids));
         self
     }
 
-    /// More members of type HIDDEN.
+    /// Adds members of type HIDDEN.
     pub fn hidden<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.hidden.extend(names(ids));
         self
     }
 
-    /// More members of type DEFAULT, added by somebody; they joined when the seed is planted, unless a time is given.
+    /// Adds members of type DEFAULT that `by` invited, now or at the given time.
     pub fn invited<S: Into<String>>(
         mut self,
         by: &str,
@@ -243,13 +243,13 @@ impl ChannelSeed {
         self
     }
 
-    /// More moderators.
+    /// Adds moderators.
     pub fn moderators<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.moderators.extend(names(ids));
         self
     }
 
-    /// More bans.
+    /// Adds bans.
     pub fn bans<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.bans.extend(names(ids));
         self
@@ -265,7 +265,7 @@ fn names<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> impl Iterator<Ite
     ids.into_iter().map(SeedName::from)
 }
 
-/// The parser's errors begin with a word and end in a picture of the source; between them is what and where.
+/// Returns a parser error without its prefix `error:` and its excerpt of the source.
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_remember_the_line_they_were_read_from() {
+    fn names_keep_their_line() {
         let seed = Seed::from_yaml("appInstances:\n  - arn: x\n    users: [a,\n      012]\n").unwrap();
         let users = &seed.app_instances[0].users;
         assert_eq!((users[0].line, users[1].line), (Some(3), Some(4)));
@@ -283,13 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_key_is_refused_with_its_line() {
+    fn misspelt_key_is_refused_with_its_line() {
         let error = Seed::from_yaml("appInstances:\n  - arn: x\n    usres: []\n").unwrap_err().to_string();
         assert!(error.contains("usres") && error.contains('3') && error.lines().count() == 1, "{error}");
     }
 
     #[test]
-    fn json_is_a_seed_too() {
+    fn seed_can_be_json() {
         let seed =
             Seed::from_yaml(r#"{"appInstances": [{"arn": "x", "channels": [{"id": "c", "mode": "RESTRICTED"}]}]}"#);
         assert_eq!(seed.unwrap().app_instances[0].channels[0].mode, ChannelMode::Restricted);

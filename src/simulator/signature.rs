@@ -1,14 +1,15 @@
-//! Does the `Authorization` header look like Signature Version 4 for this service?
+//! A check of the form of the `Authorization` header (Signature Version 4).
 //!
-//! The signature itself is not checked: the simulator has no secrets. What goes wrong in practice does show: no
-//! credentials, another service's signing name, another region.
+//! The signature itself is not checked, because the simulator has no secrets. The check finds the
+//! mistakes that happen in practice: no credentials, the signing name of another service, another
+//! region.
 
 use super::api_error::ApiError;
 
 /// The signing name in the service's model.
 const SERVICE: &str = "chime";
 
-/// Checks the header; `region` is the only one that is served, if any.
+/// Checks the header. If `region` is set, calls for other regions are refused.
 pub fn check_signature(authorization: Option<&str>, region: Option<&str>) -> Result<(), ApiError> {
     let Some(header) = authorization else {
         let message = "Missing Authentication Token";
@@ -30,7 +31,7 @@ pub fn check_signature(authorization: Option<&str>, region: Option<&str>) -> Res
     if !signed.split(';').any(|header| header == "host") {
         return Err(incomplete("does not sign the host"));
     }
-    // The access key may hold slashes, the scope may not: read it from the end.
+    // The scope is read from the end, because the access key may contain slashes.
     let mut scope = credential.rsplit('/');
     let (terminator, service, scoped_region) = (scope.next(), scope.next(), scope.next());
     let (date, key) = (scope.next(), scope.next());
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_of_the_right_scope_passes() {
+    fn signature_of_the_right_scope_passes() {
         let signed = header("20261101/us-east-1/chime/aws4_request");
         assert_eq!(shape(Some(&signed), None), None);
         assert_eq!(shape(Some(&signed), Some("us-east-1")), None);
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_signature_for_this_service_is_refused() {
+    fn malformed_or_foreign_signature_is_refused() {
         assert_eq!(shape(None, None).as_deref(), Some("MissingAuthenticationTokenException"));
         let other_service = header("20261101/us-east-1/s3/aws4_request");
         assert_eq!(shape(Some(&other_service), None).as_deref(), Some("InvalidSignatureException"));

@@ -1,4 +1,4 @@
-//! What happens when there is no room, or no time?
+//! The limits and the call rates of the service.
 
 use rollcall::simulator::{ChannelSeed, ElasticConfiguration, Quotas, ServiceLimits};
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::wire::{self, arn, support};
 use super::{DEFAULT, people, seed, started};
 
 #[tokio::test]
-async fn a_full_channel_takes_as_many_as_fit() {
+async fn batch_adds_only_members_that_fit_into_the_channel() {
     let (_simulator, client) =
         started(|options| options.limits = ServiceLimits { members_per_channel: 2, ..ServiceLimits::default() }).await;
     let answer = client.batch(&[arn("user/alice"), arn("user/bob")]).await;
@@ -16,30 +16,36 @@ async fn a_full_channel_takes_as_many_as_fit() {
     assert_eq!(full.refusal(), (400, "ResourceLimitExceededException".into()));
 }
 
-#[tokio::test]
-async fn an_elastic_channel_keeps_to_the_services_limits_below_its_own() {
+async fn elastic_capacity(limits: ServiceLimits) -> usize {
     let configuration = ElasticConfiguration {
         maximum_sub_channels: 3,
         target_memberships_per_sub_channel: 3,
         minimum_membership_percentage: 20,
     };
-    for (limits, room) in [
-        (ServiceLimits::default(), 9),
-        (ServiceLimits { members_per_sub_channel: 2, ..ServiceLimits::default() }, 6),
-        (ServiceLimits { sub_channels_per_elastic_channel: 2, ..ServiceLimits::default() }, 6),
-    ] {
-        let (simulator, _) = started(|options| {
-            options.seed = seed().channel(ChannelSeed::new("townhall").elastic(configuration));
-            options.limits = limits;
-        })
-        .await;
-        let added = people(12).iter().filter(|id| simulator.add_member(&arn("channel/townhall"), id).is_ok()).count();
-        assert_eq!(added, room);
-    }
+    let (simulator, _) = started(|options| {
+        options.seed = seed().channel(ChannelSeed::new("townhall").elastic(configuration));
+        options.limits = limits;
+    })
+    .await;
+    people(12).iter().filter(|id| simulator.add_member(&arn("channel/townhall"), id).is_ok()).count()
 }
 
 #[tokio::test]
-async fn a_channel_whose_members_are_refused_is_not_made_and_nobody_was_added() {
+async fn elastic_channel_keeps_to_its_configuration() {
+    assert_eq!(elastic_capacity(ServiceLimits::default()).await, 9);
+}
+
+#[tokio::test]
+async fn elastic_channel_keeps_to_lower_limits_of_the_service() {
+    assert_eq!(elastic_capacity(ServiceLimits { members_per_sub_channel: 2, ..ServiceLimits::default() }).await, 6);
+    assert_eq!(
+        elastic_capacity(ServiceLimits { sub_channels_per_elastic_channel: 2, ..ServiceLimits::default() }).await,
+        6
+    );
+}
+
+#[tokio::test]
+async fn channel_with_a_refused_member_is_not_created() {
     let body = |members: &[&str]| {
         let members: Vec<_> = members.iter().map(|member| arn(member)).collect();
         json!({
@@ -54,7 +60,8 @@ async fn a_channel_whose_members_are_refused_is_not_made_and_nobody_was_added() 
     ] {
         let (simulator, client) = started(|options| options.limits = limits).await;
         let before = simulator.membership_log();
-        // carol is in a channel already; with rollcall, who makes it, they are three.
+        // carol is in a channel already. With the creator rollcall, the channel would have three
+        // members.
         let refused = client.send("POST", "/channels", &body(&["user/bob", "user/carol"])).await;
         assert_eq!(refused.refusal(), (400, "ResourceLimitExceededException".into()));
         assert_eq!(simulator.membership_log(), before);
@@ -68,7 +75,7 @@ async fn a_channel_whose_members_are_refused_is_not_made_and_nobody_was_added() 
 }
 
 #[tokio::test]
-async fn over_the_rate_a_call_is_throttled_without_effect() {
+async fn call_above_the_rate_is_throttled_without_effect() {
     let (simulator, client) = started(|options| options.quotas = Quotas::Aws).await;
     assert_eq!(client.batch(&[arn("user/alice")]).await.status, 200);
     let throttled = client.batch(&[arn("user/bob")]).await;

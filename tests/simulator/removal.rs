@@ -1,4 +1,4 @@
-//! What does one see of a channel before somebody is removed from it?
+//! The reads that precede a removal: memberships, moderators, bans and sub-channels.
 
 use rollcall::api::MembershipType;
 use rollcall::chime::port::{ChannelInfo, ListRequest, Membership, Page, Service as _, Target};
@@ -7,7 +7,7 @@ use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ApiOperation, ChannelSeed, ElasticConfiguration, Fault, FaultEffect, Seed};
 use serde_json::json;
 
-use super::wire::{self, Answer, arn, support};
+use super::wire::{self, HttpResponse, arn, support};
 use super::{DEFAULT, people, seed, started};
 
 const LONG_AGO: &str = "2026-01-02T03:04:05Z";
@@ -20,13 +20,13 @@ fn elastic() -> ChannelSeed {
     })
 }
 
-fn inviter_and_time(described: &Answer) -> (&str, f64) {
+fn inviter_and_time(described: &HttpResponse) -> (&str, f64) {
     let membership = &described.json["ChannelMembership"];
     (membership["InvitedBy"]["Arn"].as_str().unwrap(), membership["CreatedTimestamp"].as_f64().unwrap())
 }
 
 #[tokio::test]
-async fn a_membership_tells_who_added_the_member_and_when() {
+async fn membership_has_its_inviter_and_time() {
     let long_ago: jiff::Timestamp = LONG_AGO.parse().unwrap();
     let seconds = 1_767_323_045.0;
     let channel =
@@ -53,7 +53,7 @@ async fn a_membership_tells_who_added_the_member_and_when() {
         simulator.membership_log().last().unwrap().bearer.as_ref().map(MemberArn::as_str),
         Some(arn("user/bob").as_str())
     );
-    // Who comes back has joined anew.
+    // A member that is added again has a new inviter and time.
     client.delete("user/alice").await;
     client.batch(&[arn("user/alice")]).await;
     let alice = client.describe("user/alice").await;
@@ -62,7 +62,7 @@ async fn a_membership_tells_who_added_the_member_and_when() {
 }
 
 #[tokio::test]
-async fn a_seed_in_yaml_tells_who_added_whom_and_refuses_an_inviter_it_does_not_know() {
+async fn seed_has_inviters_and_refuses_an_unknown_one() {
     let yaml = |by: &str| {
         format!(
             "appInstances:\n  - arn: {}\n    users: [alice, bob]\n    admins: [alice]\n    channels:\n      - id: support\n        \
@@ -78,7 +78,7 @@ async fn a_seed_in_yaml_tells_who_added_whom_and_refuses_an_inviter_it_does_not_
 }
 
 #[tokio::test]
-async fn nobody_but_moderators_and_admins_removes_others() {
+async fn only_moderators_and_admins_remove_others() {
     let channel = ChannelSeed::new("support").members(["carol", "alice", "mallory"]).moderators(["bob"]);
     let (simulator, client) = started(|options| {
         let instance = Seed::new(wire::APP_INSTANCE).users(["rollcall", "alice", "bob", "carol", "mallory"]);
@@ -90,13 +90,13 @@ async fn nobody_but_moderators_and_admins_removes_others() {
     assert_eq!(carol.delete("user/alice").await.refusal(), (403, "ForbiddenException".into()));
     assert_eq!(bob.delete("user/alice").await.status, 204);
     assert_eq!(client.delete("user/mallory").await.status, 204);
-    assert_eq!(carol.delete("user/carol").await.status, 204, "one may leave");
-    assert_eq!(carol.delete("user/carol").await.refusal().0, 403, "who left is nobody in the channel");
+    assert_eq!(carol.delete("user/carol").await.status, 204, "a member may leave");
+    assert_eq!(carol.delete("user/carol").await.refusal().0, 403, "a former member has no role");
     assert_eq!(simulator.list_members(&support(), DEFAULT), [].into());
 }
 
 #[tokio::test]
-async fn a_sub_channel_has_no_hidden_members() {
+async fn sub_channel_has_no_hidden_members() {
     let (simulator, client) = started(|options| options.seed = seed().channel(elastic())).await;
     simulator.add_member(&arn("channel/townhall"), "alice").unwrap();
     let list = async |query: &str| {
@@ -107,7 +107,7 @@ async fn a_sub_channel_has_no_hidden_members() {
 }
 
 #[tokio::test]
-async fn lists_of_moderators_bans_and_sub_channels_can_go_in_circles_or_end_early() {
+async fn every_list_can_repeat_its_token_or_end_early() {
     let (simulator, client) = started(|options| {
         let channel = elastic().moderators(["alice", "bob"]).bans(["mallory", "p00119"]);
         options.seed = seed().channel(channel);
@@ -131,9 +131,9 @@ async fn lists_of_moderators_bans_and_sub_channels_can_go_in_circles_or_end_earl
     }
 }
 
-/// By the client that the operator uses: it and the simulator read the service's model alike.
+/// Uses the operator's own client, which must understand the service's model as the simulator does.
 #[tokio::test]
-async fn the_operators_client_sees_all_that_it_needs_before_a_removal() {
+async fn operator_client_reads_all_that_a_removal_needs() {
     let long_ago: jiff::Timestamp = LONG_AGO.parse().unwrap();
     let (simulator, _) = started(|options| {
         let channel = elastic().created_by("alice").moderators(people(60)).bans(["mallory"]);

@@ -1,4 +1,4 @@
-//! What goes over the wire, byte by byte? A client with no SDK between it and the simulator.
+//! A client that writes and reads raw HTTP, without an SDK.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 /// The app instance of these tests.
 pub const APP_INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
 
-/// The ARN of something in it: `user/alice`, `channel/support`.
+/// Returns the ARN of `user/alice` or `channel/support` in it.
 pub fn arn(within: &str) -> String {
     format!("{APP_INSTANCE}/{within}")
 }
 
-/// The channel of these tests.
+/// Returns the ARN of the channel of these tests.
 pub fn support() -> String {
     arn("channel/support")
 }
 
-/// The path of the channel's memberships, with what comes after it.
+/// Returns the path of the channel's memberships, followed by `rest`.
 pub fn memberships(rest: &str) -> String {
     of_channel("support", &format!("/memberships{rest}"))
 }
 
-/// The path of a channel, with what comes after it.
+/// Returns the path of a channel, followed by `rest`.
 pub fn of_channel(id: &str, rest: &str) -> String {
     format!("/channels/{}{rest}", encoded(&arn(&format!("channel/{id}"))))
 }
@@ -38,11 +38,11 @@ pub struct Client {
 }
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub text: String,
-    /// Null when the body is no JSON.
+    /// Null if the body is not JSON.
     pub json: Value,
 }
 
@@ -68,32 +68,32 @@ impl Client {
         Self { authorization: None, ..self.clone() }
     }
 
-    pub async fn batch(&self, members: &[String]) -> Answer {
+    pub async fn batch(&self, members: &[String]) -> HttpResponse {
         self.try_batch(members).await.unwrap()
     }
 
-    pub async fn try_batch(&self, members: &[String]) -> io::Result<Answer> {
+    pub async fn try_batch(&self, members: &[String]) -> io::Result<HttpResponse> {
         let path = memberships("?operation=batch-create");
         self.exchange("POST", &path, &json!({"MemberArns": members, "Type": "DEFAULT"}).to_string()).await
     }
 
-    pub async fn list(&self, query: &str) -> Answer {
+    pub async fn list(&self, query: &str) -> HttpResponse {
         self.send("GET", &memberships(&format!("?{query}")), "").await
     }
 
-    pub async fn describe(&self, member: &str) -> Answer {
+    pub async fn describe(&self, member: &str) -> HttpResponse {
         self.send("GET", &memberships(&format!("/{}", encoded(&arn(member)))), "").await
     }
 
-    pub async fn delete(&self, member: &str) -> Answer {
+    pub async fn delete(&self, member: &str) -> HttpResponse {
         self.send("DELETE", &memberships(&format!("/{}", encoded(&arn(member)))), "").await
     }
 
-    pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> HttpResponse {
         self.exchange(method, path, body).await.unwrap()
     }
 
-    async fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    async fn exchange(&self, method: &str, path: &str, body: &str) -> io::Result<HttpResponse> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.authority);
         for (name, value) in [("x-amz-chime-bearer", &self.bearer), ("authorization", &self.authorization)] {
             if let Some(value) = value {
@@ -115,19 +115,19 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// The status and the error's shape.
+impl HttpResponse {
+    /// Returns the status and the error shape.
     pub fn refusal(&self) -> (u16, String) {
         (self.status, self.headers.get("x-amzn-errortype").cloned().unwrap_or_default())
     }
 
-    /// Members of a page.
+    /// Lists the members of a page.
     pub fn members(&self) -> Vec<String> {
         let memberships = self.json["ChannelMemberships"].as_array().unwrap();
         memberships.iter().map(|membership| membership["Member"]["Arn"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Members that a batch refused, with their codes.
+    /// Lists the members that a batch refused, with their codes.
     pub fn codes(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let errors = self.json["Errors"].as_array().unwrap();
@@ -135,7 +135,7 @@ impl Answer {
     }
 }
 
-fn parse(answer: &str) -> Option<Answer> {
+fn parse(answer: &str) -> Option<HttpResponse> {
     let (head, text) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
@@ -143,10 +143,10 @@ fn parse(answer: &str) -> Option<Answer> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    Some(Answer { status, headers, text: text.to_owned(), json: serde_json::from_str(text).unwrap_or_default() })
+    Some(HttpResponse { status, headers, text: text.to_owned(), json: serde_json::from_str(text).unwrap_or_default() })
 }
 
-/// As a label of a path.
+/// Percent-encodes a label of a path.
 fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })

@@ -227,7 +227,10 @@ async fn keys_that_come_before_the_role_of_the_pod_are_named() {
     let mut none = doctor(&service, &[&bearer(), &about("support"), NO_CLUSTER]);
     let none = found(none.env_remove("AWS_ACCESS_KEY_ID")).await;
     assert_eq!(none.failed(), ["credentials"]);
-    assert!(service.call_counts().keys().all(|it| *it == ApiOperation::ListChannels), "the others asked for the bearer");
+    assert!(
+        service.call_counts().keys().all(|it| *it == ApiOperation::ListChannels),
+        "the others asked for the bearer"
+    );
 }
 
 #[tokio::test]

@@ -302,7 +302,8 @@ async fn a_service_that_is_busy_for_a_moment_is_asked_again_and_that_is_said() {
     let service = service(seed()).await;
     service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelMemberships).times(1));
     // Begins anew where a page's token is not good any more.
-    service.inject_fault(Fault::new(FaultEffect::status(400)).on(ApiOperation::ListChannelMemberships).skip(2).times(1));
+    service
+        .inject_fault(Fault::new(FaultEffect::status(400)).on(ApiOperation::ListChannelMemberships).skip(2).times(1));
     let output = run(&service, &[&format!("--channel={}", channel("Support")), "--type=default"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");

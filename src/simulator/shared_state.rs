@@ -14,8 +14,8 @@ use super::state::ServiceState;
 
 /// The state that the HTTP handlers and the [`Simulator`](super::Simulator) share.
 #[derive(Debug)]
-pub struct SharedSimulation {
-    simulation: Mutex<Simulation>,
+pub struct SharedState {
+    state: Mutex<SimulatorState>,
     /// A counter of changes, for tasks that wait for the next change.
     pub changes: watch::Sender<u64>,
     started: Instant,
@@ -27,22 +27,18 @@ pub struct SharedSimulation {
 
 /// The state that changes.
 #[derive(Debug)]
-pub struct Simulation {
-    /// Users, channels and memberships.
-    pub state: ServiceState,
-    /// The rates that are left.
+pub struct SimulatorState {
+    pub service: ServiceState,
     pub buckets: QuotaBuckets,
-    /// The faults in force.
     pub faults: FaultRegistry,
-    /// The calls that were answered.
     pub calls: CallLog,
 }
 
-impl SharedSimulation {
-    /// Creates a simulation whose clock starts now.
-    pub fn new(simulation: Simulation, region: Option<String>) -> Self {
+impl SharedState {
+    /// Creates a state whose clock starts now.
+    pub fn new(state: SimulatorState, region: Option<String>) -> Self {
         Self {
-            simulation: Mutex::new(simulation),
+            state: Mutex::new(state),
             changes: watch::Sender::new(0),
             started: Instant::now(),
             region,
@@ -56,13 +52,13 @@ impl SharedSimulation {
     }
 
     /// Locks the state for reading.
-    pub fn lock_state(&self) -> MutexGuard<'_, Simulation> {
-        self.simulation.lock()
+    pub fn lock_state(&self) -> MutexGuard<'_, SimulatorState> {
+        self.state.lock()
     }
 
     /// Changes the state and wakes the tasks that wait for a change.
-    pub fn update_state<T>(&self, change: impl FnOnce(&mut Simulation) -> T) -> T {
-        let changed = change(&mut self.simulation.lock());
+    pub fn update_state<T>(&self, change: impl FnOnce(&mut SimulatorState) -> T) -> T {
+        let changed = change(&mut self.state.lock());
         self.changes.send_modify(|count| *count += 1);
         changed
     }
