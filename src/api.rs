@@ -25,8 +25,8 @@ pub use resource::{
 };
 pub use source::{ConfigMapKeyRef, SourceRef};
 pub use status::{
-    ApprovalReason, ChannelMembershipStatus, FormerlyDeclared, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem,
-    PendingApproval, Removed, RemovedInHour, SourceStatus, Stays, Undeclared, UndeclaredMember,
+    ApprovalReason, ChannelMembershipStatus, FormerlyDeclared, KeepReason, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS,
+    MemberProblem, PendingApproval, Removed, RemovedInHour, SourceStatus, Undeclared, UndeclaredMember,
 };
 pub use tolerance::{Tolerance, ToleranceError};
 

@@ -1,20 +1,27 @@
-//! Who should be in a channel, who is, and what follows? Pure: no I/O, no clock, no async.
+//! Decisions about the members of a channel: pure functions of values, with no I/O, no clock and no async.
 
-pub mod answer;
+pub mod approval;
 pub mod arn;
-pub mod claims;
-pub mod departures;
+pub mod blocker;
+pub mod declarers;
 pub mod description;
+pub mod desired;
 pub mod digest;
-pub mod elsewhere;
+pub mod drift;
+pub mod error_code;
 pub mod grace;
 pub mod grants;
 pub mod guard;
-pub mod hold;
-pub mod ledger;
-pub mod names;
+pub mod listing;
+pub mod member_set;
+pub mod notes;
+pub mod observation;
+pub mod ownership;
 pub mod plan;
-pub mod problem;
-pub mod roll;
-pub mod roster;
+pub mod record;
+pub mod removal;
+pub mod retry;
 pub mod source;
+pub mod spec;
+pub mod target;
+pub mod time;

@@ -154,12 +154,12 @@ pub struct UndeclaredMember {
     /// The member's ARN.
     pub member_arn: String,
     /// The reason why the member stays.
-    pub reason: Stays,
+    pub reason: KeepReason,
 }
 
 /// The reason why an undeclared member stays in the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Stays {
+pub enum KeepReason {
     /// This resource never declared the member, or another client added it, and prune does not
     /// include such members.
     NotOwned,

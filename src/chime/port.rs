@@ -9,9 +9,10 @@
 use std::future::Future;
 
 use crate::api::MembershipType;
-use crate::membership::arn::{ChannelArn, MemberArn};
+use crate::membership::arn::MemberArn;
 pub use crate::membership::description::Membership;
 use crate::membership::guard::Removal;
+pub use crate::membership::target::Target;
 
 /// The most members that one BatchCreateChannelMembership takes (service model, `MemberArns`).
 pub const MAX_BATCH: usize = 100;
@@ -19,19 +20,6 @@ pub const MAX_BATCH: usize = 100;
 /// The most members on a page of ListChannelMemberships (service model, `MaxResults`). Every list
 /// asks for this many, because the default page size is undocumented.
 pub const PAGE_SIZE: usize = 50;
-
-/// The channel and the bearer of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// The channel. Calls go to its region.
-    pub channel: ChannelArn,
-    /// The type of the memberships.
-    pub membership_type: MembershipType,
-    /// The user or bot in whose name calls are made (`x-amz-chime-bearer`).
-    pub bearer: MemberArn,
-    /// The sub-channel, if the call is about one of an elastic channel.
-    pub sub_channel: Option<Box<str>>,
-}
 
 /// The channels of one privacy in the bearer's app instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,36 +1,34 @@
-//! Permission to delete a member, for tests. It is obtained as the operator obtains it, because
-//! there is no other way.
+//! Removals for tests, obtained in the operator's own way: there is no other one.
 
 use jiff::Timestamp;
 
 use super::port::{Membership, Target};
 use crate::api::{Prune, Tolerance};
-use crate::membership::claims::Claims;
-use crate::membership::guard::{Case, Proposal, Protected, Removal, Verdict};
-use crate::membership::hold::{self, Removals};
-use crate::membership::names::NameSet;
-use crate::membership::roll::Roll;
+use crate::membership::approval::{self, ApprovalInput};
+use crate::membership::declarers::Declarers;
+use crate::membership::guard::{Proposal, Protected, Removal, RemovalInput, Verdict};
+use crate::membership::member_set::NameSet;
+use crate::membership::ownership::Ownership;
 
-/// Returns the removal of a member that a resource with this target added, and that is undeclared
-/// now.
+/// Returns the right to remove a member that a resource with this target added, and that is undeclared now.
 pub(crate) fn of(target: &Target, name: &str) -> Removal {
-    let (them, nobody) = ([name].into_iter().collect::<NameSet>(), NameSet::default());
-    let proposal = Proposal::new(&Case {
+    let (member, none) = ([name].into_iter().collect::<NameSet>(), NameSet::default());
+    let proposal = Proposal::new(&RemovalInput {
         channel: &target.channel,
         membership_type: target.membership_type,
         prune: Prune::Owned,
-        claims: &Claims::new(them.clone(), None, Vec::new()),
-        live: &them,
-        roll: &Roll::default(),
+        owned: &Ownership::new(member.clone(), None, Vec::new()),
+        live: &member,
+        declarers: &Declarers::default(),
     });
-    let removals = Removals {
+    let input = ApprovalInput {
         limit: Tolerance::Count(1),
         counted: 0,
-        removing: &nobody,
+        removing: &none,
         others: 0,
-        no_members_declared: false,
+        none_declared: false,
         shrank: false,
-        orphans: &nobody,
+        orphans: &none,
         deleting: false,
     };
     let protected = Protected::new(vec![target.bearer.clone()], [], [], Some("the creator")).unwrap();
@@ -39,11 +37,8 @@ pub(crate) fn of(target: &Target, name: &str) -> Removal {
         invited_by: Some(target.bearer.as_str().to_owned()),
         created: None,
     };
-    match hold::admit(proposal, &removals, None, |_| true, protected).witness(
-        name,
-        Some(&membership),
-        Timestamp::UNIX_EPOCH,
-    ) {
+    let admitted = approval::admit(proposal, &input, None, |_| true, protected);
+    match admitted.witness(name, Some(&membership), Timestamp::UNIX_EPOCH) {
         Verdict::Remove(removal) => removal,
         refused => panic!("{refused:?}"),
     }

@@ -27,7 +27,7 @@ use crate::chime::rate_limit::QuotaShare;
 use crate::chime::sdk::Sdk;
 use crate::engine::clock::Clock;
 use crate::engine::settings::{RemovalSwitch, Settings};
-use crate::engine::{Engine, Tally};
+use crate::engine::{Counters, Engine};
 use crate::manifests::{self, Input, Manifests};
 use crate::offline::passes::{End, Passes, Terms};
 use crate::offline::plan::Plan;
@@ -128,7 +128,7 @@ async fn apply(args: &Args) -> Result<(), Failure> {
         asked = asked => asked?,
         () = stop.cancelled() => return Err(stopped_before()),
     }
-    let resources: Vec<String> = scene.concerned().map(|member| member.object.resource().to_owned()).collect();
+    let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
     let world = World::new(scene, file);
     let end = match world.begin().await {
         Ok(()) => carry_out(args, Running { client, settings, consent, stop }, &world, &resources, &plan).await,
@@ -223,7 +223,7 @@ async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[
     let progress = Progress::new("changed", "members");
     let at_rest = passes.at_rest();
     let deadline = Instant::now() + args.timeout.duration();
-    let goes_on = draw(&progress, engine.tally(), &at_rest, resources.len(), plan);
+    let goes_on = draw(&progress, engine.counters(), &at_rest, resources.len(), plan);
     tokio::select! {
         end = passes.run(deadline, &stop, &shutdown, |store| store) => end,
         never = goes_on => match never {},
@@ -231,7 +231,13 @@ async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[
 }
 
 /// Draws how far it is, until it is dropped.
-async fn draw(progress: &Progress, tally: &Tally, at_rest: &AtomicUsize, resources: usize, plan: &Plan) -> Infallible {
+async fn draw(
+    progress: &Progress,
+    tally: &Counters,
+    at_rest: &AtomicUsize,
+    resources: usize,
+    plan: &Plan,
+) -> Infallible {
     let totals = plan.totals;
     loop {
         let done = usize::try_from(tally.added() + tally.removed()).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ use super::live::{LiveArgs, Looked, look, members};
 use super::output::{Format, OutputArgs, counted, lines, print, print_json};
 use super::person::{Keep, Live, Place, Standing, names, near, of_place, perhaps, places};
 use super::resources::{Desk, Known};
-use crate::membership::arn::short;
+use crate::membership::arn::display_name;
 
 /// Exit code: they are still in a channel, or declared.
 const STILL_IN: u8 = 2;
@@ -133,7 +133,7 @@ fn verdict(args: &Args, report: &Report, known: &[Known]) -> Result<ExitCode, Fa
     }
     let asked = args.user.rsplit('/').next().unwrap_or_default();
     let alike = names(known);
-    let alike = near(short(asked), alike.iter().map(String::as_str));
+    let alike = near(display_name(asked), alike.iter().map(String::as_str));
     if !alike.is_empty() {
         eprintln!("{} is nowhere{}", args.user, perhaps(&alike));
     }

@@ -16,10 +16,10 @@ pub(super) use self::near::near;
 pub(super) use self::words::{about, named, of_place, perhaps};
 use super::resources::Known;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, MemberList, MembershipType, Mode, Prune, Reason};
-use crate::engine::declaration::SourceText;
-use crate::engine::declared;
-use crate::membership::answer::{Answer, UNKNOWN_TRIES, advice};
-use crate::membership::arn::{ArnError, ChannelArn, MemberArn, short};
+use crate::engine::declared_members;
+use crate::engine::resource::SourceText;
+use crate::membership::arn::{ArnError, ChannelArn, MemberArn, display_name};
+use crate::membership::error_code::{ErrorCodeClass, MAX_UNKNOWN_ATTEMPTS, advice};
 use crate::membership::source;
 
 /// One channel that has to do with the person.
@@ -152,7 +152,7 @@ fn standing(known: &Known, spec: &ChannelMembershipSpec, channel: &ChannelArn, n
             findings.push(Finding::Expired { at: at.0 });
         }
     }
-    let wrong = declared(channel, spec, &known.sources, entry.spec.unknown_field.as_deref(), now);
+    let wrong = declared_members(channel, spec, &known.sources, entry.spec.unknown_field.as_deref(), now);
     let problem = wrong.ok().and_then(|declared| declared.unknown);
     let is_declared = !declared_at.is_empty() && findings.is_empty();
     let member = channel.member_named(name);
@@ -161,9 +161,9 @@ fn standing(known: &Known, spec: &ChannelMembershipSpec, channel: &ChannelArn, n
         None => {}
         Some(status) => {
             if is_declared {
-                findings.push(presence(entry.generation(), spec, status, &member, short(name)));
+                findings.push(presence(entry.generation(), spec, status, &member, display_name(name)));
             }
-            findings.extend(others(spec, status, &member, short(name), is_declared));
+            findings.extend(others(spec, status, &member, display_name(name), is_declared));
         }
     }
     if declared_at.is_empty() && !findings.is_empty() || is_declared {
@@ -224,8 +224,9 @@ fn presence(
         return Finding::SpecNotSeen { generation, seen: status.observed_generation.filter(|seen| *seen >= 0) };
     }
     if let Some(error) = status.errors.iter().find(|error| error.member_arn == member.as_str()) {
-        let answer = Answer::of(Some(&error.error_code));
-        let passes = matches!(answer, Answer::Transient) || answer == Answer::Unknown && error.attempts < UNKNOWN_TRIES;
+        let answer = ErrorCodeClass::of(Some(&error.error_code));
+        let passes = matches!(answer, ErrorCodeClass::Transient)
+            || answer == ErrorCodeClass::Unknown && error.attempts < MAX_UNKNOWN_ATTEMPTS;
         return Finding::Refused {
             code: error.error_code.clone(),
             message: error.error_message.clone(),
@@ -254,7 +255,7 @@ fn presence(
     {
         return Finding::ChannelNotSeen { reason: ready.reason.clone(), message: ready.message.clone() };
     }
-    let passing = |code: &str| !matches!(Answer::of(Some(code)), Answer::Refused);
+    let passing = |code: &str| !matches!(ErrorCodeClass::of(Some(code)), ErrorCodeClass::Refused);
     let named = status.errors.iter().filter(|error| passing(&error.error_code)).count();
     let pending = status
         .pending_approval
@@ -315,13 +316,13 @@ pub(super) fn names(known: &[Known]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for Known { entry, sources } in known {
         let (Some(spec), Some(channel)) = (entry.spec(), entry.channel()) else { continue };
-        if let Ok(declared) = declared(&channel, spec, sources, None, Timestamp::MIN) {
-            names.extend(declared.roster.names().iter().map(|name| short(name).to_owned()));
+        if let Ok(declared) = declared_members(&channel, spec, sources, None, Timestamp::MIN) {
+            names.extend(declared.desired.names().iter().map(|name| display_name(name).to_owned()));
         }
         let Some(status) = entry.status() else { continue };
         let undeclared = status.undeclared.iter().flat_map(|undeclared| &undeclared.sample).map(|it| &it.member_arn);
         let arns = status.errors.iter().map(|error| &error.member_arn).chain(undeclared);
-        names.extend(arns.filter_map(|arn| channel.name_of(arn)).map(|name| short(name).to_owned()));
+        names.extend(arns.filter_map(|arn| channel.name_of(arn)).map(|name| display_name(name).to_owned()));
     }
     names
 }

@@ -11,7 +11,7 @@ use super::Failure;
 use super::cluster::{self, ClusterArgs, one_line};
 use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, metadata};
 use crate::controller::{CallFailure, Cluster, Guarded, Scope};
-use crate::engine::declaration::Source;
+use crate::engine::resource::Source;
 use crate::membership::arn::ChannelArn;
 
 /// Who writes when people use the command line. Not `kubectl-…`: Flux undoes what managers of such a name wrote.

@@ -11,9 +11,9 @@ use super::live::{Asked, LiveArgs};
 use super::output::{Format, OutputArgs, counted, lines, print, print_json, table, when};
 use super::person::{Live, stays};
 use super::resources::{Desk, Entry, Known};
-use crate::api::{ChannelMembershipSpec, Stays};
-use crate::engine::{declared, number};
-use crate::membership::arn::{ChannelArn, MemberArn, short};
+use crate::api::{ChannelMembershipSpec, KeepReason};
+use crate::engine::{declared_members, number};
+use crate::membership::arn::{ChannelArn, MemberArn, display_name};
 
 /// Show who is in the channel of a resource though no resource declares them, why they stay, and the lines that would declare them.
 ///
@@ -54,7 +54,7 @@ struct Person {
     display_name: Option<String>,
     /// Why they stay, where the status says so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Stays>,
+    reason: Option<KeepReason>,
     /// Who added them, where the service was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     invited_by: Option<String>,
@@ -171,12 +171,12 @@ fn wanted(spec: &ChannelMembershipSpec, channel: &ChannelArn, known: &[Known], n
     for Known { entry, sources } in known {
         let of_type = entry.spec().filter(|it| it.membership_type == spec.membership_type && !entry.is_deleting());
         let Some(spec) = of_type else { continue };
-        match declared(channel, spec, sources, entry.spec.unknown_field.as_deref(), now) {
+        match declared_members(channel, spec, sources, entry.spec.unknown_field.as_deref(), now) {
             Ok(declared) => {
                 if let Some(unknown) = declared.unknown {
                     eprintln!("{} may declare more people than can be seen: {unknown}", entry.resource());
                 }
-                wanted.extend(declared.roster.names().iter().map(str::to_owned));
+                wanted.extend(declared.desired.names().iter().map(str::to_owned));
             }
             Err(error) => eprintln!("{} cannot be read: {error}", entry.resource()),
         }
@@ -186,7 +186,7 @@ fn wanted(spec: &ChannelMembershipSpec, channel: &ChannelArn, known: &[Known], n
 
 /// As a list of members has them.
 fn name(channel: &ChannelArn, arn: &str) -> String {
-    channel.name_of(arn).map_or(arn, short).to_owned()
+    channel.name_of(arn).map_or(arn, display_name).to_owned()
 }
 
 fn told(answer: &Answer, now: Timestamp) -> String {
@@ -248,7 +248,7 @@ fn yaml(person: &Person) -> String {
 mod tests {
     use super::*;
 
-    fn person(id: &str, display_name: Option<&str>, reason: Option<Stays>, invited_by: Option<&str>) -> Person {
+    fn person(id: &str, display_name: Option<&str>, reason: Option<KeepReason>, invited_by: Option<&str>) -> Person {
         Person {
             name: id.to_owned(),
             member_arn: format!("arn:aws:chime:us-east-1:1:app-instance/i/user/{id}"),
@@ -268,8 +268,8 @@ mod tests {
             live: false,
             count: 12,
             people: vec![
-                person("dave", Some("Dave\nElse"), Some(Stays::NotOwned), Some("arn:x:user/erin")),
-                person("0123", None, Some(Stays::Moderator), None),
+                person("dave", Some("Dave\nElse"), Some(KeepReason::NotOwned), Some("arn:x:user/erin")),
+                person("0123", None, Some(KeepReason::Moderator), None),
                 person("no", None, None, None),
             ],
         };

@@ -13,7 +13,7 @@ use super::output::{Format, OutputArgs, counted, lines, print, print_json};
 use super::person::{Place, about, named, names, near, of_place, perhaps, places, within};
 use super::resources::{Desk, Entry, Known};
 use crate::api::MembershipType;
-use crate::membership::arn::{ChannelArn, MemberArn, short};
+use crate::membership::arn::{ChannelArn, MemberArn, display_name};
 
 /// Say why somebody is in a channel or not: who declares them and where, whether they are there, and what stands in the way.
 ///
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
                 looked.failures.iter().for_each(|failure| eprintln!("{failure}"));
             }
         }
-        let asked = short(user.rsplit_once("/user/").map_or(&user, |(_, id)| id)).to_owned();
+        let asked = display_name(user.rsplit_once("/user/").map_or(&user, |(_, id)| id)).to_owned();
         let found = places.iter().flat_map(|place| &place.resources).any(|standing| !standing.declared.is_empty());
         let names = if found { BTreeSet::new() } else { names(&known) };
         let answer = Answer {
@@ -151,7 +151,7 @@ async fn who(
     let some_channel = channels.and_then(|it| it.first().cloned()).or_else(|| known.first()?.entry.channel());
     let wrong = some_channel.as_ref().map(|channel| within(channel, written)).transpose().err();
     let declared = names(known);
-    let is_known = wrong.is_none() && (written.starts_with("arn:") || declared.contains(short(written)));
+    let is_known = wrong.is_none() && (written.starts_with("arn:") || declared.contains(display_name(written)));
     let (Some(service), Some(channels), false) = (service, channels, is_known) else {
         return match wrong {
             None => Ok(written.to_owned()),

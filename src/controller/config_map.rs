@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use super::cluster::{CallFailure, Cluster};
 use super::watched::number;
 use crate::api::ConfigMapKeyRef;
-use crate::engine::declaration::{Source, SourceText};
+use crate::engine::resource::{Source, SourceText};
 
 /// The longest name of a ConfigMap (Kubernetes, object names: DNS subdomain).
 const MAX_NAME_BYTES: usize = 253;

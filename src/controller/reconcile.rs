@@ -20,10 +20,10 @@ use super::vitals::{Outcome, Vitals};
 use super::watched::Watched;
 use crate::api::metadata::resource;
 use crate::chime::port::Service;
-use crate::engine::declaration::{Declaration, Source};
-use crate::engine::memory::Memory;
+use crate::engine::resource::{Resource, Source};
+use crate::engine::session::Session;
 use crate::engine::store::Wake;
-use crate::engine::{Engine, Next};
+use crate::engine::{Engine, Requeue};
 
 /// After a panic an object rests this long, so that it cannot take the others' turn.
 const PANIC_REST: Duration = Duration::from_mins(1);
@@ -64,17 +64,17 @@ pub(super) fn reconcile<S: Service>(
             tokio::spawn(noticed(pass(object, context, Arc::clone(&slot), cancel), &slot).instrument(span)).await;
         slot.end();
         let outcome = match &next {
-            Ok(Next::AtOnce) => Outcome::Interrupted,
+            Ok(Requeue::AtOnce) => Outcome::Interrupted,
             Ok(_) => Outcome::Done,
             Err(_) => Outcome::Panicked,
         };
         vitals.ended(outcome, began.elapsed());
         match next {
-            Ok(Next::After(rest)) => Action::requeue(rest),
-            Ok(Next::OnChange) => Action::await_change(),
-            Ok(Next::AtOnce) => Action::requeue(Duration::ZERO),
+            Ok(Requeue::After(rest)) => Action::requeue(rest),
+            Ok(Requeue::OnChange) => Action::await_change(),
+            Ok(Requeue::AtOnce) => Action::requeue(Duration::ZERO),
             Err(_) => {
-                *slot.memory.lock().await = Memory::default();
+                *slot.memory.lock().await = Session::default();
                 let seconds = PANIC_REST.as_secs();
                 tracing::error!(resource, "a defect of rollcall stopped this pass; it is tried again in {seconds} s");
                 Action::requeue(PANIC_REST)
@@ -97,32 +97,27 @@ async fn pass<S: Service>(
     context: Arc<Context<S>>,
     slot: Arc<Slot>,
     cancel: CancellationToken,
-) -> Next {
+) -> Requeue {
     let mut memory = slot.memory.lock().await;
     let sources = match cancel.run_until_cancelled(sources(&object, &context)).await {
-        None | Some(Ok(None)) => return Next::AtOnce,
+        None | Some(Ok(None)) => return Requeue::AtOnce,
         Some(Ok(Some(sources))) => sources,
         Some(Err(failure)) => {
             let seconds = AWAY_REST.as_secs();
             tracing::warn!(error = %failure, "failed to read the sources of members; tried again in {seconds} s");
-            return Next::After(AWAY_REST);
+            return Requeue::After(AWAY_REST);
         }
     };
     let Standing { version, status, has_finalizer } = slot.standing(&object);
     let identity = identity(&object);
-    let resource = resource(&object.metadata);
-    let spec = object.spec.value.as_ref().map_err(String::as_str);
-    let unknown_field = object.spec.unknown_field.as_deref();
-    let declaration = Declaration {
-        status: status.as_ref(),
-        has_finalizer,
-        ..Declaration::of(&resource, &object.metadata, &version, spec, unknown_field, &sources)
-    };
+    let (spec, unknown_field) = (object.spec.value.clone(), object.spec.unknown_field.clone());
+    let resource = Resource::new(&object.metadata, spec, unknown_field, sources);
+    let resource = Resource { version, status, has_finalizer, ..resource };
     let (due, reference) = (context.due.clone(), ObjectRef::from_obj(&*object));
     // Nobody receives any more when the process stops: then nothing is due.
     let wake: Wake = Arc::new(move || drop(due.unbounded_send(reference.clone())));
     let store = ClusterStore::new(Arc::clone(&context.cluster), identity.clone(), wake);
-    context.engine.pass(&declaration, &mut memory, &mut store.remembering(slot.clone()), &cancel).await
+    context.engine.reconcile(&resource, &mut memory, &mut store.remembering(slot.clone()), &cancel).await
 }
 
 fn identity(object: &Watched) -> Identity {

@@ -10,18 +10,18 @@ use tokio_util::sync::CancellationToken;
 use super::watched::{Shown, Trigger, Watched, number};
 use crate::api::ChannelMembershipStatus;
 use crate::api::metadata::resource;
-use crate::engine::memory::Memory;
+use crate::engine::session::Session;
 use crate::engine::store::Version;
 
-/// Memory of all resources of one watch, by UID: one that is created anew under an old name begins with none.
+/// Session of all resources of one watch, by UID: one that is created anew under an old name begins with none.
 #[derive(Debug, Default)]
 pub(super) struct Slots(Mutex<HashMap<String, Arc<Slot>>>);
 
-/// Memory of one resource.
+/// The session of one resource.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// Locked by the pass under way; there is one at a time.
-    pub memory: tokio::sync::Mutex<Memory>,
+    pub memory: tokio::sync::Mutex<Session>,
     running: Mutex<Option<(Trigger, CancellationToken)>>,
     written: Mutex<Option<Written>>,
     /// Whether our finalizer is on the resource, and not because we are just taking it off.

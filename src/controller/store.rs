@@ -15,7 +15,7 @@ use super::slots::{Slot, Written};
 use super::watched::{Declared, cut, number};
 use crate::api::metadata::has_finalizer;
 use crate::api::{ChannelMembership, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER};
-use crate::engine::declaration::Snapshot;
+use crate::engine::resource::Resource;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::membership::arn::ChannelArn;
 
@@ -158,7 +158,7 @@ impl Store for ClusterStore {
         }
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
         let unread = |failure: CallFailure| match failure.about_resource(true) {
             // A list of resources is never gone: the kind is.
             StoreError::Gone | StoreError::Conflict => StoreError::Unavailable(failure.to_string()),
@@ -177,7 +177,7 @@ impl Store for ClusterStore {
         let mut sources = self.cluster.read_keys(&wanted).await.map_err(unread)?.sources.into_iter();
         let snapshot = |object: Declared| {
             let own = object.references().count();
-            object.snapshot(sources.by_ref().take(own).collect())
+            object.into_resource(sources.by_ref().take(own).collect())
         };
         Ok(found.into_iter().map(snapshot).collect())
     }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -15,13 +14,13 @@ use crate::api::{
     APPROVE, ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER,
     RECONCILE_REQUESTED_AT, RELEASE,
 };
-use crate::engine::declaration::{Snapshot, Source};
+use crate::engine::resource::{Resource, Source};
 
 /// So much of an annotation's value, or of a field's path, tells it from others.
 const MAX_TEXT_BYTES: usize = 256;
 
 /// A `ChannelMembership`, as it is watched.
-#[derive(Resource, Clone, Debug, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
 pub(super) struct Watched {
     #[serde(deserialize_with = "slim")]
@@ -33,7 +32,7 @@ pub(super) struct Watched {
 }
 
 /// A `ChannelMembership`, as it is listed to learn what it declares: statuses, which may be large, are passed over.
-#[derive(Resource, Clone, Debug, Deserialize)]
+#[derive(kube::Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
 pub(super) struct Declared {
     #[serde(deserialize_with = "slim")]
@@ -114,8 +113,8 @@ impl Declared {
     }
 
     /// It, with what its sources hold.
-    pub fn snapshot(self, sources: Vec<Source>) -> Snapshot {
-        Snapshot::of(&self.metadata, self.spec.value, self.spec.unknown_field, sources)
+    pub fn into_resource(self, sources: Vec<Source>) -> Resource {
+        Resource::new(&self.metadata, self.spec.value, self.spec.unknown_field, sources)
     }
 }
 

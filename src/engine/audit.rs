@@ -1,44 +1,35 @@
-//! Who was added or removed, for which resource, and on whose word?
-//!
-//! One line of the log for each member, of the target `audit`, so that it can be sent elsewhere or silenced by itself.
+//! The audit log: one line for each added or removed member, under the target `audit`, so that it can be routed or silenced
+//! by itself.
 
-use super::pass::Pass;
-use super::store::Store;
-use crate::chime::port::Service;
+use super::outcome::Outcome;
 use crate::membership::arn::MemberArn;
 
-/// What became of a member.
+/// What happened to a member.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
     Added,
     Removed,
 }
 
-impl<S: Service, T: Store> Pass<'_, S, T> {
-    /// Notes it down. `request_id` is the service's, by which AWS support and CloudTrail know the call.
-    pub(super) fn audit(&self, action: Action, member: &MemberArn, request_id: Option<&str>) {
-        let approval = self
-            .ledger
-            .pending_approval
-            .as_ref()
-            .filter(|pending| pending.approved)
-            .map(|pending| pending.hash.as_str());
-        let (action, words) = match action {
-            Action::Added => ("add", "added a member"),
-            Action::Removed => ("remove", "removed a member"),
-        };
-        tracing::info!(
-            target: "audit",
-            action,
-            member = member.as_str(),
-            resource = self.declaration.resource,
-            uid = self.declaration.uid,
-            generation = self.declaration.generation,
-            channel = self.intent.target.channel.as_str(),
-            bearer = self.intent.target.bearer.as_str(),
-            approval,
-            request_id,
-            "{words}"
-        );
-    }
+/// Logs an action. AWS support and CloudTrail know the call by `request_id`.
+pub(super) fn audit(outcome: &Outcome<'_>, action: Action, member: &MemberArn, request_id: Option<&str>) {
+    let (resource, target) = (outcome.facts.resource, &outcome.facts.spec.target);
+    let approved = outcome.state.record.pending_approval.as_ref().filter(|plan| plan.approved);
+    let (action, words) = match action {
+        Action::Added => ("add", "added a member"),
+        Action::Removed => ("remove", "removed a member"),
+    };
+    tracing::info!(
+        target: "audit",
+        action,
+        member = member.as_str(),
+        resource = resource.name,
+        uid = resource.uid,
+        generation = resource.generation,
+        channel = target.channel.as_str(),
+        bearer = target.bearer.as_str(),
+        approval = approved.map(|plan| plan.hash.as_str()),
+        request_id,
+        "{words}"
+    );
 }

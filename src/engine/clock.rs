@@ -1,9 +1,9 @@
-//! What time is it, for a process whose timers may be those of a test?
+//! The clock of a process.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Wall-clock time that moves with tokio's clock: it never jumps back, and stands still where a test pauses that clock.
+/// Wall-clock time that moves with tokio's clock: it never jumps back, and it stands still while a test pauses that clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     wall: Timestamp,
@@ -11,12 +11,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows `wall` now.
+    /// Creates a clock that shows `wall` now.
     pub fn starting_at(wall: Timestamp) -> Self {
         Self { wall, started: Instant::now() }
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         self.wall.checked_add(self.started.elapsed()).unwrap_or(Timestamp::MAX)
     }

@@ -1,37 +1,39 @@
-//! What does a condition say, with its numbers and the next step?
+//! Messages of conditions: numbers, and the next step.
 
 use std::fmt::Write as _;
 
-use super::findings::Findings;
+use super::progress::Waiting;
+use super::summary::Summary;
 use crate::api::{ApprovalReason, Reason, Tolerance};
-use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH, Target};
-use crate::membership::answer::advice;
+use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH};
+use crate::membership::error_code::advice;
+use crate::membership::target::Target;
 
 /// How many codes a message tells apart.
 const MAX_CODES: usize = 4;
 
 /// The pass came to its end.
-pub(super) fn outcome(reason: Reason, found: &Findings, resource: &str) -> String {
-    let there = there(found);
-    let refused = format!("{} refused ({})", number(found.failed), codes(&found.refused));
+pub(super) fn outcome(reason: Reason, summary: &Summary, resource: &str) -> String {
+    let there = there(summary);
+    let refused = format!("{} refused ({})", number(summary.failed), codes(&summary.refused));
     match reason {
         Reason::RefusedWithinLimit => format!("{there}, {refused}, within limits.failed: see status.errors"),
-        Reason::MembersRefused => format!("{there}, {refused}: see status.errors; {}", advices(&found.refused)),
+        Reason::MembersRefused => format!("{there}, {refused}: see status.errors; {}", advices(&summary.refused)),
         Reason::Retrying => {
-            let again = format!("{} tried again soon ({})", number(found.pending), codes(&found.transient));
-            let refused = if found.failed > 0 { format!(", {refused}") } else { String::new() };
+            let again = format!("{} tried again soon ({})", number(summary.pending), codes(&summary.transient));
+            let refused = if summary.failed > 0 { format!(", {refused}") } else { String::new() };
             format!("{there}, {again}{refused}: see status.errors")
         }
-        Reason::Adding => format!("{there}, {} to be added", number(found.pending)),
-        Reason::Removing => removing(found),
-        Reason::ApprovalRequired => approval_required(found, resource),
+        Reason::Adding => format!("{there}, {} to be added", number(summary.pending)),
+        Reason::Removing => removing(summary),
+        Reason::ApprovalRequired => approval_required(summary, resource),
         Reason::SourceNotReady => {
-            let problem = found.intent.source_problem.as_deref().unwrap_or_default();
+            let problem = summary.spec.source_error.as_deref().unwrap_or_default();
             format!("{problem}; {there} of those who are known; nobody is removed from the channel meanwhile")
         }
-        Reason::OwnershipConflict => conflict(found),
-        Reason::Observed if found.present < found.desired => {
-            let missing = number(found.desired - found.present);
+        Reason::OwnershipConflict => conflict(summary),
+        Reason::Observed if summary.present < summary.desired => {
+            let missing = number(summary.desired - summary.present);
             format!("{there}, {missing} missing; mode: Observe changes nothing")
         }
         Reason::Observed => format!("{there}; mode: Observe changes nothing"),
@@ -40,30 +42,30 @@ pub(super) fn outcome(reason: Reason, found: &Findings, resource: &str) -> Strin
 }
 
 /// Members are being removed, or wait for it.
-pub(super) fn removing(found: &Findings) -> String {
-    if found.leaving == 0 {
-        return format!("{}; undeclared members are looked at a second time before any is removed", there(found));
+pub(super) fn removing(summary: &Summary) -> String {
+    if summary.candidates == 0 {
+        return format!("{}; undeclared members are looked at a second time before any is removed", there(summary));
     }
-    let (at_most, why) = match &found.waiting {
+    let (at_most, why) = match &summary.blocked {
         Some(why) => ("", &**why),
-        None if !found.ledger.removing.is_empty() => ("", "one after the other, each after a last look"),
+        None if !summary.record.removing.is_empty() => ("", "one after the other, each after a last look"),
         // Who of them was added by us, and who holds an office, is asked only then.
         None => ("up to ", "at the earliest 10 s after no resource declared them any more"),
     };
-    format!("{}, {at_most}{} to be removed: {why}", there(found), number(found.leaving))
+    format!("{}, {at_most}{} to be removed: {why}", there(summary), number(summary.candidates))
 }
 
 /// A plan waits for approval.
-fn approval_required(found: &Findings, resource: &str) -> String {
-    let Some(pending) = &found.ledger.pending_approval else { return there(found) };
-    let reasons = approval_reasons(&pending.reasons, found.intent.removals);
+fn approval_required(summary: &Summary, resource: &str) -> String {
+    let Some(pending) = &summary.record.pending_approval else { return there(summary) };
+    let reasons = approval_reasons(&pending.reasons, summary.spec.removals);
     let what = [(pending.removals, "removals"), (pending.additions, "additions")];
     let what =
         what.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{} {kind}", number(*count as usize)));
     let what = what.collect::<Vec<_>>().join(" and ");
     let (namespace, name) = resource.split_once('/').unwrap_or(("", resource));
     let covered = pending.members.len();
-    let used = found.ledger.handled_approval.as_deref() == Some(&pending.hash);
+    let used = summary.record.handled_approval.as_deref() == Some(&pending.hash);
     let again = if used { " (it stands there already, and was used or set too early: take it away first)" } else { "" };
     let part = if covered < pending.additions as usize + pending.removals as usize {
         format!(" (the first {})", number(covered))
@@ -73,7 +75,7 @@ fn approval_required(found: &Findings, resource: &str) -> String {
     format!(
         "{}; {what} wait for approval: {reasons}. Read status.pendingApproval, then{part}: kubectl annotate \
          --overwrite -n {namespace} chm {name} rollcall.dev/approve={}{again}",
-        there(found),
+        there(summary),
         pending.hash
     )
 }
@@ -103,31 +105,31 @@ pub(crate) fn approval_reason(reason: ApprovalReason) -> &'static str {
 }
 
 /// Another resource claims the same.
-fn conflict(found: &Findings) -> String {
-    let mine = found.intent.target.membership_type;
-    if let Some(owner) = &found.usurped {
+fn conflict(summary: &Summary) -> String {
+    let mine = summary.spec.target.membership_type;
+    if let Some(owner) = &summary.older_owner {
         return format!(
             "{}; {owner} is older and has prune: Authoritative for {mine} members of the channel too: nobody is removed for this one; take \
              prune out of one of the two",
-            there(found)
+            there(summary)
         );
     }
-    let (name, resource) = found.rivals.first().map_or(("", ""), |(name, resource)| (name, resource));
-    let more = match found.rivals.len() {
+    let (name, resource) = summary.type_conflicts.first().map_or(("", ""), |(name, resource)| (name, resource));
+    let more = match summary.type_conflicts.len() {
         0 | 1 => String::new(),
         more => format!(" and {} more", number(more - 1)),
     };
     let other = mine.other();
     format!(
         "{}; {name}{more} declared with type {mine} here and {other} in {resource}, which is older: take them out of one of the two",
-        there(found)
+        there(summary)
     )
 }
 
 /// The pass goes on adding, at so many batches a second.
-pub(super) fn adding(found: &Findings, batch_rate: Option<f64>) -> String {
-    let batches = found.pending.div_ceil(MAX_BATCH);
-    let mut message = there(found);
+pub(super) fn adding(summary: &Summary, batch_rate: Option<f64>) -> String {
+    let batches = summary.pending.div_ceil(MAX_BATCH);
+    let mut message = there(summary);
     if let Some(rate) = batch_rate.filter(|rate| *rate > 0.0) {
         #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^52")]
         let left = (batches as f64 / rate).ceil();
@@ -136,20 +138,20 @@ pub(super) fn adding(found: &Findings, batch_rate: Option<f64>) -> String {
     message
 }
 
-/// The pass waits for its share of the quota.
-pub(super) fn rate_limited(found: &Findings) -> String {
-    format!("{}; waits for its share of the service's quota (see --quota-share)", there(found))
-}
-
-/// The channel is being listed.
-pub(super) fn listing(found: &Findings) -> String {
-    let share = "at the pace of its share of the service's quota (see --quota-share)";
-    format!("{} when last seen; lists the channel, {share}", there(found))
-}
-
-/// A call failed and is made again.
-pub(super) fn retrying(found: &Findings, error: &CallError) -> String {
-    format!("{}; {error}; the call is made again", there(found))
+/// Returns the reason and the message of a progress report. `batch_rate` is the number of batches a second.
+pub(super) fn progress(summary: &Summary, waiting: &Waiting, batch_rate: Option<f64>) -> (Reason, String) {
+    let there = there(summary);
+    let share = "share of the service's quota (see --quota-share)";
+    match waiting {
+        Waiting::Retry(error) => (Reason::Retrying, format!("{there}; {error}; the call is made again")),
+        Waiting::Permit if summary.pending == 0 && summary.candidates > 0 => (Reason::Removing, removing(summary)),
+        Waiting::Permit if summary.present > 0 => (Reason::Adding, adding(summary, batch_rate)),
+        Waiting::Permit => (Reason::RateLimited, format!("{there}; waits for its {share}")),
+        Waiting::Listing => {
+            let message = format!("{there} when last seen; lists the channel, at the pace of its {share}");
+            (Reason::RateLimited, message)
+        }
+    }
 }
 
 /// Returns what the user should do about a refused call.
@@ -158,9 +160,9 @@ pub(super) fn next_step(target: &Target, error: &CallError) -> String {
 }
 
 /// A call was refused as a whole.
-pub(super) fn refused(found: &Findings, error: &CallError) -> String {
-    let next = next_step(&found.intent.target, error);
-    let last = if found.present > 0 { format!("; {} when last seen", there(found)) } else { String::new() };
+pub(super) fn refused(summary: &Summary, error: &CallError) -> String {
+    let next = next_step(&summary.spec.target, error);
+    let last = if summary.present > 0 { format!("; {} when last seen", there(summary)) } else { String::new() };
     format!("{error}: {next}{last}; it is looked at again by itself now and then, and at once when asked")
 }
 
@@ -174,8 +176,8 @@ pub(super) fn reason_of(error: &CallError) -> Reason {
     }
 }
 
-fn there(found: &Findings) -> String {
-    format!("{} of {} present", number(found.present), number(found.desired))
+fn there(summary: &Summary) -> String {
+    format!("{} of {} present", number(summary.present), number(summary.desired))
 }
 
 /// `Forbidden ×2, NotFound ×1`.
@@ -216,17 +218,19 @@ mod tests {
 
     use super::*;
     use crate::api::PendingApproval;
-    use crate::engine::intent::Intent;
+    use crate::engine::tests::cluster::Object;
     use crate::engine::tests::fake::{Fake, Resource, engine, users};
-    use crate::membership::ledger::Ledger;
+    use crate::membership::record::Record;
+    use crate::membership::spec::ValidSpec;
 
-    fn found(present: usize, desired: usize, refused: &[(&str, usize)]) -> Findings {
+    fn found(present: usize, desired: usize, refused: &[(&str, usize)]) -> Summary {
         let settings = engine(&Fake::default()).settings;
         let spec = Resource::declaring(users(desired)).spec;
-        let intent = Arc::new(Intent::read(&spec, &[], None, &settings, Timestamp::UNIX_EPOCH).unwrap());
+        let resource = Object::of(spec).resource(&[]);
+        let spec = Arc::new(ValidSpec::parse(&resource, &settings, Timestamp::UNIX_EPOCH).unwrap());
         let failed = refused.iter().map(|(_, count)| count).sum();
-        Findings {
-            intent,
+        Summary {
+            spec,
             desired,
             present,
             pending: desired - present - failed,
@@ -236,14 +240,14 @@ mod tests {
             refused: refused.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
             transient: Vec::new(),
             undeclared: None,
-            withheld: 0,
-            removal_refused: None,
-            leaving: 0,
-            looking: false,
-            waiting: None,
-            ledger: Ledger::default(),
-            rivals: Vec::new(),
-            usurped: None,
+            on_hold: 0,
+            removal_error: None,
+            candidates: 0,
+            awaits_second_listing: false,
+            blocked: None,
+            record: Record::default(),
+            type_conflicts: Vec::new(),
+            older_owner: None,
             listed: None,
             interval: Duration::from_hours(1),
         }
@@ -252,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_approval_says_why_and_how_to_approve_it() {
         let mut found = found(88, 88, &[]);
-        found.ledger.pending_approval = Some(PendingApproval {
+        found.record.pending_approval = Some(PendingApproval {
             removals: 12,
             hash: "5c1e0f".to_owned(),
             reasons: vec![ApprovalReason::TooManyRemovals],

@@ -1,372 +1,376 @@
-//! Removes undeclared members one by one, each after a last look.
+//! Removals: undeclared members are removed one by one, each right after a description of its membership.
 //!
-//! In this order, and each step can only make them fewer: by what this process has seen, undeclared for 10 s → no holder of an
-//! office → within the limit, or approved → by what the cluster has now → written down → one look at each membership → deleted.
+//! The steps have a fixed order, and each can only shrink the set: undeclared for the grace period, by what this process has
+//! seen → no protected role → within the limits, or approved → by an uncached read of the cluster → counted in the status →
+//! described → deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use jiff::Timestamp;
 
-use super::audit::Action;
-use super::pass::{Halt, Pass};
+use super::audit::{Action, audit};
+use super::channel_info::channel_roles;
+use super::io::Io;
+use super::outcome::{Effect, Outcome};
+use super::progress::{Progress, Waiting};
+use super::record::{Recorded, RemovalBatch, record_removals};
+use super::status_writer::StatusWriter;
+use super::stop::Stop;
 use super::store::Store;
-use super::wait::Waiting;
-use crate::api::{Mode, Prune, Stays};
+use super::uncached_read::{UncachedDeclarers, read_declarers};
+use crate::api::{KeepReason, Mode, Prune};
 use crate::chime::backoff::Backoff;
 use crate::chime::client::DEADLINE;
 use crate::chime::port::{CallError, Membership, Operation, Service};
-use crate::membership::grace::SETTLED;
-use crate::membership::guard::{Admitted, NEWCOMER, Protected, Removal, Verdict};
-use crate::membership::hold;
-use crate::membership::names::NameSet;
-use crate::membership::roll::Roll;
+use crate::membership::arn::MemberArn;
+use crate::membership::blocker::Blocker;
+use crate::membership::grace::GRACE_PERIOD;
+use crate::membership::guard::{NEWCOMER, Protected, Removal, Verdict};
+use crate::membership::member_set::NameSet;
+use crate::membership::removal::{admit, is_due, within_limits};
+use crate::membership::time::{between, later};
 
-/// So many are removed on one status write.
-const CHUNK: usize = 100;
+/// The most removals on one status write.
+const MAX_BATCH: usize = 100;
 
-/// Before somebody is looked at, the cluster was read at most so long ago.
+/// A member is described only if the uncached read is at most this old.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// What is taken for granted of somebody who stays, unless the spec changes: who is a moderator today may not be one tomorrow.
-const STAYS_FOR: Duration = Duration::from_hours(24);
+/// How long an exemption is assumed without another check: a moderator of today may not be one tomorrow.
+const EXEMPT_FOR: Duration = Duration::from_hours(24);
 
-/// A removal that the service refused is tried again after this.
-const REFUSED_FOR: Duration = Duration::from_hours(1);
+/// Creator and moderators are read again before a removal if they were read longer ago than this.
+const ROLES_FRESH: Duration = Duration::from_secs(10);
 
-/// When the cluster and what this process has seen of it do not agree, they are compared again after this.
-const UNDECIDED_REST: Duration = Duration::from_secs(30);
+/// And before a plan is judged, if they were read longer ago than this.
+pub(super) const ROLES_KNOWN: Duration = Duration::from_hours(1);
 
-/// While removals are switched off, the switch is looked at again after this.
-const OFF_REST: Duration = Duration::from_mins(1);
-
-/// So many refusals in a row are no single member's.
+/// This many refused deletes in a row are not the fault of single members.
 const MAX_REFUSALS: usize = 3;
 
-/// What came of one attempt to remove somebody.
-pub(super) enum Attempt {
-    /// Removed.
+/// Why no further member is removed in this reconcile.
+pub(super) enum Pause {
+    /// No candidate is due, or none is admitted now.
+    NoneDue,
+    /// Removals wait.
+    Blocked(Blocker),
+    /// The reconcile stops.
+    Stop(Stop),
+}
+
+impl From<Blocker> for Pause {
+    fn from(blocker: Blocker) -> Self {
+        Self::Blocked(blocker)
+    }
+}
+
+impl From<Stop> for Pause {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// The result of one attempt to remove a member.
+enum RemovalOutcome {
+    /// The membership is deleted.
     Removed,
-    /// They stay.
-    Stays,
-    /// They were gone already: perhaps another process removed them.
-    WasGone,
-    /// What was decided may not hold any more: decide again.
-    Reconsider,
+    /// The membership was absent already; `described` says whether the service said so, or the cache.
+    AlreadyAbsent { described: bool },
+    /// The member stays for now.
+    Kept(Effect),
+    /// The decision may no longer hold.
+    Replan,
     /// The service refused.
     Refused(CallError),
 }
 
-impl<S: Service, T: Store> Pass<'_, S, T> {
-    /// Removes undeclared members, as far as that may be now. Who is left is in `leaving`, why in `waiting`, and what waits
-    /// for approval in the ledger.
-    pub(super) async fn remove(&mut self) -> Result<(), Halt> {
-        if self.intent.prune != Prune::Never && self.intent.mode != Mode::Observe {
-            loop {
-                match self.remove_some().await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    // Additions are not held up by this.
-                    Err(Halt::Refused(error)) => {
-                        self.removal_refused = Some(error);
-                        break;
-                    }
-                    Err(halt) => return Err(halt),
-                }
-            }
-        }
-        self.see_who_leaves();
-        self.advance_approval();
-        let refused = |name: &str| self.memory.why_stays(name) == Some(Stays::Refused);
-        if self.waiting.is_none() && self.leaving.iter().any(refused) {
-            self.wait_for("the service refused it, and is asked again within the hour".to_owned(), REFUSED_FOR);
-        }
-        Ok(())
-    }
-
-    /// Removes up to [`CHUNK`]; whether there may be more.
-    async fn remove_some(&mut self) -> Result<bool, Halt> {
-        let passing = self.passing().await?;
-        if passing.is_empty() || !self.is_on() || !self.has_turn(self.engine.hourly.look()) {
-            return Ok(false);
-        }
-        let Some(quorum) = self.quorum().await? else { return Ok(false) };
-        let Some(protected) = self.protected(&quorum).await? else { return Ok(false) };
-        let admitted = self.admit(&quorum.roll, &passing, protected, self.approved('-').as_ref());
-        // Whoever is counted is removed now: a count that waits for its hour would be as old as that.
-        let most = CHUNK.min(self.engine.hourly.available());
-        let chunk: BTreeSet<String> = admitted.names().iter().take(most).map(str::to_owned).collect();
-        if chunk.is_empty() {
-            let unknown =
-                quorum.roll.unknown().map(|other| format!("it is not known whom else {} declares", other.resource));
-            let what = unknown.unwrap_or_else(|| "the resources of the channel were changed just now".to_owned());
-            self.wait_for(what, UNDECIDED_REST);
-            return Ok(false);
-        }
-        self.write_down(&chunk).await?;
-        self.remove_each(&admitted, &chunk, quorum.read_at).await
-    }
-
-    /// Whom of those who are to be removed nothing keeps, by what this process has seen.
-    pub(super) async fn passing(&mut self) -> Result<NameSet, Halt> {
-        self.see_who_leaves();
-        if let Some(unknown) = self.roll.unknown().filter(|_| !self.leaving.is_empty()) {
-            let why = unknown.unknown.as_deref().unwrap_or_default();
-            let what = format!("it is not known whom else {} declares: {why}", unknown.resource);
-            self.wait_for(what, Duration::MAX);
-            return Ok(NameSet::default());
-        }
-        if !self.leaving.iter().any(|name| self.is_ready(name)) {
-            return Ok(NameSet::default());
-        }
-        self.spare_office_holders().await?;
-        self.see_who_leaves();
-        let approved = self.approved('-');
-        Ok(self.with_removals(&self.roll, |removals| {
-            hold::passing(&self.leaving, removals, approved.as_ref(), |name| self.is_ready(name))
-        }))
-    }
-
-    /// Those of `passing` whose removal may begin by this roll.
-    pub(super) fn admit(
-        &self,
-        roll: &Roll,
-        passing: &NameSet,
-        protected: Protected,
-        approved: Option<&NameSet>,
-    ) -> Admitted {
-        let proposal = self.propose(roll);
-        self.with_removals(roll, |removals| {
-            hold::admit(proposal, removals, approved, |name| passing.contains(name), protected)
-        })
-    }
-
-    /// Counts the removals that begin, before they do.
-    async fn write_down(&mut self, chunk: &BTreeSet<String>) -> Result<(), Halt> {
-        let fresh = chunk.iter().filter(|name| !self.ledger.removing.contains(name)).count();
-        self.ledger.count(fresh, self.engine.clock.now());
-        self.ledger.removing.extend(chunk.iter().map(String::as_str));
-        let found = self.findings();
-        let written = self.report.removing(&found).await;
-        self.written(written).await?;
-        self.ledger.remember(&mut self.memory.counted, true, self.engine.clock.now());
-        Ok(())
-    }
-
-    /// Looks at each and deletes it; whether there may be more to do now.
-    async fn remove_each(
-        &mut self,
-        admitted: &Admitted,
-        chunk: &BTreeSet<String>,
-        read_at: Instant,
-    ) -> Result<bool, Halt> {
-        let mut refusals = 0;
-        for (index, name) in chunk.iter().enumerate() {
-            if index > 0 && read_at.elapsed() > FRESH {
-                return Ok(true);
-            }
-            if !self.is_on() || !self.has_turn(self.engine.hourly.take()) {
-                return Ok(false);
-            }
-            let mut sent = false;
-            let attempt = self.remove_one(admitted, name, read_at, &mut sent).await;
-            if !sent {
-                self.engine.hourly.give_back();
-            }
-            match attempt? {
-                Attempt::Removed => refusals = 0,
-                Attempt::Stays => {
-                    self.ledger.uncount();
-                    self.ledger.remember(&mut self.memory.counted, false, self.engine.clock.now());
-                }
-                Attempt::WasGone => {}
-                Attempt::Reconsider => {
-                    self.wait_for("something came up just now".to_owned(), UNDECIDED_REST);
-                    return Ok(false);
-                }
-                Attempt::Refused(error) => {
-                    refusals += 1;
-                    if error.class.affects_all_calls() || refusals == MAX_REFUSALS {
-                        return Err(Halt::Refused(error));
-                    }
-                    self.stays(name, Stays::Refused, REFUSED_FOR);
-                    tracing::warn!(member = self.intent.roster.arn(name).as_str(), %error, "failed to remove a member");
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// One look, and the delete right after it; `sent` is set when a delete is.
-    async fn remove_one(
-        &mut self,
-        admitted: &Admitted,
-        name: &str,
-        read_at: Instant,
-        sent: &mut bool,
-    ) -> Result<Attempt, Halt> {
-        let mut backoff = Backoff::default();
-        let mut contradicted = false;
+/// Removes the due candidates, as far as that is possible now.
+pub(super) async fn remove_members<S: Service, T: Store>(
+    io: &mut Io<'_, S, StatusWriter<'_, T>>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Stop> {
+    if io.spec.prune != Prune::Never && io.spec.mode != Mode::Observe {
         loop {
-            let cell = Arc::clone(&self.cell);
-            let alone = self.wait(&Waiting::Turn, cell.writing.lock()).await?;
-            if !cell.has(name) {
-                return Ok(Attempt::WasGone);
-            }
-            let found = match self.look_at(name).await? {
-                Ok(found) => found,
-                Err(error) if error.class.is_transient() => {
-                    drop(alone);
-                    self.rest(&mut backoff, error).await?;
-                    continue;
+            match remove_batch(io, outcome).await {
+                Ok(()) => {}
+                Err(Pause::NoneDue) => break,
+                Err(Pause::Blocked(blocker)) => {
+                    outcome.blocker = Some(blocker);
+                    break;
                 }
-                Err(error) => return Ok(Attempt::Refused(error)),
-            };
-            let removal = match self.judge(admitted, name, found.as_ref(), *sent) {
-                Ok(removal) => removal,
-                Err(attempt) => return Ok(attempt),
-            };
-            // The last moment: what is decided here is done next.
-            if self.cancel.is_cancelled() {
-                return Err(Halt::Interrupted);
-            }
-            self.still_granted()?;
-            if !self.may_still_go(name, read_at) {
-                return Ok(Attempt::Reconsider);
-            }
-            *sent = true;
-            match self.delete(removal).await {
-                Ok(()) => {
-                    self.saw_gone(name, true);
-                    return Ok(Attempt::Removed);
+                // A refused removal does not hold up additions.
+                Err(Pause::Stop(Stop::Refused(error))) => {
+                    outcome.removal_error = Some(error);
+                    break;
                 }
-                // It may have had its effect: look again, and delete only what is still there.
-                Err(error) if error.class.is_transient() => {
-                    drop(alone);
-                    self.rest(&mut backoff, error).await?;
+                Err(Pause::Stop(stop)) => return Err(stop),
+            }
+        }
+    }
+    update_candidates(io, outcome);
+    outcome.conclude_removals(&io.view(), io.now());
+    Ok(())
+}
+
+/// Removes one batch of due candidates.
+async fn remove_batch<S: Service, T: Store>(
+    io: &mut Io<'_, S, StatusWriter<'_, T>>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Pause> {
+    let due = due_removals(io, outcome).await?;
+    if due.is_empty() {
+        return Err(Pause::NoneDue);
+    }
+    removals_enabled(io)?;
+    io.engine.removal_budget.has_budget(io.now())?;
+    let uncached = read_declarers(io, outcome).await?;
+    let roles = channel_roles(io, outcome, ROLES_FRESH).await?;
+    let protected = io.protected_members(&roles, uncached.bearers()).ok_or(Blocker::CreatorUnknown)?;
+    let batch = admit_batch(io, outcome, &uncached, &due, protected)?;
+    let recorded = record_removals(io, outcome, batch).await?;
+    remove_recorded(io, outcome, &recorded, uncached.read_at()).await
+}
+
+/// Returns the candidates whose removal nothing blocks, by what this process has seen.
+pub(super) async fn due_removals<S: Service, P: Progress>(
+    io: &mut Io<'_, S, P>,
+    outcome: &mut Outcome<'_>,
+) -> Result<NameSet, Pause> {
+    update_candidates(io, outcome);
+    let candidates = &outcome.plan.candidates;
+    if let Some(declarer) = outcome.facts.declarers.unknown().filter(|_| !candidates.is_empty()) {
+        let why = declarer.unknown.clone().unwrap_or_default();
+        return Err(Blocker::DeclarerUnknown { resource: declarer.resource.clone(), why }.into());
+    }
+    let (view, now) = (io.view(), io.now());
+    let situation = outcome.facts.situation(&view, now);
+    if !candidates.iter().any(|name| is_due(&situation, &outcome.state, name)) {
+        return Ok(NameSet::default());
+    }
+    exclude_protected(io, outcome).await?;
+    update_candidates(io, outcome);
+    let (view, now) = (io.view(), io.now());
+    Ok(within_limits(&outcome.facts.situation(&view, now), &outcome.state, &outcome.plan.candidates))
+}
+
+/// Recomputes the removal candidates by the registry as it is now.
+pub(super) fn update_candidates<S: Service, P: Progress>(io: &Io<'_, S, P>, outcome: &mut Outcome<'_>) {
+    let declarers = io.engine.registry.read(&io.spec.target.channel);
+    outcome.update_candidates(declarers, &io.view(), io.now());
+}
+
+/// Exempts the candidates that have a protected role, so that no plan waits for an approval that would not remove them.
+async fn exclude_protected<S: Service, P: Progress>(
+    io: &mut Io<'_, S, P>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Stop> {
+    let roles = channel_roles(io, outcome, ROLES_KNOWN).await?;
+    let bearers: Vec<MemberArn> = outcome.facts.declarers.bearers().cloned().collect();
+    let Some(protected) = io.protected_members(&roles, &bearers) else {
+        outcome.blocker = Some(Blocker::CreatorUnknown);
+        return Ok(());
+    };
+    let desired = &outcome.facts.spec.desired;
+    let candidates = outcome.plan.candidates.iter();
+    let exempt: Vec<(Box<str>, KeepReason)> =
+        candidates.filter_map(|name| Some((name.into(), protected.reason(&desired.arn(name))?))).collect();
+    let until = later(io.now(), EXEMPT_FOR);
+    for (name, reason) in exempt {
+        outcome.exempt(&name, reason, until);
+    }
+    Ok(())
+}
+
+/// Admits the due candidates by the uncached read, as many as the budget allows.
+fn admit_batch<S: Service, P: Progress>(
+    io: &Io<'_, S, P>,
+    outcome: &Outcome<'_>,
+    uncached: &UncachedDeclarers,
+    due: &NameSet,
+    protected: Protected,
+) -> Result<RemovalBatch, Blocker> {
+    let (view, now) = (io.view(), io.now());
+    let situation = outcome.facts.situation(&view, now);
+    let declarers = uncached.declarers();
+    let admitted = admit(&situation, &outcome.state, declarers, due, protected);
+    // A counted member is removed now: a count that waited for its hour would be that much too old.
+    let most = MAX_BATCH.min(io.engine.removal_budget.available(now));
+    let names: BTreeSet<String> = admitted.names().iter().take(most).map(str::to_owned).collect();
+    if names.is_empty() {
+        let unknown = declarers.unknown().map(|other| other.resource.clone());
+        return Err(unknown.map_or(Blocker::DeclarersChanged, |resource| Blocker::DeclarerUnreadable { resource }));
+    }
+    Ok(RemovalBatch { admitted, names })
+}
+
+/// Describes and deletes each member of a recorded batch. `Ok` means that there may be more to remove now.
+async fn remove_recorded<S: Service, P: Progress>(
+    io: &mut Io<'_, S, P>,
+    outcome: &mut Outcome<'_>,
+    recorded: &Recorded<RemovalBatch>,
+    read_at: Timestamp,
+) -> Result<(), Pause> {
+    let mut refusals = 0;
+    for (index, name) in recorded.value().names.iter().enumerate() {
+        if index > 0 && between(read_at, io.now()) > FRESH {
+            return Ok(());
+        }
+        removals_enabled(io)?;
+        io.engine.removal_budget.take(io.now())?;
+        let mut sent = false;
+        let end = remove_member(io, outcome, recorded, name, read_at, &mut sent).await;
+        if !sent {
+            io.engine.removal_budget.refund(io.now());
+        }
+        let now = io.now();
+        match end? {
+            RemovalOutcome::Removed => {
+                outcome.fold([Effect::Released(name.as_str().into())], now);
+                refusals = 0;
+            }
+            RemovalOutcome::AlreadyAbsent { described: true } => {
+                outcome.fold([Effect::Released(name.as_str().into())], now);
+            }
+            RemovalOutcome::AlreadyAbsent { described: false } => {}
+            RemovalOutcome::Kept(effect) => outcome.fold([effect], now),
+            RemovalOutcome::Replan => return Err(Blocker::ChangedBeforeDelete.into()),
+            RemovalOutcome::Refused(error) => {
+                refusals += 1;
+                if error.class.affects_all_calls() || refusals == MAX_REFUSALS {
+                    return Err(Stop::Refused(error).into());
                 }
-                // Said of a membership that is not there, and of one that is: the next look tells.
-                Err(error) if error.code == "Conflict" && !contradicted => contradicted = true,
-                Err(error) => return Ok(Attempt::Refused(error)),
+                let member = outcome.facts.spec.desired.arn(name);
+                tracing::warn!(member = member.as_str(), %error, "failed to remove a member");
+                outcome.fold([Effect::DeleteRefused { name: name.as_str().into(), at: now }], now);
             }
         }
     }
+    Ok(())
+}
 
-    /// What one look at a membership says of its removal: leave to delete it, or what came of it instead; `sent` if a delete was sent
-    /// before.
-    pub(super) fn judge(
-        &mut self,
-        admitted: &Admitted,
-        name: &str,
-        found: Option<&Membership>,
-        sent: bool,
-    ) -> Result<Removal, Attempt> {
-        match admitted.witness(name, found, self.engine.clock.now()) {
-            Verdict::Remove(removal) => Ok(removal),
-            Verdict::Gone => {
-                self.saw_gone(name, sent);
-                Err(if sent { Attempt::Removed } else { Attempt::WasGone })
+/// Describes one membership and deletes it right after. Sets `sent` when a delete is sent.
+async fn remove_member<S: Service, P: Progress>(
+    io: &mut Io<'_, S, P>,
+    outcome: &Outcome<'_>,
+    recorded: &Recorded<RemovalBatch>,
+    name: &str,
+    read_at: Timestamp,
+    sent: &mut bool,
+) -> Result<RemovalOutcome, Stop> {
+    let member = outcome.facts.spec.desired.arn(name);
+    let (mut backoff, mut contradicted) = (Backoff::default(), false);
+    loop {
+        let entry = Arc::clone(&io.entry);
+        let writing = io.wait(outcome, &Waiting::Permit, entry.writing.lock()).await?;
+        if !io.view().has(name) {
+            return Ok(RemovalOutcome::AlreadyAbsent { described: false });
+        }
+        let permit = io.acquire_permit(outcome, Operation::DescribeChannelMembership).await?;
+        let found = match io.engine.client.describe_membership(permit, &io.spec.target, &member).await {
+            Ok(found) => found,
+            Err(error) if error.class.is_transient() => {
+                drop(writing);
+                io.back_off(outcome, &mut backoff, error).await?;
+                continue;
             }
-            Verdict::Stays(reason) => {
-                let rest = if reason == Stays::JoinedLately { NEWCOMER } else { STAYS_FOR };
-                self.stays(name, reason, rest);
-                Err(Attempt::Stays)
+            Err(error) => return Ok(RemovalOutcome::Refused(error)),
+        };
+        let removal = match check_membership(io, recorded.value(), name, found.as_ref(), *sent) {
+            Ok(removal) => removal,
+            Err(end) => return Ok(end),
+        };
+        // The last moment: what is decided here is done next.
+        if io.cancel.is_cancelled() {
+            return Err(Stop::Interrupted);
+        }
+        io.still_authorized(outcome)?;
+        if !recheck_before_delete(io, name, read_at) {
+            return Ok(RemovalOutcome::Replan);
+        }
+        *sent = true;
+        match delete_membership(io, outcome, removal).await {
+            Ok(()) => {
+                mark_removed(io, name, true);
+                return Ok(RemovalOutcome::Removed);
             }
-            Verdict::NotMeant(reason) => {
-                self.stays(name, reason, STAYS_FOR);
-                self.drop_claim(name);
-                Err(Attempt::Stays)
+            // The delete may have had its effect: describe again, and delete only a membership that still exists.
+            Err(error) if error.class.is_transient() => {
+                drop(writing);
+                io.back_off(outcome, &mut backoff, error).await?;
             }
+            // The service says this of an absent membership and of a present one: the next description tells.
+            Err(error) if error.code == "Conflict" && !contradicted => contradicted = true,
+            Err(error) => return Ok(RemovalOutcome::Refused(error)),
         }
     }
+}
 
-    /// Whether nothing has come up since the cluster was read: long rests, the switch, another resource of this process.
-    fn may_still_go(&self, name: &str, read_at: Instant) -> bool {
-        let roll = self.engine.siblings.roll(&self.intent.target.channel);
-        let membership_type = self.intent.target.membership_type;
-        let settled = |at: Instant| at.elapsed() >= SETTLED;
-        read_at.elapsed() <= FRESH + DEADLINE
-            && self.engine.settings.removals.is_on()
-            && roll.unknown().is_none()
-            && !roll.folded(membership_type).contains(&name.to_ascii_lowercase())
-            && self.engine.siblings.dropped_at(&self.intent.target.channel, membership_type, name).is_none_or(settled)
-    }
-
-    /// Whether removals are on.
-    fn is_on(&mut self) -> bool {
-        let on = self.engine.settings.removals.is_on();
-        if !on {
-            self.wait_for("removals are off (--removals)".to_owned(), OFF_REST);
+/// Checks a described membership against the admitted batch. `sent` says whether a delete was sent before.
+fn check_membership<S: Service, P: Progress>(
+    io: &Io<'_, S, P>,
+    batch: &RemovalBatch,
+    name: &str,
+    found: Option<&Membership>,
+    sent: bool,
+) -> Result<Removal, RemovalOutcome> {
+    let now = io.now();
+    let kept = |reason, pause, owned| {
+        let until = later(now, pause);
+        RemovalOutcome::Kept(Effect::Kept { name: name.into(), reason, until, owned })
+    };
+    match batch.admitted.witness(name, found, now) {
+        Verdict::Remove(removal) => Ok(removal),
+        Verdict::Gone => {
+            mark_removed(io, name, sent);
+            Err(if sent { RemovalOutcome::Removed } else { RemovalOutcome::AlreadyAbsent { described: true } })
         }
-        on
+        Verdict::Stays(reason) => Err(kept(reason, exempt_for(reason), true)),
+        Verdict::NotMeant(reason) => Err(kept(reason, EXEMPT_FOR, false)),
     }
+}
 
-    /// Whether the operator may make one more in this hour; else it waits for that.
-    fn has_turn(&mut self, turn: Result<(), Duration>) -> bool {
-        if let Err(rest) = turn {
-            self.wait_for("the operator's --max-removals-per-hour is used up".to_owned(), rest);
-        }
-        turn.is_ok()
-    }
+/// Returns how long an exemption is assumed without another check.
+pub(super) fn exempt_for(reason: KeepReason) -> Duration {
+    if reason == KeepReason::JoinedLately { NEWCOMER } else { EXEMPT_FOR }
+}
 
-    /// Deletes one membership, on credit of the pace, so that nothing comes between the look and this.
-    async fn delete(&mut self, removal: Removal) -> Result<(), CallError> {
-        let member = removal.member().clone();
-        let target = &self.intent.target;
-        let permit = self.engine.client.permit_on_credit(target, Operation::DeleteChannelMembership);
-        let answer = self.engine.client.delete_membership(permit, target, removal).await;
-        if let Ok(deleted) = &answer {
-            self.engine.tally.has_removed();
-            self.audit(Action::Removed, &member, deleted.request_id.as_deref());
-        }
-        answer.map(|_| ())
-    }
+/// Returns whether nothing has changed since the cluster was read: a long pause, the switch, another resource of this process.
+fn recheck_before_delete<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, read_at: Timestamp) -> bool {
+    let (declarers, recent) = io.engine.registry.read(&io.spec.target.channel);
+    let (membership_type, now) = (io.spec.target.membership_type, io.now());
+    let settled = |at: Timestamp| between(at, now) >= GRACE_PERIOD;
+    between(read_at, now) <= FRESH + DEADLINE
+        && io.engine.settings.removals.is_on()
+        && declarers.unknown().is_none()
+        && !declarers.lowercased(membership_type).contains(&name.to_ascii_lowercase())
+        && recent.undeclared_at(membership_type, name).is_none_or(settled)
+}
 
-    fn saw_gone(&mut self, name: &str, by_us: bool) {
-        self.cell.gone([name]);
-        self.drop_claim(name);
-        if by_us {
-            let target = &self.intent.target;
-            self.engine.siblings.removed(&target.channel, target.membership_type, name);
-        }
-    }
+fn removals_enabled<S, P>(io: &Io<'_, S, P>) -> Result<(), Blocker> {
+    if io.engine.settings.removals.is_on() { Ok(()) } else { Err(Blocker::RemovalsOff) }
+}
 
-    fn drop_claim(&mut self, name: &str) {
-        let name: NameSet = [name].into_iter().collect();
-        self.ledger.claims.remove(&name);
-        for names in [&mut self.ledger.elsewhere, &mut self.ledger.removing, &mut self.leaving] {
-            names.remove(&name);
-        }
-    }
+/// Deletes one membership. The permit is borrowed from waiting calls, so that nothing comes between description and delete.
+async fn delete_membership<S: Service, P: Progress>(
+    io: &mut Io<'_, S, P>,
+    outcome: &Outcome<'_>,
+    removal: Removal,
+) -> Result<(), CallError> {
+    let member = removal.member().clone();
+    let permit = io.engine.client.permit_on_credit(&io.spec.target, Operation::DeleteChannelMembership);
+    let deleted = io.engine.client.delete_membership(permit, &io.spec.target, removal).await?;
+    io.engine.counters.count_removed();
+    audit(outcome, Action::Removed, &member, deleted.request_id.as_deref());
+    Ok(())
+}
 
-    pub(super) fn stays(&mut self, name: &str, reason: Stays, rest: Duration) {
-        self.memory.stays.insert(name.into(), (reason, Instant::now() + rest));
-        self.ledger.removing.remove(&[name].into_iter().collect());
-    }
-
-    /// Removals wait for something, at least so long.
-    pub(super) fn wait_for(&mut self, what: String, rest: Duration) {
-        self.waiting = Some((what, rest));
-    }
-
-    /// How long until something changes for those who are to be removed.
-    pub(super) fn until_removals(&self) -> Duration {
-        let now = self.engine.clock.now();
-        let mut until = self.waiting.as_ref().map_or(Duration::MAX, |(_, rest)| *rest);
-        if !self.leaving.is_empty() {
-            until = until.min(self.until(self.memory.grace_periods.next(now)));
-            if self.ledger.pending_approval.is_some() {
-                until = until.min(self.until(self.ledger.counts_until(now)));
-            }
-        }
-        let again = |reason: Stays| matches!(reason, Stays::Refused | Stays::JoinedLately);
-        let again = self.memory.stays.values().filter(|(reason, _)| again(*reason));
-        let again = again.map(|(_, until)| until.saturating_duration_since(Instant::now())).min();
-        if self.is_approval_due() {
-            until = Duration::ZERO;
-        }
-        let look = self.wants_look_at().map(|at| at.saturating_duration_since(Instant::now()));
-        look.into_iter().chain(again).fold(until, Duration::min)
+/// Marks a member as absent in the cache; a removal of ours is recorded for the other resources of the channel.
+fn mark_removed<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, by_us: bool) {
+    io.entry.mark_absent([name], io.now());
+    if by_us {
+        let target = &io.spec.target;
+        io.engine.registry.record_removal(&target.channel, target.membership_type, name, io.now());
     }
 }

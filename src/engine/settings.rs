@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::membership::arn::MemberArn;
-use crate::membership::grants::{Denial, Grants, Wish};
+use crate::membership::grants::{AccessRequest, Denial, Grants};
 
 /// Decisions that hold for all resources.
 #[derive(Clone, Debug)]
@@ -102,9 +102,9 @@ impl Granting {
     }
 
     /// Whether it is granted; if not, what and by whom.
-    pub(super) fn decide(&self, wish: &Wish<'_>) -> Result<(), (Denial, &str)> {
+    pub(super) fn decide(&self, request: &AccessRequest<'_>) -> Result<(), (Denial, &str)> {
         let Some((source, now)) = &self.0 else { return Ok(()) };
-        now().decide(wish).map_err(|denial| (denial, &**source))
+        now().decide(request).map_err(|denial| (denial, &**source))
     }
 }
 

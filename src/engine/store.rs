@@ -1,44 +1,45 @@
-//! Where does a pass write what it found, and ask what else is declared?
+//! The store port: where a reconcile writes its status, and how it reads other resources.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::declaration::Snapshot;
+use super::resource::Resource;
+pub use super::resource::Version;
 use crate::api::{ChannelMembershipStatus, Reason};
 use crate::membership::arn::ChannelArn;
 
 /// Something that happened to a resource, for `kubectl describe` and `kubectl events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whether somebody has to do something about it.
+    /// Whether a person has to do something about it.
     pub warning: bool,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// In words.
+    /// The text.
     pub note: String,
 }
 
-/// Why something could not be written or read.
+/// Why a write or a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The resource is gone, or another of the same name has taken its place: nothing is left to say.
+    /// The resource is gone, or another one of the same name has taken its place: there is nothing left to report.
     #[error("the resource is gone")]
     Gone,
-    /// Somebody wrote the resource since the version that the write was based on.
+    /// The resource was written by another program since the version that the write was based on.
     #[error("the resource was changed by somebody else in the meantime")]
     Conflict,
-    /// The API server refused it, and will again: too large, not allowed, not valid.
+    /// The API server refused the write, and will again: too large, not allowed, or not valid.
     #[error("the API server refused it: {0}")]
     Refused(String),
-    /// It did not get through; it may the next time.
+    /// The request got no answer. The next one may.
     #[error("the API server could not be reached: {0}")]
     Unavailable(String),
 }
 
 impl StoreError {
-    /// When it is tried again.
-    pub(super) fn rest(&self) -> Duration {
+    /// Returns when the write or read is tried again.
+    pub(super) fn retry_after(&self) -> Duration {
         match self {
             Self::Gone | Self::Conflict => Duration::from_secs(1),
             Self::Unavailable(_) => Duration::from_secs(5),
@@ -47,38 +48,32 @@ impl StoreError {
     }
 }
 
-/// A version of a resource (`metadata.resourceVersion`), to be compared with others of its kind and no more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Version(pub String);
-
-/// Makes a pass over the resource due.
+/// Makes a resource due for a reconcile.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// One resource, to write to. Every write is of the object with this UID and of no other of its name.
+/// The store of one resource. Every write is to the object with its UID, and to no other one of its name.
 pub trait Store: Send {
-    /// Puts `status` in the place of the resource's status; with `basis` only if nobody has written the resource since that
-    /// version. Gives the new version.
+    /// Replaces the status; with `basis`, only if the resource was not written since that version. Returns the new version.
     fn write_status(
         &mut self,
         status: &ChannelMembershipStatus,
         basis: Option<&Version>,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Puts our finalizer on the resource, or takes it off, if nobody has written the resource since `basis`. Gives the new version. Taking it
-    /// off one that is being deleted may end it: that is no error.
+    /// Puts our finalizer on the resource, or takes it off, if the resource was not written since `basis`. Returns the new
+    /// version. Taking it off a resource that is being deleted may end that resource, which is no error.
     fn set_finalizer(
         &mut self,
         present: bool,
         basis: &Version,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// All resources of the channel in all namespaces that are watched, this one and those that are being deleted among them, as
-    /// they are now: a read that no cache answers.
-    fn resources_of(&mut self, channel: &ChannelArn) -> impl Future<Output = Result<Vec<Snapshot>, StoreError>> + Send;
+    /// Reads all resources of a channel in all watched namespaces, uncached, including this one and those being deleted.
+    fn resources_of(&mut self, channel: &ChannelArn) -> impl Future<Output = Result<Vec<Resource>, StoreError>> + Send;
 
-    /// Tells people. What cannot be told fails nothing.
+    /// Publishes an event. A failure is not reported.
     fn publish(&mut self, event: Event) -> impl Future<Output = ()> + Send;
 
-    /// By which other resources of the channel have this one looked at again.
+    /// Returns how other resources of the channel make this one due.
     fn wake(&self) -> Wake;
 }

@@ -109,8 +109,8 @@ impl ChannelArn {
     }
 }
 
-/// A name within a channel as people write it: `user/alice` is `alice`.
-pub fn short(name: &str) -> &str {
+/// Returns a name within a channel as people write it: `user/alice` is `alice`.
+pub fn display_name(name: &str) -> &str {
     name.strip_prefix("user/").unwrap_or(name)
 }
 

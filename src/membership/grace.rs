@@ -1,22 +1,23 @@
-//! The grace period of each undeclared member: since when no resource declares it.
+//! The grace period of each removal candidate: since when no resource declares it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::names::NameSet;
+use super::member_set::NameSet;
+use super::time::later;
 
-/// Nobody is removed who was declared less long ago: a list that is moved from one resource to another, or a template that
-/// flips, passes through states that nobody means.
-pub const SETTLED: Duration = Duration::from_secs(10);
+/// A member is removed only after no resource has declared it for this long. A list that moves from one resource to another,
+/// or a template that flips, passes through states that are not meant.
+pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Who is declared by no resource, and since when that is known. Lost with the process: then the time begins anew.
+/// The undeclared members, and since when each is known to be undeclared. Lost with the process: the time begins anew then.
 #[derive(Clone, Debug, Default)]
 pub struct GracePeriods(BTreeMap<Box<str>, Timestamp>);
 
 impl GracePeriods {
-    /// Takes in who is declared by no resource now. Whoever is not among them was declared again, or left.
+    /// Takes in the members that are undeclared now. Other members were declared again, or left.
     pub fn observe(&mut self, names: &NameSet, now: Timestamp) {
         self.0.retain(|name, _| names.contains(name));
         for name in names.iter() {
@@ -24,41 +25,37 @@ impl GracePeriods {
         }
     }
 
-    /// The time begins anew for those for whom `declared` holds.
-    pub fn declared(&mut self, declared: impl Fn(&str) -> bool) {
+    /// Ends the grace periods of the members for which `declared` holds.
+    pub fn end_for(&mut self, declared: impl Fn(&str) -> bool) {
         self.0.retain(|name, _| !declared(name));
     }
 
-    /// Somebody is known to have been declared until then.
-    pub fn since(&mut self, name: &str, at: Timestamp) {
+    /// Restarts the grace period of a member that was declared until `at`.
+    pub fn restart(&mut self, name: &str, at: Timestamp) {
         if let Some(since) = self.0.get_mut(name) {
             *since = at.max(*since);
         }
     }
 
-    /// The time begins anew for everybody: something was missed.
-    pub fn forget(&mut self) {
+    /// Restarts all grace periods, because a version of the resource may have been missed.
+    pub fn restart_all(&mut self) {
         self.0.clear();
     }
 
-    /// Whether somebody was declared by no resource for long enough.
-    pub fn is_settled(&self, name: &str, now: Timestamp) -> bool {
-        self.0.get(name).is_some_and(|since| settled_at(*since) <= now)
+    /// Returns whether a member has been undeclared for `period`.
+    pub fn is_over(&self, name: &str, period: Duration, now: Timestamp) -> bool {
+        self.0.get(name).is_some_and(|since| later(*since, period) <= now)
     }
 
-    /// Whether everybody is declared by somebody.
+    /// Returns whether no member is undeclared.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// When the next of them will have been undeclared for long enough.
-    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0.values().map(|since| settled_at(*since)).filter(|at| *at > now).min()
+    /// Returns when the next of the grace periods under way ends.
+    pub fn next_end(&self, period: Duration, now: Timestamp) -> Option<Timestamp> {
+        self.0.values().map(|since| later(*since, period)).filter(|at| *at > now).min()
     }
-}
-
-fn settled_at(since: Timestamp) -> Timestamp {
-    since.checked_add(SETTLED).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -70,16 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_declared_in_between_begins_anew() {
-        let mut grace_periods = GracePeriods::default();
+    fn grace_period_begins_anew_after_a_declaration() {
+        let mut grace = GracePeriods::default();
         let both: NameSet = ["user/a", "user/b"].into_iter().collect();
-        grace_periods.observe(&both, at(0));
-        grace_periods.observe(&["user/a"].into_iter().collect(), at(5));
-        grace_periods.observe(&both, at(6));
-        assert!(!grace_periods.is_settled("user/a", at(9)));
-        assert!(grace_periods.is_settled("user/a", at(10)));
-        assert!(!grace_periods.is_settled("user/b", at(15)));
-        assert_eq!(grace_periods.next(at(10)), Some(at(16)));
-        assert!(!grace_periods.is_settled("user/c", at(1_000_000)), "who was never seen undeclared is not");
+        grace.observe(&both, at(0));
+        grace.observe(&["user/a"].into_iter().collect(), at(5));
+        grace.observe(&both, at(6));
+        assert!(!grace.is_over("user/a", GRACE_PERIOD, at(9)));
+        assert!(grace.is_over("user/a", GRACE_PERIOD, at(10)));
+        assert!(!grace.is_over("user/b", GRACE_PERIOD, at(15)));
+        assert_eq!(grace.next_end(GRACE_PERIOD, at(10)), Some(at(16)));
+        assert!(!grace.is_over("user/c", GRACE_PERIOD, at(1_000_000)), "a member that was never seen undeclared");
     }
 }

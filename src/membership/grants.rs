@@ -40,7 +40,7 @@ fn all_but_authoritative() -> Vec<Prune> {
 
 /// What a resource asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct AccessRequest<'a> {
     /// Where the resource is.
     pub namespace: &'a str,
     /// The channel.
@@ -94,7 +94,7 @@ impl Grants {
     }
 
     /// Whether a resource is granted what it asks for.
-    pub fn decide(&self, wish: &Wish<'_>) -> Result<(), Denial> {
+    pub fn decide(&self, wish: &AccessRequest<'_>) -> Result<(), Denial> {
         let namespace = || wish.namespace.to_owned();
         let reaching: Vec<&Grant> = self.0.iter().filter(|grant| grant.reaches(wish)).collect();
         if reaching.is_empty() {
@@ -112,7 +112,7 @@ impl Grants {
 }
 
 impl Grant {
-    fn reaches(&self, wish: &Wish<'_>) -> bool {
+    fn reaches(&self, wish: &AccessRequest<'_>) -> bool {
         let here = self.namespaces.iter().any(|name| name == wish.namespace || *name == ANY.to_string());
         let channel = wish.channel.as_str();
         let instance = self.app_instances.iter().any(|instance| instance == wish.channel.app_instance());
@@ -175,7 +175,7 @@ mod tests {
     fn decide(grants: &Grants, namespace: &str, channel: &str, bearer: &str, prune: Prune) -> Result<(), Denial> {
         let channel = ChannelArn::parse(&format!("{INSTANCE}/channel/{channel}")).unwrap();
         let bearer = MemberArn::parse(&format!("{INSTANCE}/user/{bearer}")).unwrap();
-        grants.decide(&Wish { namespace, channel: &channel, bearer: &bearer, prune })
+        grants.decide(&AccessRequest { namespace, channel: &channel, bearer: &bearer, prune })
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
         assert!(matches!(decide(&grants, "a", "support", "bot", Prune::Authoritative), Err(Denial::Prune(..))));
         let other = ChannelArn::parse(&format!("{INSTANCE}0/channel/support")).unwrap();
         let bearer = MemberArn::parse(&format!("{INSTANCE}0/user/bot")).unwrap();
-        let wish = Wish { namespace: "a", channel: &other, bearer: &bearer, prune: Prune::Never };
+        let wish = AccessRequest { namespace: "a", channel: &other, bearer: &bearer, prune: Prune::Never };
         assert!(grants.decide(&wish).is_err(), "1f0 begins as 1f does and is another");
     }
 

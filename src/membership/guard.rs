@@ -1,8 +1,8 @@
-//! Whom may a resource remove? The one door to a delete.
+//! The guard: the only way to a delete.
 //!
-//! Three values, each made only from the one before it, and each holding at most whom that one held:
-//! [`Proposal`] (asked for, and declared by no resource) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just seen to be
-//! the membership that is meant). A call that deletes takes a [`Removal`], by value, and nothing else makes one.
+//! Three values, each made only from the one before, each holding at most the members of that one: [`Proposal`] (asked for, and
+//! undeclared) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just described, and the membership that is
+//! meant). The call that deletes takes a [`Removal`] by value, and nothing else makes one.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -10,86 +10,120 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::arn::{ChannelArn, MemberArn};
-use super::claims::Claims;
+use super::declarers::Declarers;
 use super::description::Membership;
-use super::names::NameSet;
-use super::roll::Roll;
-use crate::api::{MembershipType, Prune, Stays};
+use super::member_set::NameSet;
+use super::ownership::Ownership;
+use super::time::earlier;
+use crate::api::{KeepReason, MembershipType, Prune};
 
-/// Whoever joined less long ago is not removed by `prune: Authoritative`: a declaration may be on its way.
+/// `prune: Authoritative` does not remove a member that joined less than this ago: its declaration may be on the way.
 pub const NEWCOMER: Duration = Duration::from_mins(10);
 
 /// What a resource asks for, and what is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct RemovalInput<'a> {
     /// The channel.
     pub channel: &'a ChannelArn,
     /// The type of the memberships.
     pub membership_type: MembershipType,
-    /// Whom it wants removed.
+    /// Which undeclared members the resource asks to remove.
     pub prune: Prune,
-    /// Whom it declared before, and declares now.
-    pub claims: &'a Claims,
-    /// Who is there. For `Authoritative`: who was there in two listings.
+    /// The members that it owns.
+    pub owned: &'a Ownership,
+    /// The present members. For `Authoritative`: the ones present in two listings.
     pub live: &'a NameSet,
-    /// Who declares whom.
-    pub roll: &'a Roll,
+    /// The declarers of the channel.
+    pub declarers: &'a Declarers,
 }
 
-/// Undeclared members that a resource wants removed.
+/// The undeclared members that a resource asks to remove.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     channel: ChannelArn,
     membership_type: MembershipType,
     prune: Prune,
     names: NameSet,
-    /// Until when the claims of these people are good.
-    claimed_until: HashMap<Box<str>, Timestamp>,
+    /// Until when ownership of each member is proven.
+    proven_until: HashMap<Box<str>, Timestamp>,
 }
 
 impl Proposal {
-    /// Nobody for `Never`, and nobody while it is not known of some resource whom it declares. Names are compared byte for
-    /// byte and without regard to case: one who differs from a declared member in case only may be the same.
-    pub fn new(case: &Case<'_>) -> Self {
-        let nobody = case.prune == Prune::Never || case.roll.unknown().is_some();
-        let names = if nobody { NameSet::default() } else { wanted_gone(case) };
-        let until = |name: &str| Some((name.into(), case.claims.until(name)?));
+    /// Proposes removals. The proposal is empty for `Never`, and while any declarer has unknown members. Names are compared
+    /// byte for byte and also in lower case: a name that differs from a declared one only in case may be the same member.
+    pub fn new(input: &RemovalInput<'_>) -> Self {
+        let none = input.prune == Prune::Never || input.declarers.unknown().is_some();
+        let names = if none { NameSet::default() } else { undeclared(input) };
+        let proven = |name: &str| Some((name.into(), input.owned.proven_until(name)?));
         Self {
-            channel: case.channel.clone(),
-            membership_type: case.membership_type,
-            prune: case.prune,
-            claimed_until: names.iter().filter_map(until).collect(),
+            channel: input.channel.clone(),
+            membership_type: input.membership_type,
+            prune: input.prune,
+            proven_until: names.iter().filter_map(proven).collect(),
             names,
         }
     }
 
-    /// Who they are, sorted.
+    /// Returns the members, sorted.
     pub fn names(&self) -> &NameSet {
         &self.names
     }
 
-    /// Only those for whom `keep` holds.
+    /// Returns the proposal with only the members for which `keep` holds.
+    #[must_use]
     pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.names = self.names.iter().filter(|name| keep(name)).collect();
         self
     }
+
+    /// Checks one membership, as it was just described, against the proposal.
+    pub fn check(&self, protected: &Protected, name: &str, found: Option<&Membership>, now: Timestamp) -> Check {
+        let member = self.channel.member_named(name);
+        if !self.names.contains(name) {
+            return Check::Stays(KeepReason::NotOwned);
+        }
+        if let Some(reason) = protected.reason(&member) {
+            return Check::Stays(reason);
+        }
+        let Some(found) = found else { return Check::Gone };
+        match found.membership_type {
+            Some(membership_type) if membership_type == self.membership_type => {}
+            Some(_) => return Check::Gone,
+            None => return Check::Stays(KeepReason::NotOwned),
+        }
+        let ours = protected.is_ours(found);
+        let joined_by = |limit: Timestamp| found.created.is_some_and(|created| created <= limit);
+        let meant = match self.prune {
+            Prune::Never => return Check::Stays(KeepReason::NotOwned),
+            _ if member.is_bot() && !ours => return Check::NotMeant(KeepReason::Bot),
+            Prune::Owned => ours,
+            // A member that joined after ownership was last confirmed, and without us, is not the declared one.
+            Prune::Declared => ours || self.proven_until.get(name).copied().is_some_and(joined_by),
+            // AWS refuses the signature of a clock that is five minutes wrong, so this is five minutes at the least.
+            Prune::Authoritative if !joined_by(earlier(now, NEWCOMER)) => {
+                return Check::Stays(KeepReason::JoinedLately);
+            }
+            Prune::Authoritative => true,
+        };
+        if meant { Check::Removable } else { Check::NotMeant(KeepReason::NotOwned) }
+    }
 }
 
-fn wanted_gone(case: &Case<'_>) -> NameSet {
-    let meant = |name: &&str| {
-        let claimed = case.claims.names().contains(name);
-        claimed || case.prune == Prune::Authoritative && !name.starts_with("bot/")
+fn undeclared(input: &RemovalInput<'_>) -> NameSet {
+    let asked_for = |name: &&str| {
+        let owned = input.owned.names().contains(name);
+        owned || input.prune == Prune::Authoritative && !name.starts_with("bot/")
     };
-    let first: NameSet = case.live.iter().filter(meant).collect();
-    let mut undeclared = case.roll.undeclared(case.membership_type, &first).peekable();
+    let first: NameSet = input.live.iter().filter(asked_for).collect();
+    let mut undeclared = input.declarers.undeclared(input.membership_type, &first).peekable();
     if undeclared.peek().is_none() {
         return NameSet::default();
     }
-    let folded = case.roll.folded(case.membership_type);
-    undeclared.filter(|name| !folded.contains(&name.to_ascii_lowercase())).collect()
+    let lowercased = input.declarers.lowercased(input.membership_type);
+    undeclared.filter(|name| !lowercased.contains(&name.to_ascii_lowercase())).collect()
 }
 
-/// Who is never removed from a channel, whoever asks.
+/// The members that are never removed from a channel.
 #[derive(Clone, Debug)]
 pub struct Protected {
     ours: Vec<MemberArn>,
@@ -99,29 +133,29 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// `None` while it is not known who made the channel: then nobody is removed. `ours` are the bearers by whom this
-    /// resource's members are or were added; `bearers` are all others in use.
+    /// Collects the protected members; `None` if the creator of the channel is unknown: no member is removed then. `ours` are
+    /// the bearers that add, or added, this resource's members; `bearers` are all others in use.
     pub fn new<'a>(
         ours: Vec<MemberArn>,
         bearers: impl IntoIterator<Item = &'a MemberArn>,
         moderators: impl IntoIterator<Item = String>,
         creator: Option<&str>,
     ) -> Option<Self> {
-        let folded = |arn: &MemberArn| arn.as_str().to_ascii_lowercase();
-        let bearers = ours.iter().map(folded).chain(bearers.into_iter().map(folded)).collect();
+        let lowercased = |arn: &MemberArn| arn.as_str().to_ascii_lowercase();
+        let bearers = ours.iter().map(lowercased).chain(bearers.into_iter().map(lowercased)).collect();
         let moderators = moderators.into_iter().map(|arn| arn.to_ascii_lowercase()).collect();
         Some(Self { ours, bearers, moderators, creator: creator?.to_ascii_lowercase() })
     }
 
-    /// Why somebody is protected, if so.
-    pub fn reason(&self, member: &MemberArn) -> Option<Stays> {
-        let folded = member.as_str().to_ascii_lowercase();
-        if self.bearers.contains(&folded) {
-            Some(Stays::Bearer)
-        } else if self.moderators.contains(&folded) {
-            Some(Stays::Moderator)
+    /// Returns why a member is protected, if it is.
+    pub fn reason(&self, member: &MemberArn) -> Option<KeepReason> {
+        let lowercased = member.as_str().to_ascii_lowercase();
+        if self.bearers.contains(&lowercased) {
+            Some(KeepReason::Bearer)
+        } else if self.moderators.contains(&lowercased) {
+            Some(KeepReason::Moderator)
         } else {
-            (self.creator == folded).then_some(Stays::Creator)
+            (self.creator == lowercased).then_some(KeepReason::Creator)
         }
     }
 
@@ -130,27 +164,40 @@ impl Protected {
     }
 }
 
-/// Those of a proposal whose removal may begin.
+/// The members of a proposal whose removal may begin.
 #[derive(Debug)]
 pub struct Admitted {
     proposal: Proposal,
     protected: Protected,
 }
 
-/// What one look at a membership says about its removal.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It may be deleted, at once.
-    Remove(Removal),
-    /// There is no such membership, of this type, any more.
+/// The result of checking one membership against a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The membership may be deleted.
+    Removable,
+    /// There is no membership of this type any more.
     Gone,
-    /// They stay, for now at least.
-    Stays(Stays),
-    /// They stay: the membership is not the one that the resource declared.
-    NotMeant(Stays),
+    /// The member stays, at least for now.
+    Stays(KeepReason),
+    /// The member stays: the membership is not the one that the resource declared.
+    NotMeant(KeepReason),
 }
 
-/// Leave to delete one membership, once. Nothing but [`Admitted::witness`] makes one.
+/// The result of checking one membership against admitted removals.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The membership may be deleted, at once.
+    Remove(Removal),
+    /// There is no membership of this type any more.
+    Gone,
+    /// The member stays, at least for now.
+    Stays(KeepReason),
+    /// The member stays: the membership is not the one that the resource declared.
+    NotMeant(KeepReason),
+}
+
+/// The right to delete one membership, once. Only [`Admitted::witness`] makes one.
 #[derive(Debug)]
 pub struct Removal {
     channel: ChannelArn,
@@ -158,64 +205,39 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// The channel.
+    /// Returns the channel.
     pub fn channel(&self) -> &ChannelArn {
         &self.channel
     }
 
-    /// The member.
+    /// Returns the member.
     pub fn member(&self) -> &MemberArn {
         &self.member
     }
 }
 
 impl Admitted {
-    /// Made by [`super::hold::admit`], which knows the limits.
+    /// Admits a proposal that [`super::removal::admit`] has limited.
     pub(super) fn new(proposal: Proposal, protected: Protected) -> Self {
         Self { proposal, protected }
     }
 
-    /// Whose removal may begin, sorted. Some of them are protected: [`Self::witness`] knows.
+    /// Returns the members, sorted. Some of them may be protected: [`Self::witness`] checks that.
     pub fn names(&self) -> &NameSet {
         &self.proposal.names
     }
 
-    /// Looks at a membership as it is now.
+    /// Checks one membership, as it was just described.
     pub fn witness(&self, name: &str, found: Option<&Membership>, now: Timestamp) -> Verdict {
-        let member = self.proposal.channel.member_named(name);
-        if !self.proposal.names.contains(name) {
-            return Verdict::Stays(Stays::NotOwned);
-        }
-        if let Some(reason) = self.protected.reason(&member) {
-            return Verdict::Stays(reason);
-        }
-        let Some(found) = found else { return Verdict::Gone };
-        match found.membership_type {
-            Some(membership_type) if membership_type == self.proposal.membership_type => {}
-            Some(_) => return Verdict::Gone,
-            None => return Verdict::Stays(Stays::NotOwned),
-        }
-        let ours = self.protected.is_ours(found);
-        let joined_by = |limit: Timestamp| found.created.is_some_and(|created| created <= limit);
-        let meant = match self.proposal.prune {
-            Prune::Never => return Verdict::Stays(Stays::NotOwned),
-            _ if member.is_bot() && !ours => return Verdict::NotMeant(Stays::Bot),
-            Prune::Owned => ours,
-            // Who joined after the claim was last confirmed, and without us, is not the one whom the resource declared.
-            Prune::Declared => ours || self.proposal.claimed_until.get(name).copied().is_some_and(joined_by),
-            // A clock that is five minutes wrong has every call refused for its signature, so it is five minutes at the least.
-            Prune::Authoritative => {
-                let newest = now.checked_sub(NEWCOMER).unwrap_or(Timestamp::MIN);
-                if !joined_by(newest) {
-                    return Verdict::Stays(Stays::JoinedLately);
-                }
-                true
+        let channel = &self.proposal.channel;
+        match self.proposal.check(&self.protected, name, found, now) {
+            Check::Removable => {
+                Verdict::Remove(Removal { channel: channel.clone(), member: channel.member_named(name) })
             }
-        };
-        if !meant {
-            return Verdict::NotMeant(Stays::NotOwned);
+            Check::Gone => Verdict::Gone,
+            Check::Stays(reason) => Verdict::Stays(reason),
+            Check::NotMeant(reason) => Verdict::NotMeant(reason),
         }
-        Verdict::Remove(Removal { channel: self.proposal.channel.clone(), member })
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::plan::Cost;
 use crate::chime::port::{MAX_BATCH, Target};
 use crate::chime::rate_limit::{RateLimit, Rates};
-use crate::engine::preview::{Forecast, Standing};
+use crate::engine::dry_run::{DryRun, MemberCounts};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
 /// Adds up the calls of forecasts.
@@ -26,9 +26,9 @@ pub struct Bill {
 
 impl Bill {
     /// One more resource.
-    pub fn add(&mut self, forecast: &Forecast) {
-        let (Some(target), Some(standing)) = (&forecast.target, forecast.standing) else { return };
-        self.list(target, standing);
+    pub fn add(&mut self, forecast: &DryRun) {
+        let (Some(target), Some(counts)) = (&forecast.target, forecast.counts) else { return };
+        self.list(target, counts);
         let batches = forecast.add.len().div_ceil(MAX_BATCH);
         *self.batches.entry(target.channel.clone()).or_default() += batches;
         self.total.batches += batches;
@@ -45,9 +45,9 @@ impl Bill {
         }
     }
 
-    fn list(&mut self, target: &Target, standing: Standing) {
+    fn list(&mut self, target: &Target, counts: MemberCounts) {
         let known = self.pages.entry(target.clone()).or_default();
-        let more = standing.pages.saturating_sub(*known);
+        let more = counts.pages.saturating_sub(*known);
         *known += more;
         self.total.listing_pages += more;
         self.call(target, more);

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use crate::api::{MAX_MEMBERS, MembershipType};
 use crate::chime::reader::ListedMember;
-use crate::membership::arn::{ChannelArn, short};
+use crate::membership::arn::{ChannelArn, display_name};
 
 use self::comment::tame;
 
@@ -143,7 +143,7 @@ fn written<'a>(channel: &ChannelArn, arn: &'a str) -> Result<&'a str, &'static s
     };
     let reads_back = |written: &&str| channel.name(written).is_ok_and(|read| read == name);
     // An id may begin with arn: itself.
-    [short(name), name].into_iter().find(reads_back).ok_or("no ARN of a user or bot")
+    [display_name(name), name].into_iter().find(reads_back).ok_or("no ARN of a user or bot")
 }
 
 /// One manifest.

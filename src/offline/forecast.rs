@@ -12,11 +12,11 @@ use crate::api::{MemberList, Mode, Prune};
 use crate::chime::port::Service;
 use crate::chime::rate_limit::Rates;
 use crate::engine::Engine;
-use crate::engine::declaration::Snapshot;
-use crate::engine::memory::Memory;
-use crate::engine::preview::{Before, Forecast};
-use crate::membership::arn::{ChannelArn, short};
-use crate::membership::names::NameSet;
+use crate::engine::dry_run::{DryRun, PriorState};
+use crate::engine::resource::Resource;
+use crate::engine::session::Session;
+use crate::membership::arn::{ChannelArn, display_name};
+use crate::membership::member_set::NameSet;
 
 /// So many channels are looked at at once: more than a pacer lets call, so that it has something to choose from.
 const CHANNELS_AT_ONCE: usize = 128;
@@ -38,7 +38,7 @@ pub async fn plan<S: Service>(
         channels.entry(member.object.channel()).or_default().push(member);
     }
     channels.retain(|_, members| members.iter().any(|member| member.change.is_some()));
-    let mut before: BTreeMap<&str, Vec<Snapshot>> = BTreeMap::new();
+    let mut before: BTreeMap<&str, Vec<Resource>> = BTreeMap::new();
     for object in scene.old.values().filter(|object| channels.contains_key(object.channel())) {
         before.entry(object.channel()).or_default().push(object.last_seen());
     }
@@ -66,29 +66,30 @@ async fn look<'a, S: Service>(
     engine: &Engine<S>,
     channel: &str,
     members: &[&'a Member],
-    before: Option<&[Snapshot]>,
-) -> Vec<(&'a Member, Forecast)> {
+    before: Option<&[Resource]>,
+) -> Vec<(&'a Member, DryRun)> {
     // Nobody stood on a channel that cannot be read.
-    let stood = |before| ChannelArn::parse(channel).map(|channel| engine.stood(&channel, before)).unwrap_or_default();
+    let stood =
+        |before| ChannelArn::parse(channel).map(|channel| engine.declarers_among(&channel, before)).unwrap_or_default();
     let stood = before.map(stood);
-    let before = stood.as_ref().map_or(Before::Unknown, Before::Known);
-    let mut memories: Vec<Memory> = members.iter().map(|_| Memory::default()).collect();
+    let before = stood.as_ref().map_or(PriorState::Unknown, PriorState::Known);
+    let mut memories: Vec<Session> = members.iter().map(|_| Session::default()).collect();
     for (member, memory) in members.iter().zip(&mut memories) {
-        engine.seat(&member.object.declaration(), memory, Arc::new(|| ()));
+        engine.register(&member.object.resource(), memory, Arc::new(|| ()));
     }
     let mut concerned: Vec<_> =
         members.iter().zip(&mut memories).filter(|(member, _)| member.change.is_some()).collect();
-    let mut forecasts: Vec<Forecast> = Vec::new();
+    let mut forecasts: Vec<DryRun> = Vec::new();
     // One after the other: whoever is added by one is there for the next.
     for (member, memory) in &mut concerned {
-        forecasts.push(engine.preview(&member.object.declaration(), memory, before).await);
+        forecasts.push(engine.dry_run(&member.object.resource(), memory, before).await);
     }
     for _ in 0..MAX_ROUNDS {
         let mut moved = false;
         for ((member, memory), forecast) in concerned.iter_mut().zip(&mut forecasts) {
             if forecast.may_change() {
-                let again = engine.preview(&member.object.declaration(), memory, before).await;
-                moved |= forecast.go_on(again);
+                let again = engine.dry_run(&member.object.resource(), memory, before).await;
+                moved |= forecast.extend(again);
             }
         }
         if !moved {
@@ -99,15 +100,16 @@ async fn look<'a, S: Service>(
 }
 
 fn list(names: &NameSet) -> MemberList {
-    names.iter().map(short).collect()
+    names.iter().map(display_name).collect()
 }
 
-fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
+fn resource_plan(member: &Member, forecast: DryRun) -> ResourcePlan {
     let (object, spec) = (&member.object, member.object.spec.as_ref().ok());
     let change = member.change.unwrap_or(Change::Unchanged);
     let counts =
-        forecast.standing.map(|it| Counts { desired: it.desired, present: it.present, undeclared: it.undeclared });
-    let stays = forecast.stays.iter().map(|(name, reason)| Stay { member: short(name).to_owned(), reason: *reason });
+        forecast.counts.map(|it| Counts { desired: it.desired, present: it.present, undeclared: it.undeclared });
+    let stays =
+        forecast.kept.iter().map(|(name, reason)| Stay { member: display_name(name).to_owned(), reason: *reason });
     let mut remarks = Vec::new();
     if let Some(spec) = spec {
         if spec.suspend {
@@ -116,15 +118,12 @@ fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
             remarks.push("mode: Observe: nothing is changed".to_owned());
         }
     }
-    if change == Change::Deleted
-        && forecast.standing.is_none()
-        && forecast.error.is_none()
-        && forecast.objection.is_none()
+    if change == Change::Deleted && forecast.counts.is_none() && forecast.error.is_none() && forecast.invalid.is_none()
     {
         remarks.push("it is deleted and declares no members any more; its members stay in the channel".to_owned());
     }
     ResourcePlan {
-        resource: object.resource().to_owned(),
+        resource: object.full_name().to_owned(),
         place: member.place.as_ref().map(ToString::to_string),
         change,
         channel_arn: object.channel().to_owned(),
@@ -138,8 +137,8 @@ fn resource_plan(member: &Member, forecast: Forecast) -> ResourcePlan {
         pending_approval: forecast.pending_approval,
         waiting: forecast.waiting.map(|(names, why)| Waiting { members: list(&names), why }),
         stays: stays.collect(),
-        problems: forecast.problems,
-        conflict: forecast.objection.map(|(reason, message)| Conflict { reason, message }),
+        problems: forecast.errors,
+        conflict: forecast.invalid.map(|(reason, message)| Conflict { reason, message }),
         error: forecast.error.map(|error| format!("{error}: {}", forecast.next_step.unwrap_or_default())),
         remarks,
     }

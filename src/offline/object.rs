@@ -8,13 +8,13 @@ use crate::api::{
     ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, DeletionPolicy, FINALIZER,
     MemberList, Prune,
 };
-use crate::engine::declaration::{Declaration, Snapshot, Source, SourceText};
+use crate::engine::resource::{Resource, Source, SourceText};
 use crate::engine::store::Version;
 
 /// One resource.
 #[derive(Clone, Debug)]
 pub struct Object {
-    resource: String,
+    full_name: String,
     /// Its metadata. Always with a namespace, a name and a UID.
     pub metadata: ObjectMeta,
     version: Version,
@@ -36,11 +36,11 @@ impl Object {
         unknown_field: Option<String>,
         status: Option<ChannelMembershipStatus>,
     ) -> Self {
-        let resource = resource(&metadata);
+        let full_name = resource(&metadata);
         // Whoever stands in a file alone is told from others by its name.
-        metadata.uid.get_or_insert_with(|| format!("file:{resource}"));
+        metadata.uid.get_or_insert_with(|| format!("file:{full_name}"));
         let version = Version(metadata.resource_version.clone().unwrap_or_default());
-        Self { resource, metadata, version, spec, unknown_field, status, sources: Vec::new() }
+        Self { full_name, metadata, version, spec, unknown_field, status, sources: Vec::new() }
     }
 
     /// As it is written, of generation 1 where it does not say. One that does not say when it was made is as old as `made`.
@@ -52,8 +52,8 @@ impl Object {
     }
 
     /// `namespace/name`.
-    pub fn resource(&self) -> &str {
-        &self.resource
+    pub fn full_name(&self) -> &str {
+        &self.full_name
     }
 
     /// Its namespace.
@@ -127,24 +127,15 @@ impl Object {
         }
     }
 
-    /// As a pass sees it.
-    pub fn declaration(&self) -> Declaration<'_> {
-        let spec = self.spec.as_ref().map_err(String::as_str);
-        let unknown_field = self.unknown_field.as_deref();
-        Declaration {
-            status: self.status.as_ref(),
-            ..Declaration::of(&self.resource, &self.metadata, &self.version, spec, unknown_field, &self.sources)
-        }
-    }
-
-    /// As a read shows it to the passes of others.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.metadata, self.spec.clone(), self.unknown_field.clone(), self.sources.clone())
+    /// Returns the object as a reconcile sees it.
+    pub fn resource(&self) -> Resource {
+        let (spec, unknown_field, sources) = (self.spec.clone(), self.unknown_field.clone(), self.sources.clone());
+        Resource { status: self.status.clone(), ..Resource::new(&self.metadata, spec, unknown_field, sources) }
     }
 
     /// The same, as an operator saw it last: where it is not known what a source held then, by what the status says of it.
-    pub fn last_seen(&self) -> Snapshot {
-        let mut snapshot = self.snapshot();
+    pub fn last_seen(&self) -> Resource {
+        let mut snapshot = self.resource();
         let claimed = self.status.as_ref().and_then(|status| status.last_declared.as_ref());
         let is_read = |source: &Source| matches!(source.text, SourceText::Read(_));
         if let (Ok(spec), Some(claimed)) = (&mut snapshot.spec, claimed)

@@ -17,11 +17,11 @@ use super::object::Object;
 use super::world::{World, WorldStore};
 use crate::api::{APPROVE, ChannelMembershipStatus, Reason};
 use crate::chime::port::Service;
-use crate::engine::memory::Memory;
+use crate::engine::session::Session;
 use crate::engine::store::{Store, Wake};
-use crate::engine::{Engine, Next};
+use crate::engine::{Engine, Requeue};
 use crate::membership::arn::ChannelArn;
-use crate::membership::roll::Roll;
+use crate::membership::declarers::Declarers;
 
 /// What is due within this is worth waiting for though something else is in the way: a member is tried again after 5 minutes at most
 /// while the service is unwell, and a refused one after an hour.
@@ -56,7 +56,7 @@ pub enum End {
 }
 
 struct Slot {
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<Session>>,
     due: Option<Instant>,
     running: bool,
     rests: bool,
@@ -73,7 +73,7 @@ pub struct Passes<S> {
     terms: Terms,
     slots: BTreeMap<String, Slot>,
     /// Those that declare members and get no pass.
-    bystanders: Vec<Memory>,
+    bystanders: Vec<Session>,
     woken: mpsc::UnboundedReceiver<String>,
     wake: mpsc::UnboundedSender<String>,
     at_rest: Arc<AtomicUsize>,
@@ -144,30 +144,30 @@ impl<S: Service> Passes<S> {
     /// All take their places before the first pass, so that each knows whom the others declare.
     async fn seat_all(&mut self) {
         let stood = self.world.take_before().into_iter().filter_map(|(channel, before)| {
-            let stood = self.engine.stood(&ChannelArn::parse(&channel).ok()?, &before);
+            let stood = self.engine.declarers_among(&ChannelArn::parse(&channel).ok()?, &before);
             Some((channel, stood))
         });
-        let stood: BTreeMap<String, Roll> = stood.collect();
+        let stood: BTreeMap<String, Declarers> = stood.collect();
         for object in self.world.objects() {
-            let declaration = object.declaration();
-            let Some(slot) = self.slots.get(object.resource()) else {
-                let mut memory = Memory::default();
-                self.engine.seat(&declaration, &mut memory, Arc::new(|| ()));
+            let resource = object.resource();
+            let Some(slot) = self.slots.get(object.full_name()) else {
+                let mut memory = Session::default();
+                self.engine.register(&resource, &mut memory, Arc::new(|| ()));
                 self.bystanders.push(memory);
                 continue;
             };
-            let (wake, mut memory) = (self.waker(object.resource()), slot.memory.lock().await);
+            let (wake, mut memory) = (self.waker(object.full_name()), slot.memory.lock().await);
             if let Some(stood) = stood.get(object.channel()) {
-                self.engine.remember(&declaration, &mut memory, stood);
+                self.engine.assume_declarers(&resource, &mut memory, stood);
             }
-            self.engine.seat(&declaration, &mut memory, wake);
+            self.engine.register(&resource, &mut memory, wake);
         }
         // All are due anyway.
         while self.woken.try_recv().is_ok() {}
     }
 
     fn moves(&self) -> u64 {
-        self.engine.tally().added() + self.engine.tally().removed()
+        self.engine.counters().added() + self.engine.counters().removed()
     }
 
     /// What others did since may leave less to approve. Gives whether there is anything to look at again.
@@ -185,7 +185,7 @@ impl<S: Service> Passes<S> {
 
     fn begin_due<T: Store + 'static>(
         &mut self,
-        passes: &mut JoinSet<(String, Next)>,
+        passes: &mut JoinSet<(String, Requeue)>,
         shutdown: &CancellationToken,
         store: &impl Fn(WorldStore) -> T,
     ) {
@@ -206,7 +206,7 @@ impl<S: Service> Passes<S> {
             let mut store = store(self.world.store(&object, wake));
             passes.spawn(async move {
                 let mut memory = memory.lock().await;
-                let next = engine.pass(&object.declaration(), &mut memory, &mut store, &cancel).await;
+                let next = engine.reconcile(&object.resource(), &mut memory, &mut store, &cancel).await;
                 (resource, next)
             });
         }
@@ -227,7 +227,7 @@ impl<S: Service> Passes<S> {
         }
     }
 
-    async fn ended(&mut self, ended: Result<(String, Next), tokio::task::JoinError>, deadline: Instant) {
+    async fn ended(&mut self, ended: Result<(String, Requeue), tokio::task::JoinError>, deadline: Instant) {
         let (resource, next) = match ended {
             Ok(ended) => ended,
             // A defect of ours ends the process as it would have without a task of its own.
@@ -239,15 +239,15 @@ impl<S: Service> Passes<S> {
         if let Some(hash) = object.as_deref().and_then(|object| self.approves(object)).cloned()
             && self.world.annotate(&resource, APPROVE, &hash).await.unwrap_or_default()
         {
-            next = Next::AtOnce;
+            next = Requeue::AtOnce;
         }
         let Some(slot) = self.slots.get_mut(&resource) else { return };
         slot.running = false;
         let left = deadline.saturating_duration_since(Instant::now());
         let rest = match next {
-            Next::AtOnce => Some(Duration::ZERO),
-            Next::OnChange => None,
-            Next::After(rest) => {
+            Requeue::AtOnce => Some(Duration::ZERO),
+            Requeue::OnChange => None,
+            Requeue::After(rest) => {
                 Some(rest).filter(|rest| object.is_some_and(|object| !is_at_rest(&object, *rest, self.terms.removes)))
             }
         };

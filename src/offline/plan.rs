@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::api::{MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason, Stays};
+use crate::api::{KeepReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason};
 
 /// The format of a plan's JSON. It goes up when a field is taken away or comes to mean something else.
 pub const FORMAT: u32 = 1;
@@ -139,7 +139,7 @@ pub struct Stay {
     /// Who.
     pub member: String,
     /// Why.
-    pub reason: Stays,
+    pub reason: KeepReason,
 }
 
 /// What stands against a resource, as its condition will say.

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use super::object::Object;
 use super::plan::{Before, Change};
 use crate::api::{ChannelMembership, ConfigMapKeyRef};
-use crate::engine::declaration::SourceText;
-use crate::engine::preview::carried_out;
+use crate::engine::dry_run::reconciled_status;
+use crate::engine::resource::SourceText;
 use crate::engine::settings::Settings;
 use crate::manifests::{FilePosition, Manifest, Manifests};
 use crate::membership::digest;
@@ -66,14 +66,14 @@ impl Scene {
                 let mut objects = written(base, Timestamp::UNIX_EPOCH);
                 for object in &mut objects {
                     object.put_finalizer();
-                    object.status = Some(carried_out(&object.declaration(), settings, now));
+                    object.status = Some(reconciled_status(&object.resource(), settings, now));
                 }
                 (Before::Manifests, objects)
             }
             Origin::Unknown => (Before::Unknown, Vec::new()),
         };
         let old: BTreeMap<String, Object> =
-            old.into_iter().map(|object| (object.resource().to_owned(), object)).collect();
+            old.into_iter().map(|object| (object.full_name().to_owned(), object)).collect();
         let maps = maps(files);
         let maps_before = if let Origin::State(state) = origin { self::maps(state) } else { Maps::new() };
         let find = |namespace: &str, reference: &ConfigMapKeyRef| {
@@ -91,13 +91,13 @@ impl Scene {
             let mut object = Object::written(&manifest.object, now);
             object.read_sources(find);
             let mut change = Change::Created;
-            if let Some(before) = old.get(object.resource()) {
+            if let Some(before) = old.get(object.full_name()) {
                 object = object.replacing(before);
                 let same = object.metadata.generation == before.metadata.generation && same_sources(before, &object);
                 change = if same { Change::Unchanged } else { Change::Changed };
             }
             let member = Member { place: Some(manifest.position.clone()), change: Some(change), object };
-            new.insert(member.object.resource().to_owned(), member);
+            new.insert(member.object.full_name().to_owned(), member);
         }
         for (resource, before) in &old {
             if new.contains_key(resource) {

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use super::object::Object;
-use crate::engine::declaration::SourceText;
+use crate::engine::resource::SourceText;
 
 /// The beginning of a state, which its items follow.
 pub(super) fn list(has_items: bool) -> String {

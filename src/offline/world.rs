@@ -15,7 +15,7 @@ use super::state_file::{StateError, StateFile};
 use super::state_text;
 use crate::api::metadata::{annotation, has_finalizer};
 use crate::api::{ChannelMembershipStatus, FINALIZER};
-use crate::engine::declaration::Snapshot;
+use crate::engine::resource::Resource;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::membership::arn::ChannelArn;
 
@@ -29,7 +29,7 @@ pub struct World {
 #[derive(Default)]
 struct State {
     /// The resources as they stood before the change, by channel.
-    before: BTreeMap<String, Vec<Snapshot>>,
+    before: BTreeMap<String, Vec<Resource>>,
     /// By `namespace/name`.
     objects: BTreeMap<String, Arc<Object>>,
     /// What was told of a resource last.
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// The resources as they stood before the change, by channel; once.
-    pub(super) fn take_before(&self) -> BTreeMap<String, Vec<Snapshot>> {
+    pub(super) fn take_before(&self) -> BTreeMap<String, Vec<Resource>> {
         std::mem::take(&mut self.lock().before)
     }
 
@@ -128,7 +128,7 @@ impl World {
     pub fn store(self: &Arc<Self>, object: &Object, wake: Wake) -> WorldStore {
         WorldStore {
             world: Arc::clone(self),
-            resource: object.resource().to_owned(),
+            resource: object.full_name().to_owned(),
             uid: object.uid().to_owned(),
             wake,
         }
@@ -276,10 +276,10 @@ impl Store for WorldStore {
         }
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
         let objects = self.world.objects();
         let of_channel = objects.iter().filter(|object| object.channel() == channel.as_str());
-        Ok(of_channel.map(|object| object.snapshot()).collect())
+        Ok(of_channel.map(|object| object.resource()).collect())
     }
 
     async fn publish(&mut self, event: Event) {

@@ -7,7 +7,7 @@ use std::mem::discriminant;
 
 use super::{
     ChannelArn, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER, Removed, RemovedInHour,
-    Snapshot, SourceRef, SourceText, Store, StoreError, Time, Timestamp, Version,
+    Resource, SourceRef, SourceText, Store, StoreError, Time, Timestamp, Version,
 };
 
 /// Somebody else's.
@@ -218,17 +218,17 @@ async fn the_resources_of_a_channel_are_those_that_stand_now<G: Ground>(ground: 
 
     let channel = ChannelArn::parse(&arn("team")).unwrap();
     let mut found = store.resources_of(&channel).await.unwrap();
-    found.sort_by(|a, b| a.resource.cmp(&b.resource));
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     let mut expected = [&a, &b, &same_name, &ending];
     expected.sort_by(|a, b| a.resource.cmp(&b.resource));
-    let names = |found: &[Snapshot]| found.iter().map(|it| it.resource.clone()).collect::<Vec<_>>();
+    let names = |found: &[Resource]| found.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&found), expected.map(|it| it.resource.clone()));
     for (found, made) in found.iter().zip(expected) {
         let now = [0, 1].map(|namespace| ground.find(namespace, made.resource.split('/').nth(1).unwrap()));
         let [here, there] = now;
         let now = [here.await, there.await].into_iter().flatten().find(|it| it.uid == made.uid).unwrap();
         assert_eq!((&found.uid, found.generation, &found.version), (&now.uid, now.generation, &now.version));
-        assert_eq!((found.spec.as_ref(), found.deleting), (Ok(&now.spec), now.uid == ending.uid));
+        assert_eq!((found.spec.as_ref(), found.is_deleting()), (Ok(&now.spec), now.uid == ending.uid));
         assert_eq!(found.unknown_field, None);
     }
     let source = |uid: &str| &found.iter().find(|it| it.uid == uid).unwrap().sources[0];
@@ -245,7 +245,7 @@ async fn the_resources_of_a_channel_are_those_that_stand_now<G: Ground>(ground: 
     ground.create(0, "c", spec("team")).await;
     let found = store.resources_of(&channel).await.unwrap();
     assert_eq!(found.len(), 4);
-    assert!(found.iter().all(|it| it.uid != a.uid) && found.iter().any(|it| it.resource.ends_with("/c")));
+    assert!(found.iter().all(|it| it.uid != a.uid) && found.iter().any(|it| it.name.ends_with("/c")));
     let there = found.iter().find(|it| it.uid == same_name.uid).unwrap();
     assert_eq!(there.sources[0].text, SourceText::Read("dora\n".to_owned()));
 }

@@ -12,7 +12,7 @@ use rollcall::api::{
 };
 use rollcall::controller::store::{ClusterStore, Identity};
 use rollcall::controller::{Cluster, Scope};
-use rollcall::engine::declaration::{Snapshot, SourceText};
+use rollcall::engine::resource::{Resource, SourceText};
 use rollcall::engine::store::{Store, StoreError, Version};
 use rollcall::membership::arn::ChannelArn;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Which undeclared members leave a channel, and which stay all the same?
 
 use jiff::Timestamp;
-use rollcall::api::{ChannelMembership, Prune, Stays};
+use rollcall::api::{ChannelMembership, KeepReason, Prune};
 use rollcall::simulator::{ApiOperation, ChannelSeed, MembershipAction, Seed};
 use serde_json::{Value, json};
 
@@ -117,17 +117,17 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
         undeclared.sample.iter().find(|it| it.member_arn.ends_with(id)).map(|it| it.reason)
     };
     let expected = [
-        ("/newcomer", Stays::JoinedLately),
-        ("/mod", Stays::Moderator),
-        ("/owner", Stays::Creator),
-        ("/rollcall", Stays::Bearer),
-        ("/intruder", Stays::Bot),
+        ("/newcomer", KeepReason::JoinedLately),
+        ("/mod", KeepReason::Moderator),
+        ("/owner", KeepReason::Creator),
+        ("/rollcall", KeepReason::Bearer),
+        ("/intruder", KeepReason::Bot),
     ];
     let told = stage.until("authoritative", "it says why they stay", |it| {
         expected.iter().all(|(id, why)| reason(it, id) == Some(*why))
     });
     assert_eq!(status(&told.await).undeclared.unwrap().count, 7);
-    assert_eq!(reason(&stage.get("owned").await, "/guest"), Some(Stays::NotOwned));
+    assert_eq!(reason(&stage.get("owned").await, "/guest"), Some(KeepReason::NotOwned));
     let younger = stage.until_reason("younger", "OwnershipConflict").await;
     assert!(ready(&younger).2.contains(&format!("{}/authoritative is older", stage.namespace)), "{younger:?}");
 }

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, PostParams};
 use rollcall::api::{ChannelMembership, ChannelMembershipStatus, FINALIZER};
 use rollcall::controller::store::{ClusterStore, Identity};
 use rollcall::controller::{Cluster, Scope};
-use rollcall::engine::declaration::SourceText;
+use rollcall::engine::resource::SourceText;
 use rollcall::engine::store::{Store as _, StoreError, Version};
 use rollcall::membership::arn::ChannelArn;
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ async fn the_resources_of_a_channel_are_those_that_stand_now_and_no_others() {
     let found = store.resources_of(&ChannelArn::parse(&channel("support")).unwrap()).await.unwrap();
 
     assert_eq!(found.len(), 107);
-    assert_eq!(found[0].resource, format!("{}/a", stage.namespace));
+    assert_eq!(found[0].name, format!("{}/a", stage.namespace));
     assert_eq!(found[0].version, version(&stage.get("a").await));
     assert_eq!(Some(found[0].created), object.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let texts: Vec<&SourceText> = found[..2].iter().map(|it| &it.sources[0].text).collect();
@@ -160,7 +160,7 @@ async fn the_resources_of_a_channel_are_those_that_stand_now_and_no_others() {
     stage.resources.delete("a", &DeleteParams::default()).await.unwrap();
     let mut everywhere = store_of(&stage, Scope::Cluster, &object);
     let found = everywhere.resources_of(&ChannelArn::parse(&channel("support")).unwrap()).await.unwrap();
-    let here: Vec<_> = found.iter().filter(|it| it.resource.starts_with(&format!("{}/", stage.namespace))).collect();
+    let here: Vec<_> = found.iter().filter(|it| it.name.starts_with(&format!("{}/", stage.namespace))).collect();
     assert_eq!(here.len(), 106);
-    assert!(here[0].resource.ends_with("/b") && here[0].sources.is_empty());
+    assert!(here[0].name.ends_with("/b") && here[0].sources.is_empty());
 }

@@ -7,7 +7,7 @@ use super::super::Failure;
 use super::Args;
 use crate::api::metadata::annotation;
 use crate::api::{APPROVE, ChannelMembershipStatus, Reason};
-use crate::membership::arn::short;
+use crate::membership::arn::display_name;
 use crate::offline::object::Object;
 use crate::offline::passes::{End, reason};
 use crate::offline::world::World;
@@ -92,7 +92,7 @@ fn errors(object: &Object, status: &ChannelMembershipStatus, line: &mut String) 
     for error in status.errors.iter().take(MOST_ERRORS) {
         let name =
             error.member_arn.strip_prefix(instance).map_or(&*error.member_arn, |name| name.trim_start_matches('/'));
-        let _ = write!(line, "\n  {}: {}: {}", short(name), error.error_code, error.error_message);
+        let _ = write!(line, "\n  {}: {}: {}", display_name(name), error.error_code, error.error_message);
     }
     let more = status.errors.len().saturating_sub(MOST_ERRORS) + status.errors_omitted.unwrap_or_default() as usize;
     if more > 0 {

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::api::{Prune, Stays};
+use crate::api::{KeepReason, Prune};
 use crate::cli::output::when;
 use crate::engine::number;
 
@@ -89,7 +89,7 @@ pub(in crate::cli) enum Finding {
     /// Not declared any more, and not seen gone.
     Claimed { prune: Prune },
     /// In the channel, and declared by no resource.
-    Undeclared { reason: Stays },
+    Undeclared { reason: KeepReason },
     /// The resource does nothing.
     Suspended,
     /// The resource changes nothing.
@@ -174,18 +174,18 @@ impl Finding {
 }
 
 /// Why an undeclared member stays, in words.
-pub(in crate::cli) fn stays(reason: Stays) -> &'static str {
+pub(in crate::cli) fn stays(reason: KeepReason) -> &'static str {
     match reason {
-        Stays::NotOwned => {
+        KeepReason::NotOwned => {
             "this resource never declared them, or Rollcall did not add them, and prune asks for no more"
         }
-        Stays::Bearer => "a bearer in use is never removed",
-        Stays::Moderator => "a moderator is never removed",
-        Stays::Creator => "who made the channel is never removed",
-        Stays::Bot => "a bot that Rollcall did not add",
-        Stays::JoinedLately => "joined less than 10 minutes ago",
-        Stays::AwaitingApproval => "the removal waits for approval",
-        Stays::Waiting => "the removal is under way, or waits for its time or for what cannot be read",
-        Stays::Refused => "the service refused the removal",
+        KeepReason::Bearer => "a bearer in use is never removed",
+        KeepReason::Moderator => "a moderator is never removed",
+        KeepReason::Creator => "who made the channel is never removed",
+        KeepReason::Bot => "a bot that Rollcall did not add",
+        KeepReason::JoinedLately => "joined less than 10 minutes ago",
+        KeepReason::AwaitingApproval => "the removal waits for approval",
+        KeepReason::Waiting => "the removal is under way, or waits for its time or for what cannot be read",
+        KeepReason::Refused => "the service refused the removal",
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Finding, Live, Origin, Place};
-use crate::api::{Prune, Stays};
+use crate::api::{KeepReason, Prune};
 
 /// One thing that keeps somebody in a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -156,17 +156,17 @@ impl Place {
         keeps
     }
 
-    fn kept_by(&self, reason: Stays, standing: &super::Standing, invited_by: Option<&str>) -> Option<Keep> {
+    fn kept_by(&self, reason: KeepReason, standing: &super::Standing, invited_by: Option<&str>) -> Option<Keep> {
         let resource = standing.resource.clone();
         match reason {
-            Stays::Bearer => Some(Keep::Bearer),
-            Stays::Moderator => Some(Keep::Moderator),
-            Stays::Creator => Some(Keep::Creator),
-            Stays::Refused => Some(Keep::RemovalRefused { resource }),
-            Stays::Waiting | Stays::JoinedLately => Some(Keep::OnTheWay { resource }),
+            KeepReason::Bearer => Some(Keep::Bearer),
+            KeepReason::Moderator => Some(Keep::Moderator),
+            KeepReason::Creator => Some(Keep::Creator),
+            KeepReason::Refused => Some(Keep::RemovalRefused { resource }),
+            KeepReason::Waiting | KeepReason::JoinedLately => Some(Keep::OnTheWay { resource }),
             // Said with its hash where the plan names them.
-            Stays::AwaitingApproval => None,
-            Stays::NotOwned | Stays::Bot => match (standing.prune, invited_by) {
+            KeepReason::AwaitingApproval => None,
+            KeepReason::NotOwned | KeepReason::Bot => match (standing.prune, invited_by) {
                 (Prune::Never, _) => Some(Keep::PruneNever { resource }),
                 (Prune::Owned, Some(by)) if !self.is_bearer(by) => {
                     Some(Keep::InvitedByAnother { resource, invited_by: by.to_owned() })

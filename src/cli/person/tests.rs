@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::Stays;
+use crate::api::KeepReason;
 use crate::cli::resources::Entry;
-use crate::engine::declaration::Source;
+use crate::engine::resource::Source;
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
@@ -216,15 +216,15 @@ care/support declares them: take them out of spec.members[0], written alice
 #[test]
 fn every_reason_to_stay_has_words_of_its_own() {
     let all = [
-        Stays::NotOwned,
-        Stays::Bearer,
-        Stays::Moderator,
-        Stays::Creator,
-        Stays::Bot,
-        Stays::JoinedLately,
-        Stays::AwaitingApproval,
-        Stays::Waiting,
-        Stays::Refused,
+        KeepReason::NotOwned,
+        KeepReason::Bearer,
+        KeepReason::Moderator,
+        KeepReason::Creator,
+        KeepReason::Bot,
+        KeepReason::JoinedLately,
+        KeepReason::AwaitingApproval,
+        KeepReason::Waiting,
+        KeepReason::Refused,
     ];
     let words: std::collections::BTreeSet<&str> = all.into_iter().map(stays).collect();
     assert_eq!(words.len(), all.len());

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{ApprovalReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason, Stays};
+use crate::api::{
+    ApprovalReason, KeepReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason,
+};
 use crate::offline::plan::{Before, Change, Conflict, Cost, Counts, Plan, ResourcePlan, Stay, Waiting};
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f0a";
@@ -88,9 +90,9 @@ pub(super) fn pending() -> Plan {
             why: "a source of care/on-call cannot be read".to_owned(),
         }),
         stays: vec![
-            Stay { member: "grace".to_owned(), reason: Stays::Moderator },
-            Stay { member: "heidi".to_owned(), reason: Stays::NotOwned },
-            Stay { member: "ivan".to_owned(), reason: Stays::NotOwned },
+            Stay { member: "grace".to_owned(), reason: KeepReason::Moderator },
+            Stay { member: "heidi".to_owned(), reason: KeepReason::NotOwned },
+            Stay { member: "ivan".to_owned(), reason: KeepReason::NotOwned },
         ],
         ..quiet("care/support")
     };
@@ -173,7 +175,7 @@ pub(super) fn full_of(text: &str) -> Plan {
             approved: false,
         }),
         waiting: Some(Waiting { members: members(), why: text.to_owned() }),
-        stays: vec![Stay { member: text.to_owned(), reason: Stays::Bot }],
+        stays: vec![Stay { member: text.to_owned(), reason: KeepReason::Bot }],
         problems: vec![problem],
         conflict: Some(Conflict { reason: Reason::InvalidMember, message: text.to_owned() }),
         error: Some(text.to_owned()),

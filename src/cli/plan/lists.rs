@@ -2,7 +2,7 @@
 
 use super::words::{self, count, number};
 use crate::api::MemberProblem;
-use crate::membership::arn::{ChannelArn, short};
+use crate::membership::arn::{ChannelArn, display_name};
 use crate::offline::plan::ResourcePlan;
 
 /// What a list is of, from what a reviewer must see to what they may.
@@ -106,7 +106,7 @@ pub(super) fn problem(problem: &MemberProblem) -> String {
 
 /// An ARN of the channel's app instance as people write it: `alice`, `bot/helper`.
 pub(super) fn written<'a>(arn: &'a str, channel: Option<&ChannelArn>) -> &'a str {
-    channel.and_then(|channel| channel.name_of(arn)).map_or(arn, short)
+    channel.and_then(|channel| channel.name_of(arn)).map_or(arn, display_name)
 }
 
 #[cfg(test)]

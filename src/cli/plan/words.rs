@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::{PendingApproval, Stays};
+use crate::api::{KeepReason, PendingApproval};
 use crate::engine;
 pub(super) use crate::engine::number;
 use crate::offline::plan::{Before, Change, Cost, Plan, ResourcePlan, Totals};
@@ -190,23 +190,23 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Why an undeclared member stays.
-pub(super) fn stays(reason: Stays) -> &'static str {
+pub(super) fn stays(reason: KeepReason) -> &'static str {
     match reason {
-        Stays::NotOwned => "this resource never declared them, or another than Rollcall added them",
-        Stays::Bearer => "the service is called in their name",
-        Stays::Moderator => "a moderator of the channel",
-        Stays::Creator => "made the channel",
-        Stays::Bot => "a bot that Rollcall did not add",
-        Stays::JoinedLately => "joined in the last 10 minutes",
-        Stays::AwaitingApproval => "the removal waits for approval",
-        Stays::Waiting => "the removal waits for its time",
-        Stays::Refused => "the service refused the removal",
+        KeepReason::NotOwned => "this resource never declared them, or another than Rollcall added them",
+        KeepReason::Bearer => "the service is called in their name",
+        KeepReason::Moderator => "a moderator of the channel",
+        KeepReason::Creator => "made the channel",
+        KeepReason::Bot => "a bot that Rollcall did not add",
+        KeepReason::JoinedLately => "joined in the last 10 minutes",
+        KeepReason::AwaitingApproval => "the removal waits for approval",
+        KeepReason::Waiting => "the removal waits for its time",
+        KeepReason::Refused => "the service refused the removal",
     }
 }
 
 /// Those who stay, by why, in the order of the reasons' first names.
-pub(super) fn stays_by_reason(plan: &ResourcePlan) -> Vec<(Stays, Vec<&str>)> {
-    let mut groups: Vec<(Stays, Vec<&str>)> = Vec::new();
+pub(super) fn stays_by_reason(plan: &ResourcePlan) -> Vec<(KeepReason, Vec<&str>)> {
+    let mut groups: Vec<(KeepReason, Vec<&str>)> = Vec::new();
     for stay in &plan.stays {
         match groups.iter_mut().find(|(reason, _)| *reason == stay.reason) {
             Some((_, names)) => names.push(&stay.member),

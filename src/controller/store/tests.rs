@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::*;
 use crate::controller::Scope;
 use crate::controller::canned::{self, Call, Calls, lines, refusal};
-use crate::engine::declaration::SourceText;
+use crate::engine::resource::SourceText;
 
 const CHANNEL: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/channel/support";
 
@@ -165,11 +165,11 @@ async fn all_resources_of_a_channel_are_read_page_by_page_each_with_its_sources(
 
     let found = store.resources_of(&ChannelArn::parse(CHANNEL).unwrap()).await.unwrap();
 
-    let names: Vec<&str> = found.iter().map(|it| &*it.resource).collect();
+    let names: Vec<&str> = found.iter().map(|it| &*it.name).collect();
     assert_eq!(names, ["n/first", "n/bad", "n/ending", "n/last"]);
     assert_eq!(found[0].unknown_field.as_deref(), Some("later"));
     assert!(found[1].spec.as_ref().unwrap_err().contains("invalid type"));
-    assert!(found[2].deleting && found[2].sources.is_empty(), "it declares no members");
+    assert!(found[2].is_deleting() && found[2].sources.is_empty(), "it declares no members");
     let texts: Vec<&SourceText> = found[3].sources.iter().map(|source| &source.text).collect();
     let absent = SourceText::Absent("ConfigMap gone is not there".to_owned());
     assert_eq!(texts, [&SourceText::Read("bob".to_owned()), &absent]);

@@ -160,9 +160,9 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
 
 #[test]
 fn every_code_of_a_members_refusal_has_a_label_of_its_own_that_the_engine_makes_or_knows() {
-    use crate::membership::answer::Answer;
+    use crate::membership::error_code::ErrorCodeClass;
     for code in ["Forbidden", "NotFound", "Left", "Contested", "OwnershipConflict", "TypeMismatch", "Throttled"] {
         assert_eq!(known_code(code), code);
-        assert_ne!(Answer::of(Some(code)), Answer::Unknown);
+        assert_ne!(ErrorCodeClass::of(Some(code)), ErrorCodeClass::Unknown);
     }
 }

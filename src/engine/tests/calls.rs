@@ -8,7 +8,7 @@ use crate::chime::port::Operation::{
     BatchCreateChannelMembership as Batch, DescribeChannelMembership as Describe, ListChannelMemberships as List,
 };
 use crate::chime::rate_limit::Rates;
-use crate::engine::Next;
+use crate::engine::Requeue;
 
 const READY: &str = "Ready=True Reconciling=False Stalled=False AllPresent";
 
@@ -117,7 +117,7 @@ async fn a_suspended_resource_makes_no_call_and_keeps_its_ready() {
     resource.pass(&engine).await;
     let calls = service.all_calls();
     resource.edit(|spec| spec.suspend = true);
-    assert_eq!(resource.pass(&engine).await, Next::OnChange);
+    assert_eq!(resource.pass(&engine).await, Requeue::OnChange);
     assert_eq!(resource.conditions(), "Ready=True Reconciling=False Stalled=False Suspended");
     let status = resource.status();
     assert_eq!((status.observed_generation, status.conditions[0].observed_generation), (Some(2), Some(1)));
@@ -138,7 +138,7 @@ async fn listings_stretch_when_they_would_take_more_than_half_of_the_rate() {
     let mut resource = Resource::declaring(["u00000"]);
     resource.spec.resync_interval = Some("10s".parse().unwrap());
     resource.pass(&engine).await;
-    let Next::After(rest) = resource.pass(&engine).await else { panic!("nothing is due") };
+    let Requeue::After(rest) = resource.pass(&engine).await else { panic!("nothing is due") };
     assert!(rest > Duration::from_secs(25), "40 pages at half of 1 call a second take 80 s, not {rest:?}");
     assert_eq!(resource.status().resync_interval.unwrap().to_string(), "1m20s");
 }

@@ -16,7 +16,7 @@ pub use self::object::{Object, Trigger};
 pub use self::store::ObjectStore;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, FINALIZER, SourceRef};
 use crate::engine::clock::Clock;
-use crate::engine::declaration::{Source, SourceText};
+use crate::engine::resource::{Source, SourceText};
 use crate::engine::store::{Event, StoreError, Version};
 
 /// UIDs differ between clusters too: several may stand on one service.

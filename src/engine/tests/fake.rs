@@ -19,11 +19,11 @@ use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUE
 use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::clock::Clock;
-use crate::engine::declaration::Snapshot;
-use crate::engine::memory::Memory;
+use crate::engine::resource::Resource as Observed;
+use crate::engine::session::Session;
 use crate::engine::settings::Settings;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
-use crate::engine::{Engine, Next};
+use crate::engine::{Engine, Requeue};
 use crate::membership::arn::ChannelArn;
 
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
@@ -75,7 +75,7 @@ impl Store for Written {
         self.object.set_finalizer(present, basis).await
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Observed>, StoreError> {
         self.object.resources_of(channel).await
     }
 
@@ -93,7 +93,7 @@ pub struct Resource {
     pub generation: i64,
     pub spec: ChannelMembershipSpec,
     pub requested_at: Option<String>,
-    pub memory: Memory,
+    pub memory: Session,
     pub written: Written,
     pub cancel: CancellationToken,
 }
@@ -106,7 +106,7 @@ impl Resource {
             written: Written::new(spec.clone()),
             spec,
             requested_at: None,
-            memory: Memory::default(),
+            memory: Session::default(),
             cancel: CancellationToken::new(),
         }
     }
@@ -142,7 +142,7 @@ impl Resource {
     }
 
     /// One pass over it.
-    pub async fn pass(&mut self, engine: &Engine<Fake>) -> Next {
+    pub async fn pass(&mut self, engine: &Engine<Fake>) -> Requeue {
         let cluster = self.written.object.cluster.clone();
         cluster.update("care/support", |object| {
             (object.spec, object.generation) = (self.spec.clone(), self.generation);
@@ -150,7 +150,7 @@ impl Resource {
             object.annotations = asked.collect();
         });
         let object = cluster.get("care/support");
-        engine.pass(&object.declaration(&[]), &mut self.memory, &mut self.written, &self.cancel).await
+        engine.reconcile(&object.resource(&[]), &mut self.memory, &mut self.written, &self.cancel).await
     }
 
     /// Passes over it as often as it wants to be looked at within a time.
@@ -158,9 +158,9 @@ impl Resource {
         let end = tokio::time::Instant::now() + time;
         loop {
             let rest = match self.pass(engine).await {
-                Next::After(rest) => rest,
-                Next::AtOnce => Duration::ZERO,
-                Next::OnChange => Duration::MAX,
+                Requeue::After(rest) => rest,
+                Requeue::AtOnce => Duration::ZERO,
+                Requeue::OnChange => Duration::MAX,
             };
             let rest = rest.min(Duration::from_secs(1 << 30));
             let due = (tokio::time::Instant::now() + rest).min(end);

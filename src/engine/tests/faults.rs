@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::fake::{Fake, Fault, Resource, engine, user, users};
 use crate::api::MembershipType;
 use crate::chime::port::CallErrorClass;
-use crate::engine::Next;
-use crate::engine::memory::Memory;
+use crate::engine::Requeue;
+use crate::engine::session::Session;
 use crate::engine::store::StoreError;
 
 #[derive(Clone, Debug)]
@@ -68,14 +68,14 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
                 channel.members.remove(&user(&format!("u{who:05}")));
             }),
             Trouble::Restart => {
-                resource.memory = Memory::default();
+                resource.memory = Session::default();
                 engine_now = engine(&service);
             }
             Trouble::StatusLost => {
                 resource.written.failures.push_back(StoreError::Unavailable("lost".to_owned()));
             }
             Trouble::Pass => {
-                let Next::After(_) = resource.pass(&engine_now).await else {
+                let Requeue::After(_) = resource.pass(&engine_now).await else {
                     return Err(TestCaseError::fail("a pass that was not cancelled is due again some time"));
                 };
             }

@@ -8,8 +8,8 @@ use super::fake::{Fake, Fault, Resource, engine, engine_at, engine_until, user, 
 use crate::chime::port::CallErrorClass::ChannelNotAccessible;
 use crate::chime::port::Operation::{BatchCreateChannelMembership as Batch, ListChannelMemberships as List};
 use crate::chime::rate_limit::Rates;
-use crate::engine::Next;
-use crate::engine::memory::Memory;
+use crate::engine::Requeue;
+use crate::engine::session::Session;
 use crate::engine::store::StoreError;
 
 const READY: &str = "Ready=True Reconciling=False Stalled=False AllPresent";
@@ -25,7 +25,7 @@ async fn a_pass_that_waits_ends_at_once_when_something_newer_comes() {
         tokio::time::sleep(Duration::from_secs(25)).await;
         cancel.cancel();
     });
-    assert_eq!(next, Next::AtOnce);
+    assert_eq!(next, Requeue::AtOnce);
     let done = service.calls(Batch);
     assert!((2..=4).contains(&done), "{done} batches in 25 s at one in 10 s");
 
@@ -60,7 +60,7 @@ async fn a_restart_costs_a_listing_and_tries_nobody_again_too_soon() {
     resource.pass(&first).await;
     let (status, statuses) = (resource.status().clone(), resource.written.statuses.len());
 
-    resource.memory = Memory::default();
+    resource.memory = Session::default();
     let second = engine(&service);
     resource.pass(&second).await;
     assert_eq!((service.calls(List), service.calls(Batch)), (2, 1));
@@ -92,7 +92,7 @@ async fn a_status_that_did_not_get_through_is_written_later() {
     let engine = engine(&service);
     let mut resource = Resource::declaring(users(3));
     resource.written.failures.push_back(StoreError::Unavailable("down".to_owned()));
-    let Next::After(rest) = resource.pass(&engine).await else { panic!("it is not tried again") };
+    let Requeue::After(rest) = resource.pass(&engine).await else { panic!("it is not tried again") };
     assert!(rest <= Duration::from_secs(10));
     let calls = service.all_calls();
     resource.pass(&engine).await;
@@ -106,7 +106,7 @@ async fn what_the_operator_was_not_given_is_said_with_the_flag_that_gives_it() {
     let engine = engine(&service);
     let mut resource = Resource::declaring(["alice"]);
     resource.spec.chime_bearer = Some(user("other"));
-    assert_eq!(resource.pass(&engine).await, Next::OnChange);
+    assert_eq!(resource.pass(&engine).await, Requeue::OnChange);
     assert_eq!(resource.conditions(), "Ready=False Reconciling=False Stalled=True NotGranted");
     assert!(resource.message().contains("--allow-bearer-override"), "{}", resource.message());
 
@@ -181,7 +181,7 @@ async fn a_refused_call_is_not_made_again_because_its_status_could_not_be_writte
     service.with(|channel| channel.faults.extend((0..9).map(|_| Fault::Before(ChannelNotAccessible, "Forbidden"))));
     let mut resource = Resource::declaring(users(3));
     resource.written.failures.push_back(StoreError::Unavailable("down".to_owned()));
-    let Next::After(rest) = resource.pass(&engine(&service)).await else { panic!("it is not tried again") };
+    let Requeue::After(rest) = resource.pass(&engine(&service)).await else { panic!("it is not tried again") };
     assert!(rest >= Duration::from_mins(1), "{rest:?}");
 }
 

@@ -8,8 +8,8 @@ use super::fake::{Fake, Fault, Resource, engine, engine_at, engine_until, user, 
 use crate::chime::port::CallErrorClass::Transient;
 use crate::chime::port::Operation::ListChannelMemberships as List;
 use crate::chime::rate_limit::Rates;
-use crate::engine::Next;
-use crate::engine::memory::Memory;
+use crate::engine::Requeue;
+use crate::engine::session::Session;
 use crate::engine::store::StoreError;
 
 const READY: &str = "Ready=True Reconciling=False Stalled=False AllPresent";
@@ -21,7 +21,7 @@ async fn a_resync_that_waits_for_its_listing_writes_nothing_not_even_when_it_is_
     resource.pass(&engine(&service)).await;
     let (statuses, calls) = (resource.written.statuses.len(), service.calls(List));
 
-    resource.memory = Memory::default();
+    resource.memory = Session::default();
     let stop = CancellationToken::new();
     let restarted =
         engine_until(&service, Rates { bearer: Some("0.1".parse().unwrap()), ..Rates::UNLIMITED }, stop.clone());
@@ -82,7 +82,7 @@ async fn a_restart_behind_a_queue_takes_ready_from_nobody() {
     let written = resource.written.statuses.len();
     let slow = Rates { channel_list: Some("1".parse().unwrap()), ..Rates::UNLIMITED };
     let restarted = engine_at(&service, slow);
-    resource.memory = Memory::default();
+    resource.memory = Session::default();
     resource.live(&restarted, Duration::from_hours(5)).await;
     assert_eq!(resource.written.statuses.len(), written, "a listing of 20 s is nobody's business");
     assert_eq!(resource.written.events.len(), 1);
@@ -97,7 +97,7 @@ async fn a_stop_before_the_first_listing_leaves_the_status_alone() {
     let stop = CancellationToken::new();
     let restarted = engine_until(&service, Rates::UNLIMITED, stop.clone());
     service.with(|channel| channel.faults.extend((0..99).map(|_| Fault::Before(Transient, "ServiceFailure"))));
-    resource.memory = Memory::default();
+    resource.memory = Session::default();
     resource.cancel = stop.child_token();
     tokio::join!(resource.pass(&restarted), async {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -193,6 +193,6 @@ async fn a_listing_that_an_outage_held_up_is_as_recent_as_its_answers() {
     let mut resource = Resource::declaring(users(3));
     resource.spec.resync_interval = Some("10s".parse().unwrap());
     service.with(|channel| channel.faults.extend((0..6).map(|_| Fault::Before(Transient, "ServiceUnavailable"))));
-    let Next::After(rest) = resource.pass(&engine).await else { panic!("nothing is due") };
+    let Requeue::After(rest) = resource.pass(&engine).await else { panic!("nothing is due") };
     assert!(rest >= Duration::from_secs(9), "{rest:?}");
 }

@@ -17,11 +17,11 @@ use super::process::Process;
 use super::world::{Port, World};
 use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
-use crate::engine::declaration::Source;
-use crate::engine::memory::Memory;
+use crate::engine::resource::Source;
+use crate::engine::session::Session;
 use crate::engine::settings::Settings;
 use crate::engine::store::Wake;
-use crate::engine::{Engine, Next};
+use crate::engine::{Engine, Requeue};
 
 /// What each call takes.
 pub const LATENCY: Duration = Duration::from_millis(10);
@@ -143,7 +143,7 @@ impl Drop for Operator {
 struct Slot {
     object: Arc<Object>,
     sources: Vec<Source>,
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<Session>>,
     trigger: Trigger,
     due: Option<Instant>,
     running: Option<CancellationToken>,
@@ -157,7 +157,7 @@ struct Driver {
     engine: Arc<Engine<Port>>,
     stop: CancellationToken,
     slots: BTreeMap<String, Slot>,
-    passes: JoinSet<(String, Next)>,
+    passes: JoinSet<(String, Requeue)>,
     woken: mpsc::UnboundedReceiver<String>,
     wake: mpsc::UnboundedSender<String>,
     stale: Stale,
@@ -238,8 +238,8 @@ impl Driver {
             let mut store = ObjectStore::of(&object, &self.world.cluster, &self.process, waker);
             self.passes.spawn(async move {
                 let mut memory = memory.lock().await;
-                let declaration = object.declaration(&sources);
-                let next = engine.pass(&declaration, &mut memory, &mut store, &cancel).await;
+                let declaration = object.resource(&sources);
+                let next = engine.reconcile(&declaration, &mut memory, &mut store, &cancel).await;
                 (uid, next)
             });
         }
@@ -258,13 +258,13 @@ impl Driver {
         }
     }
 
-    fn ended(&mut self, uid: &str, next: Next) {
+    fn ended(&mut self, uid: &str, next: Requeue) {
         let Some(slot) = self.slots.get_mut(uid) else { return };
         slot.running = None;
         let due = match next {
-            Next::After(rest) => Instant::now().checked_add(rest),
-            Next::AtOnce => Some(Instant::now()),
-            Next::OnChange => None,
+            Requeue::After(rest) => Instant::now().checked_add(rest),
+            Requeue::AtOnce => Some(Instant::now()),
+            Requeue::OnChange => None,
         };
         // What came while it ran is due still.
         slot.due = slot.due.or(due);

@@ -14,17 +14,17 @@ use super::operator::{LATENCY, Operator, Options};
 use super::process::Process;
 use super::world::{World, spec};
 use crate::api::{
-    APPROVE, ApprovalReason, DeletionPolicy, Limits, MembershipType, Mode, Prune, Reason, SourceRef, Stays,
+    APPROVE, ApprovalReason, DeletionPolicy, KeepReason, Limits, MembershipType, Mode, Prune, Reason, SourceRef,
 };
 use crate::chime::client::Client;
 use crate::chime::port::{CallErrorClass, Operation};
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
-use crate::engine::declaration::{Snapshot, Source};
-use crate::engine::memory::Memory;
-use crate::engine::preview::{Before, Forecast};
+use crate::engine::dry_run::{DryRun, PriorState};
+use crate::engine::resource::{Resource, Source};
+use crate::engine::session::Session;
 use crate::membership::arn::ChannelArn;
-use crate::membership::names::NameSet;
+use crate::membership::member_set::NameSet;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const MAIN: &str = "care/main";
@@ -37,7 +37,7 @@ fn sources(cluster: &Cluster, object: &Object) -> Vec<Source> {
 }
 
 /// What would become of all resources of a world, that stood like `before`. Whatever a preview might change is as it was.
-async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, Forecast> {
+async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, DryRun> {
     let options = Options::with(|settings| settings.allow_authoritative = true);
     let client = Client::new(
         Arc::new(world.port(&Process::with_latency(LATENCY))),
@@ -46,22 +46,23 @@ async fn foresee(world: &World, before: Option<&Objects>) -> BTreeMap<String, Fo
     let engine = Engine::new(client, options.settings, world.clock, CancellationToken::new());
     let (objects, moves) = (world.cluster.objects(), world.moves());
     let sources: Vec<Vec<Source>> = objects.values().map(|object| sources(&world.cluster, object)).collect();
-    let mut memories: Vec<Memory> = objects.iter().map(|_| Memory::default()).collect();
+    let mut memories: Vec<Session> = objects.iter().map(|_| Session::default()).collect();
     for ((object, sources), memory) in objects.values().zip(&sources).zip(&mut memories) {
-        engine.seat(&object.declaration(sources), memory, std::sync::Arc::new(|| ()));
+        engine.register(&object.resource(sources), memory, std::sync::Arc::new(|| ()));
     }
-    let snapshots: Vec<Snapshot> = before
+    let snapshots: Vec<Resource> = before
         .into_iter()
         .flatten()
-        .map(|(_, object)| object.snapshot(self::sources(&world.cluster, object)))
+        .map(|(_, object)| object.resource(&self::sources(&world.cluster, object)))
         .collect();
     let previews = objects.values().zip(&sources).zip(&mut memories).map(|((object, sources), memory)| {
         let channel = ChannelArn::parse(&object.spec.channel_arn);
-        let stood = before.map(|_| channel.map(|channel| engine.stood(&channel, &snapshots)).unwrap_or_default());
+        let stood =
+            before.map(|_| channel.map(|channel| engine.declarers_among(&channel, &snapshots)).unwrap_or_default());
         let engine = &engine;
         async move {
-            let before = stood.as_ref().map_or(Before::Unknown, Before::Known);
-            (object.resource.clone(), engine.preview(&object.declaration(sources), memory, before).await)
+            let before = stood.as_ref().map_or(PriorState::Unknown, PriorState::Known);
+            (object.resource.clone(), engine.dry_run(&object.resource(sources), memory, before).await)
         }
     });
     let forecasts = join_all(previews).await;
@@ -85,7 +86,7 @@ async fn settle(world: World) -> (World, Objects) {
     (world, objects)
 }
 
-async fn main(world: &World, before: &Objects) -> Forecast {
+async fn main(world: &World, before: &Objects) -> DryRun {
     foresee(world, Some(before)).await.remove(MAIN).unwrap()
 }
 
@@ -93,7 +94,7 @@ fn ids(names: &NameSet) -> Vec<&str> {
     names.iter().map(|name| name.strip_prefix("user/").unwrap_or(name)).collect()
 }
 
-fn reasons(forecast: &Forecast) -> Vec<ApprovalReason> {
+fn reasons(forecast: &DryRun) -> Vec<ApprovalReason> {
     forecast.pending_approval.as_ref().map(|pending| pending.reasons.clone()).unwrap_or_default()
 }
 
@@ -106,7 +107,7 @@ async fn who_is_added_and_removed_is_named_and_nothing_is_done() {
         let forecast = main(&world, &before).await;
         assert_eq!((ids(&forecast.add), ids(&forecast.remove)), (vec!["frank"], vec!["erin"]), "{prune:?}");
         assert!(forecast.pending_approval.is_none() && forecast.waiting.is_none() && !forecast.at_most);
-        let standing = forecast.standing.unwrap();
+        let standing = forecast.counts.unwrap();
         assert_eq!((standing.desired, standing.present, standing.undeclared, standing.pages), (5, 4, 1, 1));
         assert_eq!((world.adds().len(), world.deletes().len()), (adds, deletes));
     }
@@ -146,7 +147,7 @@ async fn a_plan_over_its_limit_awaits_approval_with_the_hash_the_operator_will_a
     let forecast = main(&world, &before).await;
     assert_eq!((forecast.add.len(), forecast.remove.len()), (5, 9), "one is a stranger's");
     assert!(forecast.pending_approval.is_none() && forecast.waiting.is_none());
-    assert_eq!(forecast.stays, [("user/u00000".into(), Stays::NotOwned)]);
+    assert_eq!(forecast.kept, [("user/u00000".into(), KeepReason::NotOwned)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,13 +202,13 @@ async fn who_stays_is_told_with_the_reason() {
         channel.join(&format!("{INSTANCE}/bot/helper"), &user("somebody"), world.clock.now());
     });
     world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave"]);
-    assert_eq!(main(&world, &before).await.stays, [("user/erin".into(), Stays::Moderator)]);
+    assert_eq!(main(&world, &before).await.kept, [("user/erin".into(), KeepReason::Moderator)]);
 
     let (world, before) = settled(TEAM, Prune::Owned).await;
     world.support().with(|channel| channel.invited_by.insert(user("erin"), user("somebody")));
     world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave"]);
     let forecast = main(&world, &before).await;
-    assert_eq!((forecast.remove.len(), &*forecast.stays), (0, &[("user/erin".into(), Stays::NotOwned)][..]));
+    assert_eq!((forecast.remove.len(), &*forecast.kept), (0, &[("user/erin".into(), KeepReason::NotOwned)][..]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +220,7 @@ async fn whoever_was_never_declared_goes_without_a_second_look_but_not_lately_jo
     });
     let forecast = main(&world, &before).await;
     assert_eq!(ids(&forecast.remove), ["old"]);
-    assert_eq!(forecast.stays, [("user/young".into(), Stays::JoinedLately)]);
+    assert_eq!(forecast.kept, [("user/young".into(), KeepReason::JoinedLately)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +253,7 @@ async fn while_it_is_not_known_whom_somebody_declares_removals_wait_for_that() {
     let (waiting, why) = forecasts.remove(MAIN).unwrap().waiting.unwrap();
     assert_eq!(ids(&waiting), ["erin"]);
     assert!(why.contains("care/other") && why.contains("on-call"), "{why}");
-    assert_eq!(forecasts["care/other"].objection.as_ref().unwrap().0, Reason::SourceNotReady);
+    assert_eq!(forecasts["care/other"].invalid.as_ref().unwrap().0, Reason::SourceNotReady);
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,10 +279,10 @@ async fn who_only_looks_or_is_suspended_changes_nothing() {
     world.cluster.edit(MAIN, |spec| spec.mode = Mode::Observe);
     let forecast = main(&world, &before).await;
     assert!(forecast.add.is_empty() && forecast.remove.is_empty() && forecast.pending_approval.is_none());
-    assert_eq!(forecast.standing.unwrap().present, 0);
+    assert_eq!(forecast.counts.unwrap().present, 0);
     let listings = world.calls(Operation::ListChannelMemberships);
     world.cluster.edit(MAIN, |spec| spec.suspend = true);
-    assert!(main(&world, &before).await.standing.is_none());
+    assert!(main(&world, &before).await.counts.is_none());
     assert_eq!(world.calls(Operation::ListChannelMemberships), listings);
 }
 
@@ -296,7 +297,7 @@ async fn a_call_that_keeps_failing_is_given_up_and_one_that_is_refused_is_told()
     world.support().with(|channel| channel.faults.clear());
     world.refuse_all(CallErrorClass::ChannelNotAccessible, "Forbidden");
     let forecast = main(&world, &before).await;
-    assert_eq!((forecast.error.unwrap().code.as_str(), forecast.standing), ("Forbidden", None));
+    assert_eq!((forecast.error.unwrap().code.as_str(), forecast.counts), ("Forbidden", None));
     world.allow();
     world.cluster.declare(MAIN, ["alice", "bob", "carol", "dave", "frank"]);
     world.deny(Operation::DescribeChannelMembership);
@@ -313,8 +314,8 @@ async fn whom_an_older_resource_declares_with_the_other_type_is_not_added() {
     world.create(MAIN, ["alice", "bob"], |_| {});
     let forecast = main(&world, &before).await;
     assert_eq!(ids(&forecast.add), ["bob"]);
-    assert_eq!(forecast.problems.len(), 1);
-    assert_eq!(forecast.problems[0].error_code, "OwnershipConflict");
+    assert_eq!(forecast.errors.len(), 1);
+    assert_eq!(forecast.errors[0].error_code, "OwnershipConflict");
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,5 +343,5 @@ async fn members_of_an_elastic_channel_are_looked_for_in_its_sub_channels() {
     world.create(MAIN, TEAM, |_| {});
     let forecast = main(&world, &Objects::new()).await;
     assert!(forecast.add.is_empty(), "{:?}", forecast.add);
-    assert_eq!(forecast.standing.unwrap().present, 5);
+    assert_eq!(forecast.counts.unwrap().present, 5);
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use super::fake::{Fake, INSTANCE, user};
 use super::process::Process;
-use crate::api::{APPROVE, ChannelMembershipSpec, MembershipType, Stays};
+use crate::api::{APPROVE, ChannelMembershipSpec, KeepReason, MembershipType};
 use crate::chime::port::{
     BatchAnswer, CallError, CallErrorClass, ChannelInfo, Deleted, ListRequest, Membership, Operation, Page, Service,
     Target,
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Why an undeclared member stays, as a resource says.
-    pub fn stays(&self, resource: &str, id: &str) -> Option<Stays> {
+    pub fn stays(&self, resource: &str, id: &str) -> Option<KeepReason> {
         let undeclared = self.cluster.status(resource).undeclared?;
         undeclared.sample.iter().find(|member| member.member_arn == arn(id)).map(|member| member.reason)
     }

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::{ApprovalReason, Tolerance};
-use crate::membership::hold::{self, Removals};
-use crate::membership::roll::Declarer;
-use crate::membership::roster::Roster;
+use crate::membership::approval::{self, ApprovalInput};
+use crate::membership::declarers::Declarer;
+use crate::membership::desired::DesiredMembers;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:1:app-instance/i";
 
@@ -45,7 +45,7 @@ struct World {
     orphans: Vec<String>,
     counted: usize,
     limit: Tolerance,
-    no_members_declared: bool,
+    none_declared: bool,
     approved: Vec<String>,
     moderators: Vec<String>,
     creator: String,
@@ -81,7 +81,7 @@ fn world() -> impl Strategy<Value = World> {
         times,
     )
         .prop_map(
-            |(resources, prune, people, (counted, limit, no_members_declared), inviters, (created, claimed_at))| {
+            |(resources, prune, people, (counted, limit, none_declared), inviters, (created, claimed_at))| {
                 let (claims, live, removing, orphans, approved, moderators, creator) = people;
                 World {
                     resources,
@@ -92,7 +92,7 @@ fn world() -> impl Strategy<Value = World> {
                     orphans,
                     counted,
                     limit,
-                    no_members_declared,
+                    none_declared,
                     approved,
                     moderators,
                     creator,
@@ -108,14 +108,14 @@ fn set(names: &[String]) -> NameSet {
     names.iter().map(String::as_str).collect()
 }
 
-fn roll(resources: &[Resource]) -> Roll {
+fn roll(resources: &[Resource]) -> Declarers {
     let declarer = |(index, resource): (usize, &Resource)| {
         Arc::new(Declarer {
             resource: format!("n/{index}").into(),
             uid: index.to_string().into(),
             created: at(resource.created),
             membership_type: if resource.hidden { MembershipType::Hidden } else { MembershipType::Default },
-            roster: Arc::new(Roster::read(&channel(), resource.members.iter().map(String::as_str)).unwrap()),
+            desired: Arc::new(DesiredMembers::parse(&channel(), resource.members.iter().map(String::as_str)).unwrap()),
             authoritative: false,
             bearer: None,
             unknown: resource.unknown.then(|| "unreadable".into()),
@@ -126,15 +126,15 @@ fn roll(resources: &[Resource]) -> Roll {
 
 impl World {
     fn propose(&self) -> Proposal {
-        let claims = Claims::new(set(&self.claims), Some(at(self.claimed_at)), Vec::new());
+        let claims = Ownership::new(set(&self.claims), Some(at(self.claimed_at)), Vec::new());
         let (live, roll) = (set(&self.live), roll(&self.resources));
-        Proposal::new(&Case {
+        Proposal::new(&RemovalInput {
             channel: &channel(),
             membership_type: MembershipType::Default,
             prune: self.prune,
-            claims: &claims,
+            owned: &claims,
             live: &live,
-            roll: &roll,
+            declarers: &roll,
         })
     }
 
@@ -144,14 +144,14 @@ impl World {
         Protected::new(vec![arn("user/rollcall")], [&arn("bot/bearer")], moderators, Some(creator.as_str())).unwrap()
     }
 
-    fn removals<R>(&self, decide: impl FnOnce(&Removals<'_>) -> R) -> R {
+    fn removals<R>(&self, decide: impl FnOnce(&ApprovalInput<'_>) -> R) -> R {
         let (removing, orphans) = (set(&self.removing), set(&self.orphans));
-        decide(&Removals {
+        decide(&ApprovalInput {
             limit: self.limit,
             counted: self.counted.max(removing.len()),
             removing: &removing,
             others: self.live.len(),
-            no_members_declared: self.no_members_declared,
+            none_declared: self.none_declared,
             shrank: false,
             orphans: &orphans,
             deleting: false,
@@ -160,7 +160,9 @@ impl World {
 
     fn admitted(&self, approved: Option<&[String]>) -> Admitted {
         let approved = approved.map(set);
-        self.removals(|removals| hold::admit(self.propose(), removals, approved.as_ref(), |_| true, self.protected()))
+        self.removals(|removals| {
+            approval::admit(self.propose(), removals, approved.as_ref(), |_| true, self.protected())
+        })
     }
 
     fn admit(&self, approved: Option<&[String]>) -> BTreeSet<String> {
@@ -207,10 +209,10 @@ proptest! {
         let most = world.removals(|removals| removals.limit.of(removals.others + removals.counted));
         let counted = world.removals(|removals| removals.counted);
         prop_assert!(fresh == 0 || counted + fresh <= most, "{fresh} and {counted} of {most}");
-        prop_assert!(fresh == 0 || !world.no_members_declared, "the list is empty");
+        prop_assert!(fresh == 0 || !world.none_declared, "the list is empty");
         prop_assert!(!admitted.iter().any(|name| world.orphans.contains(name)), "whose resource is gone");
         // The whole set waits, or none of it.
-        let wait = world.removals(|removals| hold::approval_reasons(world.propose().names(), removals));
+        let wait = world.removals(|removals| approval::approval_reasons(world.propose().names(), removals));
         prop_assert_eq!(wait.is_empty(), admitted == proposed, "{:?}", wait);
 
         let approved = world.admit(Some(&world.approved));
@@ -295,10 +297,10 @@ proptest! {
 
 #[test]
 fn bearers_are_protected_and_without_a_known_creator_nobody_is_removed() {
-    let bearer = arn("user/Rollcall");
+    let bearer = arn("user/rollcall");
     let protected = Protected::new(vec![bearer], [&arn("bot/bearer")], [], Some("creator")).unwrap();
-    assert_eq!(protected.reason(&arn("user/rollcall")), Some(Stays::Bearer));
-    assert_eq!(protected.reason(&arn("bot/bearer")), Some(Stays::Bearer));
+    assert_eq!(protected.reason(&arn("user/rollcall")), Some(KeepReason::Bearer));
+    assert_eq!(protected.reason(&arn("bot/bearer")), Some(KeepReason::Bearer));
     assert_eq!(protected.reason(&arn("user/alice")), None);
     assert!(Protected::new(vec![arn("user/rollcall")], [], [], None).is_none());
 }
@@ -309,14 +311,14 @@ fn a_quarter_of_a_hundred_goes_and_one_more_waits_also_when_some_are_gone_alread
     let reasons = |remove: usize, counted: usize, removing: usize| {
         let names = set(&people[..remove]);
         let removing = set(&people[..removing]);
-        hold::approval_reasons(
+        approval::approval_reasons(
             &names,
-            &Removals {
+            &ApprovalInput {
                 limit: Tolerance::Percent(25),
                 counted,
                 removing: &removing,
                 others: 100 - counted,
-                no_members_declared: false,
+                none_declared: false,
                 shrank: false,
                 orphans: &NameSet::default(),
                 deleting: false,
@@ -332,7 +334,7 @@ fn a_quarter_of_a_hundred_goes_and_one_more_waits_also_when_some_are_gone_alread
 
 #[test]
 fn the_hash_is_of_the_set_alone() {
-    let hash = |names: &[&str]| hold::hash(names);
+    let hash = |names: &[&str]| approval::hash(names);
     assert_eq!(hash(&["-user/a", "-user/b"]), hash(&["-user/b", "-user/a"]));
     assert_ne!(hash(&["-user/a", "-user/b"]), hash(&["-user/a", "+user/b"]));
     assert_ne!(hash(&["-user/a"]), hash(&["-user/a", "-user/b"]));

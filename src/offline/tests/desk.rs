@@ -15,7 +15,7 @@ use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus};
 use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
-use crate::engine::declaration::Snapshot;
+use crate::engine::resource::Resource;
 use crate::engine::settings::RemovalSwitch;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::tests::operator::LATENCY;
@@ -79,7 +79,7 @@ impl Store for Fated {
         Self::effect(&self.process, what, self.inner.set_finalizer(present, basis)).await
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
         self.inner.resources_of(channel).await
     }
 
@@ -144,7 +144,7 @@ impl Desk {
     pub fn find(&self, resource: &str) -> Option<Object> {
         let state = self.state();
         let objects = state.memberships.iter().map(|it| Object::written(&it.object, self.service.clock.now()));
-        objects.into_iter().find(|object| object.resource() == resource)
+        objects.into_iter().find(|object| object.full_name() == resource)
     }
 
     pub fn status(&self, resource: &str) -> ChannelMembershipStatus {
@@ -205,7 +205,7 @@ impl Desk {
     async fn run(&self, process: &Process, stop: &CancellationToken) -> End {
         let file = self.open().await.unwrap();
         let scene = self.scene();
-        let resources: Vec<String> = scene.concerned().map(|member| member.object.resource().to_owned()).collect();
+        let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
         let world = World::new(scene, Some(file));
         let begun = process.effect("state".to_owned(), world.begin(), || Err(StoreError::Gone)).await;
         if begun.is_err() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{files, settings, write};
 use crate::api::{APPROVE, ChannelMembershipSpec, DeletionPolicy, Prune, SourceRef};
-use crate::engine::declaration::SourceText;
+use crate::engine::resource::SourceText;
 use crate::engine::tests::world::spec;
 use crate::manifests::{self, Manifests};
 use crate::offline::plan::{Before, Change};
@@ -51,8 +51,11 @@ fn what_a_cluster_keeps_through_an_edit_is_kept_and_only_another_spec_is_another
         let scene = scene_of(&spec);
         let member = &scene.new[MAIN];
         assert_eq!((member.change, member.object.metadata.generation), (Some(change), Some(generation)));
-        let declaration = member.object.declaration();
-        assert_eq!((declaration.uid, declaration.approved, declaration.has_finalizer), ("u", Some("5c1e"), true));
+        let declaration = member.object.resource();
+        assert_eq!(
+            (&*declaration.uid, declaration.approval.as_deref(), declaration.has_finalizer),
+            ("u", Some("5c1e"), true)
+        );
         assert_eq!(declaration.status.unwrap().desired, Some(1));
         assert_eq!(scene.old[MAIN].spec.as_ref().unwrap().members, crate::engine::tests::world::spec(["a"]).members);
     }
@@ -63,7 +66,7 @@ fn a_resource_that_is_being_deleted_goes_on_being_deleted() {
     let metadata = json!({"deletionTimestamp": "2026-05-31T00:00:00Z", "finalizers": ["rollcall.dev/prune"]});
     let origin = Origin::State(read(&[standing(&spec(["a"]), metadata, json!({}))]));
     let scene = scene(&one(&spec(["a"])), &origin);
-    assert!(scene.new[MAIN].object.declaration().deleting_since.is_some());
+    assert!(scene.new[MAIN].object.resource().deleting_since.is_some());
 }
 
 #[test]
@@ -76,16 +79,14 @@ fn the_manifests_before_a_change_are_taken_as_carried_out() {
     assert_eq!((scene.before, scene.new["care/other"].change), (Before::Manifests, Some(Change::Created)));
     let gone = &scene.new[MAIN];
     assert_eq!(gone.change, Some(Change::Deleted));
-    let declaration = gone.object.declaration();
+    let declaration = gone.object.resource();
     assert!(declaration.has_finalizer && declaration.deleting_since == Some(now()));
-    let claimed: Vec<&str> = declaration.status.unwrap().last_declared.as_ref().unwrap().iter().collect();
-    assert_eq!(
-        (claimed, declaration.status.unwrap().last_declared_uid.as_deref()),
-        (vec!["a", "b"], Some(declaration.uid))
-    );
+    let status = declaration.status.as_ref().unwrap();
+    let claimed: Vec<&str> = status.last_declared.as_ref().unwrap().iter().collect();
+    assert_eq!((claimed, status.last_declared_uid.as_deref()), (vec!["a", "b"], Some(&*declaration.uid)));
     (base.prune, base.deletion_policy) = (Prune::Never, DeletionPolicy::Retain);
     let scene = self::scene(&other, &Origin::Manifests(one(&base)));
-    assert!(scene.new[MAIN].object.declaration().status.unwrap().last_declared.is_none(), "it claimed nobody");
+    assert!(scene.new[MAIN].object.resource().status.unwrap().last_declared.is_none(), "it claimed nobody");
 }
 
 #[test]

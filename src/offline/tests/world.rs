@@ -53,7 +53,7 @@ async fn a_write_is_of_one_version_and_one_uid_and_the_last_finalizer_of_a_delet
     assert_eq!(desk.status(MAIN).desired, Some(1));
     let channel = ChannelArn::parse(object.channel()).unwrap();
     let snapshots = store.resources_of(&channel).await.unwrap();
-    assert_eq!((snapshots.len(), &snapshots[0].version, snapshots[0].deleting), (1, &next, true));
+    assert_eq!((snapshots.len(), &snapshots[0].version, snapshots[0].is_deleting()), (1, &next, true));
     store.set_finalizer(false, &next).await.unwrap();
     assert!(world.objects().is_empty() && desk.find(MAIN).is_none());
     assert_eq!(store.write_status(&status(3), None).await, Err(StoreError::Gone));

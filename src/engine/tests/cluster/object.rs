@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::api::{APPROVE, ChannelMembershipSpec, ChannelMembershipStatus, FINALIZER, RECONCILE_REQUESTED_AT, RELEASE};
-use crate::engine::declaration::{Declaration, Snapshot, Source};
+use crate::engine::resource::{Resource, Source};
 use crate::engine::store::Version;
 
 /// A `ChannelMembership`.
@@ -67,6 +67,11 @@ impl Object {
         }
     }
 
+    /// An object that was just created with this spec.
+    pub fn of(spec: ChannelMembershipSpec) -> Self {
+        Self::new("care/support", "uid", Timestamp::UNIX_EPOCH, Version::default(), spec)
+    }
+
     pub fn namespace(&self) -> &str {
         self.resource.split('/').next().unwrap_or_default()
     }
@@ -86,38 +91,23 @@ impl Object {
     }
 
     /// As a watch shows it.
-    pub fn declaration<'a>(&'a self, sources: &'a [Source]) -> Declaration<'a> {
-        let annotation = |key: &str| self.annotations.get(key).map(String::as_str);
-        Declaration {
-            resource: &self.resource,
-            uid: &self.uid,
-            created: self.created,
-            generation: self.generation,
-            version: &self.version,
-            spec: self.unreadable.as_deref().map_or(Ok(&self.spec), Err),
-            unknown_field: self.unknown_field.as_deref(),
-            sources,
-            status: self.status.as_ref(),
-            requested_at: annotation(RECONCILE_REQUESTED_AT),
-            approved: annotation(APPROVE),
-            released: annotation(RELEASE) == Some("true"),
-            deleting_since: self.deleting_since,
-            has_finalizer: self.has_finalizer(),
-        }
-    }
-
-    /// As a read shows it.
-    pub fn snapshot(&self, sources: Vec<Source>) -> Snapshot {
-        Snapshot {
-            resource: self.resource.clone(),
+    pub fn resource(&self, sources: &[Source]) -> Resource {
+        let annotation = |key: &str| self.annotations.get(key).cloned();
+        Resource {
+            name: self.resource.clone(),
             uid: self.uid.clone(),
             created: self.created,
             generation: self.generation,
             version: self.version.clone(),
             spec: self.unreadable.clone().map_or_else(|| Ok(self.spec.clone()), Err),
             unknown_field: self.unknown_field.clone(),
-            sources,
-            deleting: self.deleting_since.is_some(),
+            sources: sources.to_vec(),
+            status: self.status.clone(),
+            requested_at: annotation(RECONCILE_REQUESTED_AT),
+            approval: annotation(APPROVE),
+            released: annotation(RELEASE).as_deref() == Some("true"),
+            deleting_since: self.deleting_since,
+            has_finalizer: self.has_finalizer(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::{Cluster, Object, Op};
 use crate::api::ChannelMembershipStatus;
-use crate::engine::declaration::Snapshot;
+use crate::engine::resource::Resource;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::tests::process::Process;
 use crate::membership::arn::ChannelArn;
@@ -61,12 +61,12 @@ impl Store for ObjectStore {
         self.call(Op::Finalizer, |cluster, uid| cluster.set_finalizer(uid, present, basis)).await
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Snapshot>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
         self.call(Op::Read, |cluster, _| {
             let objects = cluster.objects().into_values();
             let of_channel = objects.filter(|object| object.spec.channel_arn == channel.as_str());
             Ok(of_channel
-                .map(|object| object.snapshot(cluster.sources(object.namespace(), &object.spec.members_from)))
+                .map(|object| object.resource(&cluster.sources(object.namespace(), &object.spec.members_from)))
                 .collect())
         })
         .await

@@ -10,7 +10,7 @@ use crate::api::{
     ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER, Removed, RemovedInHour, SourceRef,
 };
 use crate::engine::clock::Clock;
-use crate::engine::declaration::{Snapshot, SourceText};
+use crate::engine::resource::{Resource, SourceText};
 use crate::engine::store::{Store, StoreError, Version};
 use crate::engine::tests::cluster::{Cluster, ObjectStore};
 use crate::engine::tests::process::Process;

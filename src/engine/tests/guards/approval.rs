@@ -5,7 +5,7 @@ use crate::api::{APPROVE, ApprovalReason, Prune};
 use crate::engine::tests::fake::users;
 use crate::engine::tests::operator::{Operator, Options};
 use crate::engine::tests::world::World;
-use crate::membership::hold::{MAX_APPROVAL_MEMBERS, hash};
+use crate::membership::approval::{MAX_APPROVAL_MEMBERS, hash};
 
 /// Twenty are declared, and all but so many are dropped at once.
 async fn awaiting_approval(prune: Prune, left: usize) -> (World, Operator) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
 use super::{HOUR, MAIN, MINUTE, TEAM, all_stay, generous, team, team_with};
-use crate::api::{Prune, Stays, Tolerance};
+use crate::api::{KeepReason, Prune, Tolerance};
 use crate::chime::port::{CallErrorClass, Operation};
 use crate::engine::tests::fake::{Fault, user};
 use crate::engine::tests::operator::{Operator, Options};
@@ -19,7 +19,7 @@ async fn a_stranger_is_removed_after_ten_minutes_and_not_before() {
     world.strangers(["zoe"]);
     operator.live(MINUTE * 9 + MINUTE * 5 / 6).await;
     all_stay(&world, "");
-    assert_eq!(world.stays(MAIN, "zoe"), Some(Stays::JoinedLately));
+    assert_eq!(world.stays(MAIN, "zoe"), Some(KeepReason::JoinedLately));
     operator.live(MINUTE * 2).await;
     assert_eq!(world.deletes(), ["zoe"]);
 }
@@ -137,7 +137,7 @@ async fn bots_are_nobodys_strangers() {
     world.strangers(["bot/helper", "zoe"]);
     operator.live(HOUR * 3).await;
     assert_eq!(world.deletes(), ["zoe"]);
-    assert_eq!(world.stays(MAIN, "bot/helper"), Some(Stays::Bot));
+    assert_eq!(world.stays(MAIN, "bot/helper"), Some(KeepReason::Bot));
 }
 
 #[tokio::test(start_paused = true)]

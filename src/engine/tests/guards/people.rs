@@ -4,7 +4,7 @@ use super::{
     CLAIMING, HOUR, MAIN, MINUTE, PRUNING, TEAM, WITHOUT_ERIN, all_stay, drop_erin, erin_left, generous, team,
     team_with,
 };
-use crate::api::{Prune, Stays, Tolerance};
+use crate::api::{KeepReason, Prune, Tolerance};
 use crate::chime::port::Operation;
 use crate::engine::tests::fake::user;
 use crate::engine::tests::operator::{Operator, Options};
@@ -18,7 +18,7 @@ async fn a_moderator_stays() {
         world.support().with(|channel| channel.moderators.insert(user("erin")));
         drop_erin(&world, &mut operator).await;
         all_stay(&world, prune);
-        assert_eq!(world.stays(MAIN, "erin"), Some(Stays::Moderator), "{prune:?}");
+        assert_eq!(world.stays(MAIN, "erin"), Some(KeepReason::Moderator), "{prune:?}");
         assert_eq!(world.reason(MAIN), "AllPresent", "{prune:?}");
     }
 }
@@ -70,7 +70,7 @@ async fn the_creator_of_the_channel_stays() {
         world.support().with(|channel| channel.creator = Some(user("erin")));
         drop_erin(&world, &mut operator).await;
         all_stay(&world, prune);
-        assert_eq!(world.stays(MAIN, "erin"), Some(Stays::Creator), "{prune:?}");
+        assert_eq!(world.stays(MAIN, "erin"), Some(KeepReason::Creator), "{prune:?}");
     }
 }
 
@@ -115,7 +115,7 @@ async fn the_bearer_stays() {
         world.cluster.declare(MAIN, TEAM);
         operator.live(HOUR * 3).await;
         all_stay(&world, prune);
-        assert_eq!(world.stays(MAIN, "rollcall"), Some(Stays::Bearer), "{prune:?}");
+        assert_eq!(world.stays(MAIN, "rollcall"), Some(KeepReason::Bearer), "{prune:?}");
     }
 }
 
@@ -128,7 +128,7 @@ async fn the_bearer_of_another_resource_of_the_channel_stays() {
         world.create("zoo/other", ["zoe"], |spec| spec.chime_bearer = Some(user("erin")));
         drop_erin(&world, &mut operator).await;
         all_stay(&world, prune);
-        assert_eq!(world.stays(MAIN, "erin"), Some(Stays::Bearer), "{prune:?}");
+        assert_eq!(world.stays(MAIN, "erin"), Some(KeepReason::Bearer), "{prune:?}");
     }
 }
 
@@ -202,7 +202,7 @@ async fn stranger_is_dropped(prune: Prune) -> World {
 async fn whom_somebody_else_added_stays_as_owned_and_is_not_claimed_any_more() {
     let world = stranger_is_dropped(Prune::Owned).await;
     all_stay(&world, "");
-    assert_eq!(world.stays(MAIN, "zoe"), Some(Stays::NotOwned));
+    assert_eq!(world.stays(MAIN, "zoe"), Some(KeepReason::NotOwned));
     let claims = world.cluster.status(MAIN).last_declared.unwrap();
     assert_eq!(claims.iter().collect::<Vec<_>>(), TEAM, "a later change to Declared does not take her in");
 }
@@ -219,7 +219,7 @@ async fn who_was_never_declared_stays() {
         world.strangers(["zoe"]);
         operator.live(HOUR * 50).await;
         all_stay(&world, prune);
-        assert_eq!(world.stays(MAIN, "zoe"), Some(Stays::NotOwned), "{prune:?}");
+        assert_eq!(world.stays(MAIN, "zoe"), Some(KeepReason::NotOwned), "{prune:?}");
     }
 }
 
