@@ -184,12 +184,12 @@ impl AdminRequest<'_> {
             }
             ("DELETE", "faults") => {
                 let id: Option<u64> = self.number("id")?;
-                let done = shared.update_state(|state| match id {
-                    Some(id) => state.faults.remove(id),
-                    None => {
+                let done = shared.update_state(|state| {
+                    let Some(id) = id else {
                         state.faults.clear();
-                        true
-                    }
+                        return true;
+                    };
+                    state.faults.remove(id)
                 });
                 Ok(json!({"done": done}))
             }
