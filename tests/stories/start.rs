@@ -84,7 +84,7 @@ fn anything_wrong_in_flags_or_environment_is_one_clear_line_and_exit_2_before_an
         ("--chime-bearer", &foreign_channel, "no user or bot ARN"),
         ("--chime-bearer", &second, "is the second of its app instance"),
         ("--watch-namespace", "Team_A", "no namespace: write a DNS label"),
-        ("--resync-interval", "90", "no duration: write hours, minutes and seconds"),
+        ("--resync-interval", "90", "is not a duration: write hours, minutes and seconds"),
         ("--min-resync-interval", "0s", "no duration"),
         ("--quota-share", "0%", "--quota-share"),
         ("--quota-share", "101%", "--quota-share"),
