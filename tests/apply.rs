@@ -37,7 +37,7 @@ async fn nothing_is_left_to_plan(desk: &Desk) {
 }
 
 #[tokio::test]
-async fn manifests_are_carried_out_and_then_there_is_nothing_left_to_plan() {
+async fn manifests_are_applied_and_the_next_plan_is_empty() {
     let desk = Desk::open().await;
     let lobby = resource("lobby", json!({"members": ["alice", "erin"], "prune": "Owned"}));
     desk.write("m.json", &[lobby, resource("support", json!({"members": ["dave"]}))]);
@@ -58,7 +58,7 @@ async fn manifests_are_carried_out_and_then_there_is_nothing_left_to_plan() {
 }
 
 #[tokio::test]
-async fn what_is_only_shown_changes_neither_channel_nor_folder() {
+async fn a_shown_plan_changes_neither_channel_nor_folder() {
     let desk = Desk::open().await;
     desk.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
     let said = desk.apply(&["-f", "m.json", "--state", "state.yaml", "--dry-run"]).await;
@@ -69,7 +69,7 @@ async fn what_is_only_shown_changes_neither_channel_nor_folder() {
 }
 
 #[tokio::test]
-async fn what_is_not_as_declared_in_the_end_is_said_with_what_to_do_and_is_a_failure() {
+async fn an_incomplete_apply_fails_and_says_what_to_do() {
     let desk = Desk::open().await;
     let ghost = resource("lobby", json!({"members": ["alice", "ghost"]}));
     desk.write("m.json", &[ghost, resource("nowhere", json!({"members": ["bob"]}))]);
@@ -84,7 +84,7 @@ async fn what_is_not_as_declared_in_the_end_is_said_with_what_to_do_and_is_a_fai
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_manifests_is_told_before_anything_is_called_or_written() {
+async fn wrong_manifests_are_reported_before_any_call_or_write() {
     let desk = Desk::open().await;
     desk.write("m.json", &[resource("lobby", json!({"members": [12345]}))]);
     let said = desk.apply(&["-f", "m.json", "--state", "state.yaml"]).await;

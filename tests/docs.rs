@@ -229,7 +229,7 @@ fn module(path: &str) -> String {
 }
 
 #[test]
-fn every_test_that_is_said_to_catch_a_planted_bug_exists() {
+fn every_test_named_for_a_planted_bug_exists() {
     let page = page(PLANTED_BUGS);
     let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
     let mut count = 0;

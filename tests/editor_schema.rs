@@ -73,7 +73,7 @@ async fn namespace() -> String {
 }
 
 #[tokio::test]
-async fn an_editor_marks_what_the_api_server_would_refuse_where_it_stands() {
+async fn an_editor_marks_refused_values_at_their_place() {
     let key = |name: &str, key: &str| json!([{"configMapKeyRef": {"name": name, "key": key}}]);
     let twice = |id: &str| json!([id, "bob", id]);
     let mut kind = with("members", json!([]));
@@ -130,7 +130,7 @@ async fn an_editor_marks_what_the_api_server_would_refuse_where_it_stands() {
 }
 
 #[tokio::test]
-async fn an_editor_marks_nothing_that_the_api_server_takes() {
+async fn an_editor_marks_nothing_that_the_api_server_accepts() {
     let mut annotated = with("members", json!([]));
     annotated["metadata"]["annotations"] = json!({"rollcall.dev/approve": "5c1e", "team": "care"});
     let good = [

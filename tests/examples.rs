@@ -24,7 +24,7 @@ use rollcall::simulator::{Seed, Simulator, SimulatorOptions};
 use tokio::time::timeout;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 /// The files with a test of their own below.
 const TESTED: [&str; 9] = [
@@ -151,7 +151,7 @@ async fn the_support_example_adds_ten_and_explains_the_other_two() {
 }
 
 #[tokio::test]
-async fn the_observing_example_counts_the_missing_and_adds_nobody() {
+async fn the_observing_example_counts_missing_members_and_adds_none() {
     let applied = Applied::example("observe.yaml").await;
     let before = applied.members("lobby", MembershipType::Default);
     let status = applied.ends("lobby-audit", "Observed").await;
@@ -184,7 +184,7 @@ async fn the_hidden_auditors_of_an_example_are_hidden() {
 }
 
 #[tokio::test]
-async fn the_on_call_example_adds_those_of_the_config_map() {
+async fn the_on_call_example_adds_the_members_of_the_config_map() {
     let applied = Applied::example("on-call.yaml").await;
     assert!(is_ready(&applied.ends("on-call", "AllPresent").await));
     let all = ids(["bot/helper", "erin", "frank", "grace", "heidi"]);

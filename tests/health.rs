@@ -58,7 +58,7 @@ const VERDICTS: [(&str, &str, &str); 26] = [
 ];
 
 #[tokio::test]
-async fn kstatus_judges_a_resource_rightly_at_every_stage_of_its_life() {
+async fn kstatus_judges_a_resource_rightly_at_each_stage() {
     let live: BTreeMap<&str, Value> =
         Box::pin(life::stages()).await.into_iter().map(|(name, it)| (name, recorded::of(&it))).collect();
     for (name, object) in &live {
@@ -91,7 +91,7 @@ fn every_reason_has_its_recorded_object() {
 
 /// `make test-ecosystem` shows that Argo CD says what is written there.
 #[test]
-fn argo_cd_has_to_say_of_each_recorded_object_what_kstatus_says_in_its_own_words() {
+fn argo_cd_expectations_match_kstatus_for_each_recorded_object() {
     let expected: BTreeMap<String, String> =
         recorded::expected_of_argo_cd().into_iter().map(|(name, verdict)| (name, verdict.status)).collect();
     let table = VERDICTS.map(|(name, _, argo_cd)| (name.to_owned(), argo_cd.to_owned()));

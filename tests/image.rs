@@ -34,7 +34,7 @@ fn host() -> String {
 }
 
 #[test]
-fn what_docker_is_given_is_enough_for_cargo_and_for_the_scripts() {
+fn the_docker_context_is_enough_for_cargo_and_the_scripts() {
     let folder = tempfile::tempdir().unwrap();
     let ignore = read(".dockerignore");
     let given: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();

@@ -20,7 +20,7 @@ const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/use
 const IDENTITY: &str = "system:serviceaccount:rollcall:rollcall";
 
 #[tokio::test]
-async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reach_no_secret() {
+async fn the_rights_of_the_install_manifest_suffice_and_reach_no_secret() {
     let cluster = ControlPlane::start().await.unwrap();
     cluster.install_crd_file("crds/channelmemberships.rollcall.dev.yaml".as_ref()).await.unwrap();
     let applied = cluster.kubectl(&["apply", "--server-side", "-f", "examples/install/rollcall.yaml"]).await.unwrap();
@@ -45,12 +45,12 @@ async fn the_rights_of_the_install_manifest_are_enough_for_a_whole_life_and_reac
     let applied = cluster.kubectl_with_input(&["apply", "--server-side", "-f", "-"], manifest).await.unwrap();
     assert!(applied.success, "{}", applied.stderr);
     let told =
-        ["wait", "--for=create", "events.events.k8s.io", "--field-selector=reason=MembersRefused", "--timeout=60s"];
+        ["wait", "--for=create", "events.events.k8s.io", "--field-selector=reason=MembersRefused", "--timeout=15m"];
     let events = cluster.kubectl(&told).await.unwrap();
     assert!(events.success, "{}\n{}", events.stderr, operator.log());
     let present = ["get", "chm", "support", "-o", "jsonpath={.status.present}"];
     assert_eq!(cluster.kubectl(&present).await.unwrap().stdout, "2");
-    let deleted = cluster.kubectl(&["delete", "chm", "support", "--timeout=60s"]).await.unwrap();
+    let deleted = cluster.kubectl(&["delete", "chm", "support", "--timeout=15m"]).await.unwrap();
     assert!(deleted.success, "{}\n{}", deleted.stderr, operator.log());
     let channel = "arn:aws:chime:us-east-1:123456789012:app-instance/demo/channel/support";
     let left = service.list_members(channel, MembershipType::Default);

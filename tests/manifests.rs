@@ -17,14 +17,14 @@ fn the_schema_for_editors_is_the_one_the_code_makes() {
 }
 
 #[test]
-fn the_crd_is_small_enough_for_any_way_of_applying_it() {
+fn the_crd_is_small_enough_for_client_side_apply() {
     let generated = rollcall::api::crd_yaml().expect("the definition is written");
     // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144 bytes.
     assert!(generated.len() < 262_144, "{} bytes", generated.len());
 }
 
 #[test]
-fn no_field_may_be_null_has_a_format_unknown_to_kubernetes_or_is_a_list_that_merges_by_accident() {
+fn crd_fields_have_no_null_unknown_format_or_accidental_merge() {
     let definition = serde_json::to_value(rollcall::api::custom_resource_definition()).expect("the definition is data");
     let mut schemas = vec![&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]];
     let mut lists = 0;

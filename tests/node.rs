@@ -22,11 +22,11 @@ use release::{changes, declare, leader, members, metric, ready, until_ready};
 const IMAGE: &str = "127.0.0.1:5000/rollcall";
 const CHART: &str = "charts/rollcall";
 /// Waits as Helm does, and no longer than two busy cores need.
-const WAIT: [&str; 3] = ["--namespace=rollcall", "--wait", "--timeout=3m"];
+const WAIT: [&str; 3] = ["--namespace=rollcall", "--wait", "--timeout=15m"];
 
 #[test]
 #[ignore = "takes root and some minutes: make test-node"]
-fn the_image_lives_through_all_that_happens_to_a_release_on_a_real_node() {
+fn the_image_runs_on_a_real_node_through_the_life_of_a_release() {
     let before = machine();
     let Some(mut node) = Node::start() else { return };
     push_image(&node);
@@ -170,7 +170,7 @@ fn upgrades_and_goes_back_without_touching_a_member(node: &Node) {
     one_leads(node);
     node.helm(&[&["rollback", "rollcall", "1"], &WAIT[..]].concat());
     one_leads(node);
-    node.helm(&["test", "rollcall", "--namespace=rollcall", "--timeout=3m"]);
+    node.helm(&["test", "rollcall", "--namespace=rollcall", "--timeout=15m"]);
     // The operator of today has looked at it, and had nothing to do.
     let ask = "rollcall.dev/reconcile-requested-at=after-rollback";
     node.kubectl(&["annotate", "chm", "support", "--namespace=care", ask]);
@@ -181,9 +181,9 @@ fn upgrades_and_goes_back_without_touching_a_member(node: &Node) {
 }
 
 fn leaves_nothing_stuck(node: &Node) {
-    node.helm(&["uninstall", "rollcall", "--namespace=rollcall", "--wait", "--timeout=3m"]);
+    node.helm(&["uninstall", "rollcall", "--namespace=rollcall", "--wait", "--timeout=15m"]);
     let support = node.get(&["chm", "support", "--namespace=care"]);
     assert!(support["metadata"]["finalizers"].is_null(), "{support}");
-    node.kubectl(&["delete", "namespace", "care", "rollcall", "--timeout=2m"]);
-    node.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=2m"]);
+    node.kubectl(&["delete", "namespace", "care", "rollcall", "--timeout=15m"]);
+    node.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=15m"]);
 }

@@ -23,7 +23,7 @@ fn help(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_program_the_chart_and_the_changelog_are_of_one_version() {
+fn program_chart_and_changelog_have_one_version() {
     assert_eq!(help(&["--version"]).trim(), format!("rollcall {VERSION}"));
     assert_eq!(of_chart("appVersion"), VERSION);
     let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
@@ -108,7 +108,7 @@ fn workflows() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_action_is_pinned_by_a_commit_and_says_which_version_that_is() {
+fn every_action_is_pinned_by_a_commit_with_its_version() {
     let mut seen = 0;
     for (path, text) in workflows() {
         for line in text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: ")) {
@@ -140,7 +140,7 @@ fn no_workflow_has_a_right_for_all_its_jobs_or_a_secret() {
 }
 
 #[test]
-fn the_links_of_the_pages_lead_somewhere() {
+fn the_links_of_the_pages_work() {
     for path in pages() {
         let page = fs::read_to_string(&path).unwrap();
         for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

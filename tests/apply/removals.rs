@@ -18,7 +18,7 @@ async fn applied(desk: &Desk, members: &[&str]) {
 }
 
 #[tokio::test]
-async fn nobody_is_removed_without_yes_and_with_it_those_of_the_plan_are() {
+async fn planned_members_are_removed_only_with_yes() {
     let desk = Desk::open().await;
     applied(&desk, &["alice", "bob", "dave", "erin"]).await;
     desk.write("m.json", &[resource("lobby", json!({"members": ["alice", "bob", "dave"], "prune": "Owned"}))]);
@@ -34,7 +34,7 @@ async fn nobody_is_removed_without_yes_and_with_it_those_of_the_plan_are() {
 }
 
 #[tokio::test]
-async fn without_a_state_nobody_is_removed_and_that_is_said_once() {
+async fn no_member_is_removed_without_a_state_and_apply_says_so_once() {
     let desk = Desk::open().await;
     let members_of = |members: &[&str]| json!({"members": members, "prune": "Declared", "deletionPolicy": "Delete"});
     desk.write(
@@ -51,7 +51,7 @@ async fn without_a_state_nobody_is_removed_and_that_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_plan_that_awaits_approval_says_how_and_goes_through_by_its_hash() {
+async fn a_plan_pending_approval_is_applied_by_its_hash() {
     let desk = Desk::open().await;
     applied(&desk, &["alice", "bob", "dave", "erin"]).await;
     desk.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
@@ -70,7 +70,7 @@ async fn a_plan_that_awaits_approval_says_how_and_goes_through_by_its_hash() {
 }
 
 #[tokio::test]
-async fn a_resource_that_is_not_among_the_files_stays_until_prune_is_asked_for() {
+async fn a_resource_without_a_file_stays_unless_prune_is_set() {
     let desk = Desk::open().await;
     let support = || resource("support", json!({"members": ["dave"]}));
     let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Delete"});

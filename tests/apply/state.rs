@@ -32,7 +32,7 @@ fn refused(desk: &Desk, said: &Said, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_state_that_is_not_whole_is_named_and_left_as_it_is() {
+async fn an_incomplete_state_is_named_and_not_changed() {
     let desk = applied(&["alice"]).await;
     let path = desk.folder.path().join("state.yaml");
     let whole = fs::read_to_string(&path).unwrap();
@@ -58,7 +58,7 @@ async fn a_state_that_is_not_whole_is_named_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_full_disk_does_not_take_in_is_not_done_and_the_state_stays_whole() {
+async fn a_full_disk_stops_changes_and_keeps_the_state_complete() {
     let desk = applied(&["alice"]).await;
     let path = desk.folder.path().join("state.yaml");
     let whole = fs::read_to_string(&path).unwrap();

@@ -21,7 +21,7 @@ pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f
 pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
 
 /// Long enough for two busy cores.
-pub const DEADLINE: Duration = Duration::from_mins(2);
+pub const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(100);
 
 /// The audit log has who did what to which object, and how it ended.
@@ -63,7 +63,7 @@ impl Release {
             release.kubectl(&["create", "namespace", namespace]).await;
         }
         release.upgrade(values).await;
-        release.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await;
+        release.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=15m"]).await;
         release
     }
 

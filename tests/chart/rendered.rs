@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::tools::{CHART, run, template, variants};
 
 #[tokio::test]
-async fn helm_and_ct_find_nothing_to_say_against_it() {
+async fn helm_and_ct_accept_the_chart() {
     run("helm", &["lint", "--strict", CHART]).await.expect_success();
     // Of what ct can check, that which needs neither Python nor the history of a repository; every file of ci/ is a run.
     let off = ["--validate-maintainers=false", "--check-version-increment=false", "--validate-yaml=false"];
@@ -19,7 +19,7 @@ async fn helm_and_ct_find_nothing_to_say_against_it() {
 }
 
 #[tokio::test]
-async fn the_values_by_which_traces_are_sent_are_good_ones() {
+async fn the_values_for_traces_are_valid() {
     let page = fs::read_to_string("docs/operating.md").unwrap();
     let (_, values) = page.split_once("```yaml\nextraEnv:").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -33,13 +33,13 @@ async fn the_values_by_which_traces_are_sent_are_good_ones() {
 }
 
 #[tokio::test]
-async fn its_unit_tests_pass() {
+async fn the_unit_tests_of_the_chart_pass() {
     let answer = run("helm-unittest", &[CHART]).await.expect_success();
     assert!(!answer.stdout.contains("Tests:       0"), "{}", answer.stdout);
 }
 
 #[tokio::test]
-async fn rendered_twice_it_is_the_same_to_the_byte() {
+async fn the_chart_rendered_twice_is_the_same_to_the_byte() {
     for values in variants() {
         let (one, other) = tokio::join!(template(&values), template(&values));
         assert_eq!(one.expect_success().stdout, other.expect_success().stdout, "{values:?}");
@@ -47,7 +47,7 @@ async fn rendered_twice_it_is_the_same_to_the_byte() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_unknown_or_wrong_is_refused_by_its_name() {
+async fn an_unknown_or_wrong_value_is_refused_by_its_name() {
     let table: &[(&str, &[&str])] = &[
         ("replicas=2", &["additional properties 'replicas' not allowed"]),
         ("image.name=x", &["'/image'", "additional properties 'name' not allowed"]),
@@ -84,7 +84,7 @@ fn flags_of_run() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_flag_of_the_operator_is_a_value_and_no_other_is_made_up() {
+async fn every_operator_flag_is_a_value_and_every_value_a_flag() {
     let rendered = template(&[format!("--values={CHART}/ci/everything-values.yaml")]).await.expect_success().stdout;
     let operator =
         documents(&rendered).into_iter().find(|it| it["kind"] == "Deployment" && it["metadata"]["name"] == "roll");
@@ -104,7 +104,7 @@ async fn every_flag_of_the_operator_is_a_value_and_no_other_is_made_up() {
 }
 
 #[tokio::test]
-async fn the_readme_is_the_one_that_the_values_make_and_each_value_is_explained() {
+async fn the_readme_is_generated_from_the_values_and_explains_each() {
     let made = run("helm-docs", &["--dry-run", "--log-level=warning", "--chart-search-root", CHART]).await;
     let made = made.expect_success().stdout;
     let committed = fs::read_to_string(format!("{CHART}/README.md")).unwrap();
@@ -118,7 +118,7 @@ async fn the_readme_is_the_one_that_the_values_make_and_each_value_is_explained(
 }
 
 #[tokio::test]
-async fn the_definition_in_the_chart_is_that_of_the_repository() {
+async fn the_crd_in_the_chart_is_the_one_of_the_repository() {
     let file = "channelmemberships.rollcall.dev.yaml";
     let source = fs::read_to_string(format!("crds/{file}")).unwrap();
     let copy = fs::read_to_string(format!("{CHART}/files/{file}")).unwrap();

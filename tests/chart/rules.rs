@@ -27,7 +27,7 @@ fn passes(arguments: &[&str]) {
 }
 
 #[test]
-fn prometheus_takes_the_alerts() {
+fn prometheus_accepts_the_alerts() {
     passes(&["check", "rules", "--lint-fatal", &format!("{CHART}/files/alerts.yaml")]);
 }
 
@@ -46,7 +46,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
 }
 
 #[test]
-fn each_alert_names_its_runbook_and_that_is_there() {
+fn each_alert_names_a_runbook_that_exists() {
     for alert in alerts() {
         let runbook = alert["annotations"]["runbook_url"].as_str().unwrap();
         assert!(Path::new(runbook).is_file(), "{}: {runbook}", alert["alert"]);
@@ -94,7 +94,7 @@ pub fn asked_for() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_question_to_prometheus_in_the_dashboard_can_be_parsed() {
+fn each_query_of_the_dashboard_can_be_parsed() {
     let text = fs::read_to_string(format!("{CHART}/files/dashboard.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let mut questions = Vec::new();

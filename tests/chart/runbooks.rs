@@ -133,7 +133,7 @@ async fn usual() -> Release {
 }
 
 #[tokio::test]
-async fn adopting_many_channels() {
+async fn the_adoption_page_works_for_many_channels() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     run(&release, &release.cluster.kubeconfig(), &commands("adopt-500-channels")).await;
     let count = "--output=jsonpath={range .items[*]}{.status.present}/{.status.undeclared.count} {.spec.mode} {end}";
@@ -145,7 +145,7 @@ async fn adopting_many_channels() {
 }
 
 #[tokio::test]
-async fn someone_cannot_see_a_channel_and_throttling_and_stuck() {
+async fn the_pages_on_missing_members_throttling_and_stuck_resources_work() {
     let release = usual().await;
     for page in ["someone-cannot-see-a-channel", "throttling", "stuck"] {
         run(&release, &release.cluster.kubeconfig(), &commands(page)).await;
@@ -173,7 +173,7 @@ fn command_lines(heading: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn people_on_call_look_and_act_as_the_page_of_the_command_line_says() {
+async fn the_commands_for_people_on_call_work_as_their_page_says() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob", "carol"])).await;
     until_reason(&release, "AllPresent").await;
@@ -206,7 +206,7 @@ async fn people_on_call_look_and_act_as_the_page_of_the_command_line_says() {
 }
 
 #[tokio::test]
-async fn role_and_bearer_are_rotated_and_the_old_ones_members_stay_ours() {
+async fn role_and_bearer_rotation_keeps_the_members_owned() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;
@@ -222,7 +222,7 @@ async fn role_and_bearer_are_rotated_and_the_old_ones_members_stay_ours() {
 }
 
 #[tokio::test]
-async fn a_move_to_another_cluster_removes_nobody() {
+async fn a_move_to_another_cluster_removes_no_member() {
     let old = usual().await;
     old.apply(&support(&["alice", "bob"])).await;
     until_reason(&old, "AllPresent").await;
@@ -247,7 +247,7 @@ async fn a_move_to_another_cluster_removes_nobody() {
 }
 
 #[tokio::test]
-async fn a_restore_without_status_removes_nobody_until_it_is_asked_to() {
+async fn a_restore_without_status_removes_no_member_until_asked_to() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;

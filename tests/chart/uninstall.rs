@@ -45,7 +45,7 @@ fn removals(release: &Release) -> u64 {
 }
 
 #[tokio::test]
-async fn an_uninstall_removes_nobody_from_500_channels_and_leaves_nothing_stuck() {
+async fn uninstall_keeps_the_members_of_500_channels_and_nothing_is_stuck() {
     let mut seed = Seed::new(INSTANCE).users(["alice", "bob", "carol", "rollcall"]).admins(["rollcall"]);
     for number in 0..RESOURCES {
         seed = seed.channel(ChannelSeed::new(&format!("c{number:03}")).members(["alice"]));
@@ -56,13 +56,12 @@ async fn an_uninstall_removes_nobody_from_500_channels_and_leaves_nothing_stuck(
     release.apply(&json!({"apiVersion": "v1", "kind": "List", "items": all})).await;
 
     let story = async {
-        let ready =
-            ["wait", "chm", "--all", "--all-namespaces", "--for=jsonpath={.status.present}=2", "--timeout=120s"];
+        let ready = ["wait", "chm", "--all", "--all-namespaces", "--for=jsonpath={.status.present}=2", "--timeout=15m"];
         release.kubectl(&ready).await;
         assert!(finalizers(&release).await > 150);
         let before = members(&release);
 
-        let uninstalled = release.helm(&["uninstall", "rollcall", "--timeout=3m"]).await;
+        let uninstalled = release.helm(&["uninstall", "rollcall", "--timeout=15m"]).await;
         assert!(uninstalled.success, "{}\n{}", uninstalled.stderr, release.log());
 
         assert_eq!(finalizers(&release).await, 0, "{}", release.log());
@@ -74,7 +73,7 @@ async fn an_uninstall_removes_nobody_from_500_channels_and_leaves_nothing_stuck(
         let kept = release.get(&["chm", "--all-namespaces"]).await;
         assert_eq!(kept["items"].as_array().unwrap().len(), RESOURCES);
         // With the definition go all resources: the API server waits for their finalizers.
-        release.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=120s"]).await;
+        release.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=15m"]).await;
         assert_eq!(members(&release), before);
         assert_eq!(removals(&release), 0);
     };
@@ -102,14 +101,14 @@ async fn the_release_hook_needs_all_of_its_rights_and_no_others() {
     release.apply(&held).await;
 
     // Hooks are made and gone in the blink of an eye, so their rights are looked at while the Job has not ended.
-    let uninstall = release.helm(&["uninstall", "rollcall", "--timeout=3m"]);
+    let uninstall = release.helm(&["uninstall", "rollcall", "--timeout=15m"]);
     let watch = async {
         let job = ["get", "job", "rollcall-release", "--namespace=rollcall", "--ignore-not-found", "--output=name"];
         assert!(eventually(async || !release.kubectl(&job).await.is_empty()).await);
         let granted = release.granted("release").await;
         tokio::select! {
             () = release.node() => unreachable!("a node runs for ever"),
-            () = tokio::time::sleep(Duration::from_mins(3)) => panic!("the Job did not end"),
+            () = tokio::time::sleep(Duration::from_mins(15)) => panic!("the Job did not end"),
             gone = eventually(async || release.kubectl(&job).await.is_empty()) => assert!(gone),
         }
         let (used, refused) = release.used("rollcall-release");
@@ -139,7 +138,7 @@ async fn an_upgrade_and_a_rollback_touch_no_member() {
     let listed =
         || release.service.call_counts().get(&ApiOperation::ListChannelMemberships).copied().unwrap_or_default();
     let story = async {
-        release.kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=60s"]).await;
+        release.kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=15m"]).await;
         let (before, calls) = (now(), written());
         for change in ["upgrade", "rollback"] {
             let looks = listed();
@@ -151,7 +150,7 @@ async fn an_upgrade_and_a_rollback_touch_no_member() {
             // The new process has looked at everything once.
             assert!(eventually(async || listed() > looks).await, "{change}: {}", release.log());
             release
-                .kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=60s"])
+                .kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=15m"])
                 .await;
             assert_eq!((now(), written()), (before.clone(), calls), "{change}");
         }

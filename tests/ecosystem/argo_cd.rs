@@ -17,7 +17,7 @@ const SOCKET: &str = "/tmp/reposerver-ask-pass.sock";
 
 #[tokio::test]
 #[ignore = "Argo CD takes minutes to build, once: make test-ecosystem"]
-async fn argo_cd_takes_a_change_to_the_channel_and_shows_the_health_of_the_resource() {
+async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
     let argo_cd = ArgoCd::start().await;
     let cluster = &argo_cd.cluster;
 

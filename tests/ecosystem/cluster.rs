@@ -17,7 +17,7 @@ use crate::operator::{Launch, Operator};
 
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
 /// Long enough for two busy cores.
-const DEADLINE: Duration = Duration::from_mins(3);
+const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(200);
 
 /// An API server of its own, whose channel service is that of `examples/simulator/seed.yaml`.

@@ -21,7 +21,7 @@ const SUPPORT: &str = "channels/support.yaml";
 
 #[tokio::test]
 #[ignore = "Flux takes minutes to build, once: make test-ecosystem"]
-async fn flux_takes_a_change_to_the_channel_and_is_ready_only_when_everybody_is_there() {
+async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
     let flux = Flux::start().await;
 
     // 1. Everything is applied, the definition first, and nobody is there yet: the operator does not run.
@@ -63,7 +63,7 @@ async fn flux_takes_a_change_to_the_channel_and_is_ready_only_when_everybody_is_
 
 #[tokio::test]
 #[ignore = "Flux takes minutes to build, once: make test-ecosystem"]
-async fn flux_takes_a_suspended_or_observed_resource_for_ready_by_the_expressions_of_the_example() {
+async fn flux_treats_suspended_and_observed_resources_as_ready() {
     let flux = Flux::start().await;
     let operator = flux.cluster.operator();
     flux.repository.edit(SUPPORT, "  members:\n", "  mode: Observe\n  members:\n");

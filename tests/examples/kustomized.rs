@@ -63,7 +63,7 @@ fn copy(folder: &str) -> TempDir {
 }
 
 #[tokio::test]
-async fn an_edit_of_the_rota_is_a_new_config_map_that_the_resource_names() {
+async fn an_edited_rota_makes_a_new_config_map_that_the_resource_names() {
     let folder = copy("gitops/kustomize");
     let production = folder.path().join("overlays/production");
     let applied = Applied::nothing(people()).await;
@@ -93,7 +93,7 @@ async fn an_edit_of_the_rota_is_a_new_config_map_that_the_resource_names() {
 }
 
 #[tokio::test]
-async fn the_overlay_of_staging_looks_at_another_channel_and_changes_nothing() {
+async fn the_staging_overlay_observes_another_channel() {
     let staging = build(&root().join("examples/gitops/kustomize/overlays/staging")).await;
     assert!(source(&staging).starts_with("staging-on-call-"), "{staging:#?}");
     let applied = Applied::nothing(people()).await;

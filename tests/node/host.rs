@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Long enough for two busy cores.
-const DEADLINE: Duration = Duration::from_mins(3);
+const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(200);
 /// By which `hack/node` says that this host cannot have a node.
 const CANNOT: i32 = 77;

@@ -40,8 +40,8 @@ pub fn resolves_the_service_and_trusts_whom_the_image_trusts(node: &mut Node) {
 
     // It goes, and takes nobody along.
     let before = changes(node);
-    node.helm(&["uninstall", "tls", "--namespace=tls", "--wait", "--timeout=3m"]);
-    node.kubectl(&["delete", "namespace", "sales", "tls", "--timeout=2m"]);
+    node.helm(&["uninstall", "tls", "--namespace=tls", "--wait", "--timeout=15m"]);
+    node.kubectl(&["delete", "namespace", "sales", "tls", "--timeout=15m"]);
     assert_eq!(changes(node), before);
 }
 
@@ -60,7 +60,8 @@ fn install(node: &Node, volumes: &Value, mounts: &Value) {
         "extraVolumeMounts": mounts,
     });
     let values = format!("--values={}", node.file("tls-values.json", &values.to_string()).display());
-    let arguments = ["upgrade", "--install", "tls", super::CHART, "--namespace=tls", &values, "--wait", "--timeout=3m"];
+    let arguments =
+        ["upgrade", "--install", "tls", super::CHART, "--namespace=tls", &values, "--wait", "--timeout=15m"];
     node.helm(&arguments);
 }
 

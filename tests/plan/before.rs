@@ -10,7 +10,7 @@ fn of<'a>(plan: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn with_nothing_known_of_before_removals_are_printed_as_at_most_with_what_was_not_seen() {
+async fn removals_are_an_upper_bound_when_the_prior_state_is_unknown() {
     let desk = Desk::open().await;
     desk.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"], "prune": "Owned"}))]);
     let said = desk.plan(&["-f", "team.yaml"]).await;
@@ -53,7 +53,7 @@ async fn a_state_proves_removals_and_tells_what_awaits_approval() {
 }
 
 #[tokio::test]
-async fn who_stays_though_nobody_declares_them_is_told_with_the_reason() {
+async fn undeclared_members_that_stay_are_listed_with_the_reason() {
     let desk = Desk::open().await;
     let spec = |members: Value| json!({"members": members, "prune": "Owned", "limits": {"removals": "100%"}});
     desk.write("state.yaml", &[carried_out("support", spec(json!(["alice", "bob", "carol", "zoe"])))]);
@@ -65,7 +65,7 @@ async fn who_stays_though_nobody_declares_them_is_told_with_the_reason() {
 }
 
 #[tokio::test]
-async fn resources_of_the_state_that_are_in_no_file_stay_unless_they_are_pruned() {
+async fn resources_of_the_state_without_a_file_stay_unless_pruned() {
     let desk = Desk::open().await;
     let mut state =
         carried_out("support", json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": "Delete"}));
@@ -82,7 +82,7 @@ async fn resources_of_the_state_that_are_in_no_file_stay_unless_they_are_pruned(
 }
 
 #[tokio::test]
-async fn the_manifests_before_the_change_tell_who_was_declared_and_which_resources_end() {
+async fn earlier_manifests_give_the_earlier_members_and_deleted_resources() {
     let desk = Desk::open().await;
     for (policy, removed) in [("Delete", json!(["alice", "bob"])), ("Retain", json!([]))] {
         let spec = json!({"members": ["alice", "bob"], "prune": "Owned", "deletionPolicy": policy});
@@ -105,7 +105,7 @@ async fn the_manifests_before_the_change_tell_who_was_declared_and_which_resourc
 }
 
 #[tokio::test]
-async fn config_maps_among_the_files_are_read_and_others_are_said_to_be_missing() {
+async fn config_maps_among_the_files_are_read_and_others_reported_missing() {
     let desk = Desk::open().await;
     let from = json!([{"configMapKeyRef": {"name": "on-call", "key": "members.txt"}}]);
     let map = json!({

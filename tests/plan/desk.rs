@@ -17,7 +17,7 @@ pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f
 pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
 
 /// It only ends a test that would hang.
-const DEADLINE: Duration = Duration::from_mins(2);
+const DEADLINE: Duration = Duration::from_mins(5);
 
 pub struct Desk {
     pub simulator: Simulator,

@@ -48,7 +48,7 @@ async fn calls_alone(desk: &Desk) -> f64 {
 
 #[tokio::test]
 #[ignore = "it measures"]
-async fn a_fleet_of_1000_resources_with_100_members_each() {
+async fn plan_of_1000_resources_with_100_members_each() {
     let people = || (0..MEMBERS).map(|n| format!("m{n:03}"));
     let mut seed = Seed::new(INSTANCE).users(people()).users(["rollcall"]).admins(["rollcall"]);
     for n in 0..RESOURCES {

@@ -11,7 +11,7 @@ const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const DESCRIBE: ApiOperation = ApiOperation::DescribeChannelMembership;
 
 #[tokio::test]
-async fn a_conflict_for_somebody_who_is_there_is_success() {
+async fn a_conflict_for_a_present_member_is_success() {
     let stage = Stage::open(seed(10)).await;
     stage.apply("team", support(&ids(9))).await;
     let _operator = stage.operator(&[]);
@@ -29,7 +29,7 @@ async fn a_conflict_for_somebody_who_is_there_is_success() {
 }
 
 #[tokio::test]
-async fn conflicts_of_many_are_cleared_up_by_one_listing() {
+async fn many_conflicts_are_resolved_by_one_listing() {
     let stage = Stage::open(seed(60)).await;
     stage.apply("team", support(&ids(10))).await;
     let _operator = stage.operator(&[]);
@@ -67,7 +67,7 @@ async fn a_member_of_the_other_type_is_a_type_mismatch_once() {
 }
 
 #[tokio::test]
-async fn a_service_that_takes_members_twice_is_as_good() {
+async fn a_service_that_accepts_present_members_works_as_well() {
     let behaviours =
         UndocumentedBehaviours { existing_member: RepeatedMember::Success, ..UndocumentedBehaviours::default() };
     let options = SimulatorOptions { seed: seed(5), quotas: Quotas::Off, behaviours, ..SimulatorOptions::default() };

@@ -15,7 +15,7 @@ fn with_bearer(bearer: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_channel_without_a_bearer_is_told_which_flag_to_set() {
+async fn a_channel_without_a_bearer_names_the_flag_to_set() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("team", support(&ids(2))).await;
     let operator = stage.bare_operator(&UNPACED);
@@ -34,7 +34,7 @@ async fn a_channel_without_a_bearer_is_told_which_flag_to_set() {
 }
 
 #[tokio::test]
-async fn each_app_instance_is_called_in_the_name_of_its_own_bearer() {
+async fn each_app_instance_is_called_with_its_own_bearer() {
     let second = Seed::new(SECOND).users(["m0000", "two"]).admins(["two"]).channel(ChannelSeed::new("sales"));
     let mut both = seed(2);
     both.app_instances.extend(second.app_instances);
@@ -55,7 +55,7 @@ async fn each_app_instance_is_called_in_the_name_of_its_own_bearer() {
 }
 
 #[tokio::test]
-async fn a_bearer_of_the_resources_own_is_not_honoured_unless_the_operator_allows_it() {
+async fn a_bearer_of_a_resource_is_refused_unless_the_operator_allows_it() {
     let stage = Stage::open(seed(2).users(["own"]).admins(["own"])).await;
     stage.apply("team", with_bearer(&user("own"))).await;
     let operator = stage.operator(&[]);
@@ -76,7 +76,7 @@ async fn a_bearer_of_the_resources_own_is_not_honoured_unless_the_operator_allow
 }
 
 #[tokio::test]
-async fn an_own_bearer_that_the_service_does_not_know_spoils_no_other_resource() {
+async fn an_unknown_bearer_of_a_resource_affects_no_other_resource() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("lost", with_bearer(&user("nobody"))).await;
     stage.apply("team", support(&ids(2))).await;
@@ -89,7 +89,7 @@ async fn an_own_bearer_that_the_service_does_not_know_spoils_no_other_resource()
 }
 
 #[tokio::test]
-async fn every_status_says_that_a_local_service_is_not_aws() {
+async fn every_status_says_when_the_service_is_not_aws() {
     let stage = Stage::open(seed(1)).await;
     stage.apply("team", support(&ids(1))).await;
     let _operator = stage.operator(&[]);

@@ -60,7 +60,7 @@ async fn told_of(live: usize, missing: usize, region: &str) {
 }
 
 #[tokio::test]
-async fn a_channel_costs_its_pages_and_its_batches_and_each_call_is_signed_in_the_bearers_name() {
+async fn a_channel_costs_its_pages_and_batches_signed_for_the_bearer() {
     told_of(120, 230, "us-east-1").await;
 }
 
@@ -150,7 +150,7 @@ async fn hidden_members_are_listed_and_added_as_hidden() {
 }
 
 #[tokio::test]
-async fn only_the_namespaces_that_are_named_are_watched() {
+async fn only_the_named_namespaces_are_watched() {
     let stage = Stage::open(seed(3)).await;
     let second = Stage::open(seed(0)).await;
     let third = Stage::open(seed(0)).await;

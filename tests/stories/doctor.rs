@@ -106,7 +106,7 @@ fn about(id: &str) -> String {
 const NO_CLUSTER: &str = "--cluster=off";
 
 #[tokio::test]
-async fn all_is_well_and_nothing_was_changed() {
+async fn doctor_passes_and_changes_nothing() {
     let service = service().await;
     let before = service.membership_log().len();
     let found = found(&mut doctor(&service, &[&bearer(), &about("support"), &about("townhall"), NO_CLUSTER])).await;
@@ -127,7 +127,7 @@ async fn all_is_well_and_nothing_was_changed() {
 }
 
 #[tokio::test]
-async fn each_action_that_iam_denies_is_named_and_the_others_are_asked_all_the_same() {
+async fn each_denied_iam_action_is_named_and_the_others_are_still_checked() {
     let service = service().await;
     for (operation, check, result) in [
         (ApiOperation::DescribeChannel, "action", "warning"),
@@ -155,7 +155,7 @@ async fn each_action_that_iam_denies_is_named_and_the_others_are_asked_all_the_s
 }
 
 #[tokio::test]
-async fn what_a_role_does_not_allow_is_told_apart_from_what_iam_denies() {
+async fn denials_of_a_channel_role_differ_from_denials_of_iam() {
     let service = service().await;
     let as_plain = format!("--chime-bearer={}", user("plain"));
     let plain = found(&mut doctor(&service, &[&as_plain, &about("support"), NO_CLUSTER])).await;
@@ -195,7 +195,7 @@ async fn a_bearer_that_is_unknown_or_missing_fails_once() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_busy_slow_or_away_is_no_fault_of_ours() {
+async fn a_throttled_or_unreachable_service_is_reported_as_such() {
     let service = service().await;
     service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelBans).times(1));
     let busy = found(&mut doctor(&service, &[&bearer(), &about("support"), NO_CLUSTER])).await;
@@ -212,7 +212,7 @@ async fn a_service_that_is_busy_slow_or_away_is_no_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn keys_that_come_before_the_role_of_the_pod_are_named() {
+async fn keys_that_take_precedence_over_the_pod_role_are_named() {
     let service = service().await;
     for (variable, called) in [
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "IRSA"),
@@ -234,7 +234,7 @@ async fn keys_that_come_before_the_role_of_the_pod_are_named() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_or_does_not_go_with_fips_is_refused_and_the_rest_is_asked() {
+async fn an_invalid_endpoint_is_refused_and_the_other_checks_run() {
     let service = service().await;
     let mut wrong = doctor(&service, &[&bearer(), "--cluster=on"]);
     let wrong = found(wrong.env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://me:secret@host")).await;
@@ -257,7 +257,7 @@ async fn sts(status: StatusCode, body: &'static str) -> String {
 }
 
 #[tokio::test]
-async fn as_whom_it_calls_is_asked_of_aws() {
+async fn the_caller_identity_comes_from_aws() {
     let service = service().await;
     let arn = "arn:aws:sts::123456789012:assumed-role/rollcall/session";
     let known = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
@@ -294,7 +294,7 @@ async fn may(cluster: &ControlPlane, namespace: &str, rules: Value) -> std::path
 }
 
 #[tokio::test]
-async fn each_right_that_the_operator_lacks_is_named_and_so_is_who_leads() {
+async fn each_missing_right_and_the_leader_are_named() {
     let cluster = shared().await;
     let stage = Stage::open(crate::stage::seed(1)).await;
     let namespace = stage.namespace.as_str();
@@ -356,7 +356,7 @@ async fn each_right_that_the_operator_lacks_is_named_and_so_is_who_leads() {
 }
 
 #[tokio::test]
-async fn what_the_cluster_does_not_serve_is_named() {
+async fn a_kind_the_cluster_does_not_serve_is_named() {
     let mut cluster = ControlPlane::start().await.unwrap();
     let service = service().await;
     let kubeconfig = cluster.kubeconfig();
@@ -379,7 +379,7 @@ async fn what_the_cluster_does_not_serve_is_named() {
 }
 
 #[tokio::test]
-async fn people_read_it_as_lines_and_what_to_do_stands_below() {
+async fn the_text_output_has_a_line_per_check_with_advice_below() {
     let service = service().await;
     let mut command = doctor(&service, &[&format!("--chime-bearer={}", user("ghost")), NO_CLUSTER, "--output=text"]);
     let output = command.output().await.unwrap();

@@ -9,7 +9,7 @@ const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
 #[tokio::test]
-async fn who_was_taken_out_returns_at_the_resync_interval_of_the_resource() {
+async fn a_removed_member_returns_at_the_resync_interval() {
     let stage = Stage::open(seed(5)).await;
     let mut spec = support(&ids(5));
     spec["resyncInterval"] = json!("10s");
@@ -28,7 +28,7 @@ async fn who_was_taken_out_returns_at_the_resync_interval_of_the_resource() {
 }
 
 #[tokio::test]
-async fn who_was_taken_out_returns_when_a_reconcile_is_requested() {
+async fn a_removed_member_returns_when_a_reconcile_is_requested() {
     let stage = Stage::open(seed(5)).await;
     stage.apply("team", support(&ids(5))).await;
     let _operator = stage.operator(&[]);
@@ -46,7 +46,7 @@ async fn who_was_taken_out_returns_when_a_reconcile_is_requested() {
 }
 
 #[tokio::test]
-async fn others_in_the_channel_are_left_alone() {
+async fn undeclared_members_of_the_channel_stay() {
     let stage = Stage::open(seed(6)).await;
     stage.simulator.add_member(&channel("support"), "m0005").unwrap();
     stage.apply("team", support(&ids(5))).await;
@@ -64,7 +64,7 @@ async fn others_in_the_channel_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_list_of_nobody_is_ready_and_costs_one_look() {
+async fn an_empty_member_list_is_ready_after_one_listing() {
     let stage = Stage::open(seed(1)).await;
     stage.simulator.add_member(&channel("support"), "m0000").unwrap();
     stage.apply("team", support(&[] as &[&str])).await;
@@ -77,7 +77,7 @@ async fn a_list_of_nobody_is_ready_and_costs_one_look() {
 }
 
 #[tokio::test]
-async fn a_suspended_resource_is_neither_looked_at_nor_judged() {
+async fn a_suspended_resource_is_neither_listed_nor_judged() {
     let stage = Stage::open(seed(3)).await;
     let mut suspended = support(&ids(3));
     suspended["suspend"] = json!(true);

@@ -110,7 +110,7 @@ async fn apply(cluster: &ControlPlane, manifests: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_exported_is_taken_by_the_api_server_and_the_operator_changes_nothing() {
+async fn exported_manifests_are_accepted_and_the_operator_changes_nothing() {
     let stage = Stage::open(seed()).await;
     let namespace = format!("--namespace={}", stage.namespace);
     let manifests = done(&stage.simulator, &[&all(), &namespace, "--names", "--max-members=50"]).await;
@@ -135,7 +135,7 @@ async fn what_is_exported_is_taken_by_the_api_server_and_the_operator_changes_no
 }
 
 #[tokio::test]
-async fn a_name_taken_off_an_exported_list_leaves_only_where_prune_says_so() {
+async fn a_member_taken_off_an_exported_list_leaves_only_if_prune_says_so() {
     let stage = Stage::open(seed()).await;
     let namespace = format!("--namespace={}", stage.namespace);
     let one = format!("--channel={}", channel("Support"));
@@ -161,7 +161,7 @@ async fn a_name_taken_off_an_exported_list_leaves_only_where_prune_says_so() {
 }
 
 #[tokio::test]
-async fn a_channel_that_cannot_be_read_is_named_the_others_are_written_and_a_second_run_reads_what_is_missing_only() {
+async fn an_unreadable_channel_is_named_and_read_alone_by_a_second_run() {
     let service = service(seed()).await;
     let folder = tempfile::tempdir().unwrap();
     let at = format!("--output-dir={}", folder.path().join("channels").display());
@@ -193,7 +193,7 @@ async fn a_channel_that_cannot_be_read_is_named_the_others_are_written_and_a_sec
 }
 
 #[tokio::test]
-async fn whenever_it_is_killed_there_are_whole_files_only() {
+async fn an_export_killed_at_any_time_leaves_only_complete_files() {
     let channels = (0..40).map(|n| ChannelSeed::new(&format!("c{n:02}")).members(ids(120)));
     let seed =
         channels.fold(Seed::new(INSTANCE).users(ids(120)).users(["rollcall"]).admins(["rollcall"]), Seed::channel);
@@ -236,7 +236,7 @@ fn files_or_none(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn the_commands_of_its_page_work() {
+async fn the_commands_of_the_export_page_work() {
     let cluster = shared().await;
     let service = service(seed()).await;
     assert!(cluster.kubectl(&["create", "namespace", "care"]).await.unwrap().success);
@@ -266,7 +266,7 @@ async fn the_commands_of_its_page_work() {
 }
 
 #[tokio::test]
-async fn a_folder_of_other_things_is_left_alone() {
+async fn a_folder_with_other_files_is_not_changed() {
     let service = service(seed()).await;
     let folder = tempfile::tempdir().unwrap();
     let at = format!("--output-dir={}", folder.path().display());
@@ -283,7 +283,7 @@ async fn a_folder_of_other_things_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_edited_file_is_kept_until_it_is_to_be_written_again() {
+async fn an_edited_file_is_kept_unless_overwrite_is_set() {
     let service = service(seed()).await;
     let folder = tempfile::tempdir().unwrap();
     let (at, one) = (format!("--output-dir={}", folder.path().display()), format!("--channel={}", channel("support")));
@@ -298,7 +298,7 @@ async fn an_edited_file_is_kept_until_it_is_to_be_written_again() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_busy_for_a_moment_is_asked_again_and_that_is_said() {
+async fn a_throttled_call_is_repeated_and_the_run_says_so() {
     let service = service(seed()).await;
     service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelMemberships).times(1));
     // Begins anew where a page's token is not good any more.
@@ -312,7 +312,7 @@ async fn a_service_that_is_busy_for_a_moment_is_asked_again_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn who_may_not_see_all_is_told_what_it_takes() {
+async fn a_bearer_with_too_few_rights_is_told_what_is_missing() {
     let service = service(seed()).await;
     let as_plain = format!("--chime-bearer={}", user("plain"));
     let plain = async |flags: &[&str]| {
@@ -335,7 +335,7 @@ async fn who_may_not_see_all_is_told_what_it_takes() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_on_its_command_line_is_one_line_and_nothing_is_called() {
+async fn a_wrong_command_line_is_one_line_and_nothing_is_called() {
     let service = service(seed()).await;
     let other = INSTANCE.replace("app-instance/1f", "app-instance/2e");
     for (flags, words) in [

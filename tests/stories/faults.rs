@@ -33,38 +33,38 @@ async fn ends_well_in_spite_of(effect: FaultEffect) {
 }
 
 #[tokio::test]
-async fn answers_of_500_are_got_over() {
+async fn the_operator_recovers_from_answers_of_500() {
     ends_well_in_spite_of(FaultEffect::status(500)).await;
 }
 
 #[tokio::test]
-async fn answers_of_503_are_got_over() {
+async fn the_operator_recovers_from_answers_of_503() {
     ends_well_in_spite_of(FaultEffect::status(503)).await;
 }
 
 #[tokio::test]
-async fn answers_of_429_are_got_over() {
+async fn the_operator_recovers_from_answers_of_429() {
     ends_well_in_spite_of(FaultEffect::status(429)).await;
 }
 
 #[tokio::test]
-async fn connections_that_are_cut_are_got_over() {
+async fn the_operator_recovers_from_cut_connections() {
     ends_well_in_spite_of(FaultEffect::Cut).await;
 }
 
 #[tokio::test]
-async fn answers_that_are_lost_after_their_effect_are_got_over() {
+async fn the_operator_recovers_from_answers_lost_after_their_effect() {
     ends_well_in_spite_of(FaultEffect::LoseAnswer).await;
 }
 
 #[tokio::test]
-async fn the_page_of_a_proxy_in_between_is_got_over() {
+async fn the_operator_recovers_from_the_error_page_of_a_proxy() {
     let body = Some("<html>Bad gateway</html>".to_owned());
     ends_well_in_spite_of(FaultEffect::Refuse { status: 502, code: None, message: None, body }).await;
 }
 
 #[tokio::test]
-async fn a_service_that_does_not_answer_is_given_up_in_time_and_asked_again() {
+async fn a_call_without_an_answer_times_out_and_is_repeated() {
     let stage = Stage::open(seed(3)).await;
     stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_hours(1))).times(1));
     stage.apply("team", support(&ids(3))).await;
@@ -78,7 +78,7 @@ async fn a_service_that_does_not_answer_is_given_up_in_time_and_asked_again() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_for_long_is_said_to_and_asked_less_and_less() {
+async fn a_service_that_keeps_failing_is_reported_and_called_less_often() {
     let stage = Stage::open(seed(3)).await;
     let down = stage.simulator.inject_fault(Fault::new(FaultEffect::status(503)));
     stage.apply("team", support(&ids(3))).await;
@@ -98,7 +98,7 @@ async fn a_service_that_fails_for_long_is_said_to_and_asked_less_and_less() {
 }
 
 #[tokio::test]
-async fn a_storm_of_429_slows_all_calls_of_the_bearer_until_it_is_over() {
+async fn throttling_slows_all_calls_of_the_bearer_until_it_ends() {
     const CHANNELS: usize = 4;
     let storm_seed =
         (0..CHANNELS).fold(seed(5), |seed, n| seed.channel(rollcall::simulator::ChannelSeed::new(&name(n))));
@@ -128,7 +128,7 @@ fn name(n: usize) -> String {
 }
 
 #[tokio::test]
-async fn the_service_is_never_asked_faster_than_its_quotas_allow() {
+async fn the_service_is_never_called_faster_than_its_quotas() {
     // A little more than the quotas, because a busy machine delivers calls closer together than they were sent.
     let quotas = Quotas::Scaled(1.2);
     let stage =

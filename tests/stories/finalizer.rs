@@ -24,7 +24,7 @@ async fn gone(stage: &Stage, name: &str) {
 }
 
 #[tokio::test]
-async fn with_a_policy_to_prune_a_resource_ends_after_those_it_added() {
+async fn a_resource_with_delete_policy_goes_after_its_members() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", pruning(&ids(3))).await;
     let operator = stage.operator(&[]);
@@ -37,7 +37,7 @@ async fn with_a_policy_to_prune_a_resource_ends_after_those_it_added() {
 }
 
 #[tokio::test]
-async fn with_a_policy_to_retain_a_resource_goes_at_once_and_its_members_stay() {
+async fn a_resource_with_retain_policy_goes_at_once_and_its_members_stay() {
     let stage = Stage::open(seed(3)).await;
     let mut spec = support(&ids(3));
     spec["prune"] = json!("Owned");
@@ -51,7 +51,7 @@ async fn with_a_policy_to_retain_a_resource_goes_at_once_and_its_members_stay() 
 }
 
 #[tokio::test]
-async fn a_finalizer_that_somebody_takes_off_is_put_on_again() {
+async fn a_finalizer_taken_off_by_a_user_is_added_again() {
     let stage = Stage::open(seed(1)).await;
     stage.apply("team", pruning(&ids(1))).await;
     let operator = stage.operator(&[]);
@@ -62,7 +62,7 @@ async fn a_finalizer_that_somebody_takes_off_is_put_on_again() {
 }
 
 #[tokio::test]
-async fn what_is_released_goes_and_removes_nobody() {
+async fn a_released_resource_goes_and_removes_no_member() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("team", pruning(&ids(2))).await;
     let operator = stage.operator(&["--removals=off"]);

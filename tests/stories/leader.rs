@@ -35,7 +35,7 @@ fn leads(operator: &Operator) -> bool {
 }
 
 #[tokio::test]
-async fn one_leads_and_on_sigterm_hands_over_at_once() {
+async fn a_leader_hands_over_at_once_on_sigterm() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("team", support(&ids(1))).await;
     let first = stage.replica("first", None, &[]);
@@ -59,7 +59,7 @@ async fn one_leads_and_on_sigterm_hands_over_at_once() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_one_that_waits_and_takes_nothing_from_the_leader() {
+async fn sigterm_ends_a_standby_and_the_leader_keeps_the_lease() {
     let stage = Stage::open(seed(0)).await;
     let first = stage.replica("first", None, &[SHORT]);
     until_leads(&stage, "first").await;
@@ -71,7 +71,7 @@ async fn sigterm_ends_one_that_waits_and_takes_nothing_from_the_leader() {
 }
 
 #[tokio::test]
-async fn after_kill_9_of_the_leader_the_other_takes_over() {
+async fn a_standby_takes_over_after_kill_9_of_the_leader() {
     let stage = Stage::open(seed(2)).await;
     let first = stage.replica("first", None, &[]);
     until_leads(&stage, "first").await;
@@ -116,7 +116,7 @@ async fn way(stage: &Stage) -> (PathBuf, Arc<AtomicBool>) {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_cut_off_from_the_api_server_stops_and_the_other_goes_on() {
+async fn a_leader_cut_off_from_the_api_server_stops_and_a_standby_leads() {
     let stage = Stage::open(seed(1_000)).await;
     stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_secs(1))).on(BATCH));
     stage.apply("team", support(&ids(1_000))).await;
@@ -140,7 +140,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_and_the_other_goes_o
 }
 
 #[tokio::test]
-async fn kill_9_of_the_leader_in_mid_batch_twenty_times_loses_nobody_and_removes_nobody() {
+async fn twenty_kills_of_the_leader_mid_batch_lose_and_remove_no_member() {
     const MEMBERS: usize = 6_000;
     let stage = Stage::open(seed(MEMBERS + 5)).await;
     let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(200))).on(BATCH));

@@ -33,7 +33,7 @@ async fn refusal(stage: &Stage, spec: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_bad_manifest_is_refused_by_the_api_server_with_the_value_and_what_to_write() {
+async fn a_bad_manifest_is_refused_with_the_value_and_what_to_write() {
     let stage = Stage::open(seed(0)).await;
     let channel_help = "not a channel ARN: write arn:aws:chime:<region>:<account>:app-instance/<id>/channel/<id>";
     let duration_help = "not a duration: write hours, minutes and seconds in this order, such as 90s, 15m or 1h30m";
@@ -129,7 +129,7 @@ async fn the_members_of_an_applied_list_are_exactly_those_written() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_looked_at_yet_is_not_taken_for_ready() {
+async fn a_resource_not_reconciled_yet_is_not_ready() {
     let stage = Stage::open(seed(0)).await;
 
     let made = stage.apply("team", support(&["alice"])).await;
@@ -141,7 +141,7 @@ async fn what_nobody_has_looked_at_yet_is_not_taken_for_ready() {
 }
 
 #[tokio::test]
-async fn kubectl_shows_the_columns_that_people_look_for() {
+async fn kubectl_shows_the_columns_of_the_kind() {
     let stage = Stage::open(seed(2)).await;
     let control_plane = shared().await;
     let manifest = format!(
@@ -176,7 +176,7 @@ async fn kubectl_shows_the_columns_that_people_look_for() {
 }
 
 #[test]
-fn rollcall_crd_prints_the_definition() {
+fn rollcall_crd_prints_the_crd() {
     let printed = std::process::Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("crd").output().unwrap();
     assert!(printed.status.success(), "{printed:?}");
     assert_eq!(String::from_utf8(printed.stdout).unwrap(), crd_yaml().unwrap());

@@ -38,7 +38,7 @@ async fn refusal(stage: &Stage, name: &str, spec: Value) -> String {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_about_removal_is_refused_with_what_to_write() {
+async fn contradictory_removal_fields_are_refused_with_what_to_write() {
     let stage = Stage::open(seed(0)).await;
     let nobody_declared = "spec.members or spec.membersFrom is required: list the channel's members, name ConfigMaps that list them, \
                            or write members: [] to declare no members";
@@ -216,7 +216,7 @@ async fn size(stage: &Stage, name: &str) -> usize {
 }
 
 #[tokio::test]
-async fn all_that_a_status_can_say_is_kept_by_the_api_server() {
+async fn every_status_field_is_kept_by_the_api_server() {
     let stage = Stage::open(seed(0)).await;
     stage.apply("full", support(&ids(10_000))).await;
     let said = full_status(10_000);
@@ -242,7 +242,7 @@ fn schema_fields() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn names_of_any_look_and_any_number_are_kept_in_a_status() {
+async fn member_names_of_any_form_and_number_are_kept_in_a_status() {
     let stage = Stage::open(seed(0)).await;
     stage.apply("odd", support(&["alice"])).await;
     let mut names = ids(12_000);
@@ -260,7 +260,7 @@ fn longest_ids(count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_largest_resources_fit() {
+async fn the_largest_resources_fit_in_a_request() {
     let stage = Stage::open(seed(0)).await;
     let mut sizes = Vec::new();
     for (kind, names) in [("short", ids(10_000)), ("longest", longest_ids(10_000))] {
@@ -289,7 +289,7 @@ async fn the_largest_resources_fit() {
 }
 
 #[tokio::test]
-async fn ten_thousand_long_arns_are_within_the_cost_of_rules_and_stopped_by_their_size_alone() {
+async fn ten_thousand_long_arns_exceed_the_size_and_not_the_rule_cost() {
     let stage = Stage::open(seed(0)).await;
     let all = |instance: &str, id: usize| {
         let members: Vec<String> = (0..10_000).map(|n| format!("{instance}/user/{n:0id$}")).collect();

@@ -42,7 +42,7 @@ fn healthcheck(url: &str) -> Output {
 const LISTENING: &str = "127.0.0.1:0";
 
 #[tokio::test]
-async fn metrics_say_how_memberships_stand_and_forget_a_resource_that_goes() {
+async fn metrics_count_memberships_and_drop_a_deleted_resource() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&["m0000", "m0001", "ghost"])).await;
     let operator = stage.operator(&["--metrics-address", LISTENING, "--health-address", LISTENING]);
@@ -104,7 +104,7 @@ fn promtool_likes(metrics: &str) {
 }
 
 #[tokio::test]
-async fn nobody_listens_who_was_not_told_where_and_an_address_that_is_taken_is_one_line() {
+async fn no_port_is_opened_without_an_address_and_a_taken_one_is_one_error() {
     let stage = Stage::open(seed(0)).await;
     let taken = std::net::TcpListener::bind(LISTENING).unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -115,7 +115,7 @@ async fn nobody_listens_who_was_not_told_where_and_an_address_that_is_taken_is_o
 }
 
 #[tokio::test]
-async fn an_operator_whose_kind_is_not_served_is_alive_and_not_ready() {
+async fn an_operator_without_its_crd_is_alive_and_not_ready() {
     let bare = crate::control_plane::ControlPlane::start().await.unwrap();
     let stage = Stage::with(&bare, rollcall::simulator::SimulatorOptions { seed: seed(0), ..Default::default() }).await;
     let operator = stage.operator(&["--health-address", LISTENING]);
@@ -126,7 +126,7 @@ async fn an_operator_whose_kind_is_not_served_is_alive_and_not_ready() {
 }
 
 #[tokio::test]
-async fn a_namespace_waits_for_its_grant_and_has_it_as_soon_as_the_file_says_so() {
+async fn a_namespace_is_granted_as_soon_as_the_file_says_so() {
     let stage = Stage::open(seed(3)).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("grants.yaml");
@@ -149,7 +149,7 @@ async fn a_namespace_waits_for_its_grant_and_has_it_as_soon_as_the_file_says_so(
 }
 
 #[tokio::test]
-async fn who_came_and_went_is_one_line_each_with_the_resource_and_the_services_request_id() {
+async fn each_change_is_one_audit_line_with_resource_and_request_id() {
     let stage = Stage::open(seed(2)).await;
     let operator = stage.operator(&[]);
     let mut spec = support(&["m0000", "m0001", "ghost"]);
@@ -179,7 +179,7 @@ async fn who_came_and_went_is_one_line_each_with_the_resource_and_the_services_r
 }
 
 #[tokio::test]
-async fn a_definition_of_another_version_is_named_by_what_it_lacks_and_one_of_this_version_is_not() {
+async fn an_older_crd_is_reported_with_its_missing_fields_only() {
     let bare = crate::control_plane::ControlPlane::start().await.unwrap();
     let whole = rollcall::api::custom_resource_definition();
     let mut older = serde_json::to_value(&whole).unwrap();

@@ -26,7 +26,7 @@ fn start(stage: &Stage, flags: &[&str]) -> Operator {
 }
 
 #[tokio::test]
-async fn an_outage_of_the_api_server_stops_no_work_and_loses_no_edit() {
+async fn an_api_server_outage_stops_no_work_and_loses_no_edit() {
     let (mut control_plane, stage) = cluster(400).await;
     stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(300))).on(BATCH));
     stage.apply("team", support(&ids(300))).await;
@@ -51,7 +51,7 @@ async fn an_outage_of_the_api_server_stops_no_work_and_loses_no_edit() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_comes_late_or_hangs_is_waited_for() {
+async fn the_operator_waits_for_a_late_or_hanging_api_server() {
     let (mut control_plane, stage) = cluster(20).await;
     stage.apply("team", support(&ids(10))).await;
     control_plane.kill_apiserver();

@@ -47,7 +47,7 @@ fn set(names: &Value) -> BTreeSet<&str> {
 }
 
 #[tokio::test]
-async fn the_plan_of_an_edit_is_what_comes_of_it_whether_it_asks_the_cluster_or_reads_its_objects_from_a_file() {
+async fn the_plan_of_an_edit_matches_its_effect_from_cluster_or_file() {
     let stage = Stage::open(seed(12)).await;
     let everybody = ids(12);
     stage.apply("team", owned("support", &everybody[..10])).await;
@@ -93,7 +93,7 @@ async fn the_plan_of_an_edit_is_what_comes_of_it_whether_it_asks_the_cluster_or_
 }
 
 #[tokio::test]
-async fn config_maps_that_are_not_among_the_files_are_read_from_the_cluster() {
+async fn config_maps_missing_from_the_files_are_read_from_the_cluster() {
     let stage = Stage::open(seed(3)).await;
     stage.config_map("on-call", json!({"members.txt": "m0001\nm0002\n"})).await;
     let folder = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ async fn config_maps_that_are_not_among_the_files_are_read_from_the_cluster() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_cannot_be_reached_ends_a_plan_before_anything_is_called() {
+async fn an_unreachable_cluster_ends_a_plan_before_any_call() {
     let stage = Stage::open(seed(1)).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("team.yaml"), manifest("team", &spec("support", &["m0000"])).to_string())

@@ -19,7 +19,7 @@ fn suspended(object: &ChannelMembership) -> bool {
 }
 
 #[tokio::test]
-async fn reconcile_has_the_channel_looked_at_now_and_waits_for_what_comes_of_it() {
+async fn reconcile_lists_the_channel_now_and_waits_for_the_result() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&["m0000", "newcomer"])).await;
     stage.apply("late", with("support", &["m0000"], json!({"suspend": true}))).await;
@@ -46,7 +46,7 @@ async fn reconcile_has_the_channel_looked_at_now_and_waits_for_what_comes_of_it(
 }
 
 #[tokio::test]
-async fn suspend_and_resume_change_one_field_and_name_whoever_may_set_it_back() {
+async fn suspend_and_resume_change_one_field_and_name_other_managers() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&["m0000"])).await;
     let told = rollcall(&stage, &["suspend", "team"]).await;
@@ -91,7 +91,7 @@ fn owned(channel_id: &str, members: &[String]) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn approve_shows_the_plan_and_lets_it_through_only_where_somebody_says_so() {
+async fn approve_shows_the_plan_and_approves_it_only_when_confirmed() {
     let stage = Stage::open(seed(12)).await;
     let people = ids(12);
     stage.apply("team", owned("support", &people)).await;
@@ -132,7 +132,7 @@ async fn approve_shows_the_plan_and_lets_it_through_only_where_somebody_says_so(
 }
 
 #[tokio::test]
-async fn of_several_plans_each_is_approved_by_itself_and_summed_up() {
+async fn several_plans_are_approved_one_by_one_and_summed_up() {
     let seed = ["one", "two"].iter().fold(seed(12), |seed, id| seed.channel(ChannelSeed::new(id)));
     let stage = Stage::open(seed).await;
     let people = ids(12);
@@ -156,7 +156,7 @@ async fn of_several_plans_each_is_approved_by_itself_and_summed_up() {
 
 /// Between the plan that is shown and the approval somebody edits the list. The approval of what was shown lets nothing through.
 #[tokio::test]
-async fn a_plan_that_changes_while_it_is_read_is_not_approved() {
+async fn a_plan_that_changes_during_the_question_is_not_approved() {
     let stage = Stage::open(seed(12)).await;
     let people = ids(12);
     stage.apply("team", owned("support", &people)).await;

@@ -37,7 +37,7 @@ async fn opened() -> (Stage, crate::operator::Operator) {
 }
 
 #[tokio::test]
-async fn status_shows_what_is_there_and_the_next_step_and_says_when_there_is_nothing() {
+async fn status_shows_resources_and_the_next_step_or_says_there_are_none() {
     let (stage, _operator) = opened().await;
     let text = rollcall(&stage, &["status"]).await.well();
     let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{text}"));
@@ -66,7 +66,7 @@ async fn status_shows_what_is_there_and_the_next_step_and_says_when_there_is_not
 }
 
 #[tokio::test]
-async fn status_shows_more_resources_than_come_in_one_page() {
+async fn status_shows_more_resources_than_one_page_holds() {
     let stage = Stage::open(seed(1)).await;
     for n in 0..130 {
         stage.apply(&format!("r{n:03}"), support(&["m0000"])).await;
@@ -77,7 +77,7 @@ async fn status_shows_more_resources_than_come_in_one_page() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_what_changes_in_a_line_each() {
+async fn a_watch_prints_one_line_per_change() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("team", support(&["m0000"])).await;
     let mut watch = command(&stage, &["status", "team", "--watch"]).await;
@@ -101,7 +101,7 @@ async fn a_watch_tells_what_changes_in_a_line_each() {
 }
 
 #[tokio::test]
-async fn why_says_who_declares_somebody_where_and_whether_they_are_there() {
+async fn why_names_the_declarers_of_a_member_and_the_channel_state() {
     let (stage, _operator) = opened().await;
     let in_support = |user: &'static str| {
         let stage = &stage;
@@ -139,7 +139,7 @@ async fn why_says_who_declares_somebody_where_and_whether_they_are_there() {
 }
 
 #[tokio::test]
-async fn why_says_usefully_that_nobody_declares_somebody() {
+async fn why_says_that_no_resource_declares_a_member() {
     let (stage, _operator) = opened().await;
     let upper = rollcall(&stage, &["why", "Alice", "support"]).await.well();
     assert!(upper.contains("no resource declares them; 1 resource") && upper.contains("perhaps alice"), "{upper}");
@@ -156,7 +156,7 @@ async fn why_says_usefully_that_nobody_declares_somebody() {
 }
 
 #[tokio::test]
-async fn why_asks_the_service_itself_and_finds_a_display_name() {
+async fn why_asks_the_service_and_finds_a_display_name() {
     let (stage, _operator) = opened().await;
     let carol = rollcall(&stage, &["why", "carol", "support", "--live"]).await.well();
     assert!(carol.contains("live: in the channel as DEFAULT since "), "{carol}");
@@ -196,7 +196,7 @@ async fn name(stage: &Stage, id: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn undeclared_names_members_and_the_lines_that_would_declare_them() {
+async fn undeclared_lists_members_and_the_lines_that_would_declare_them() {
     let (stage, _operator) = opened().await;
     let text = rollcall(&stage, &["undeclared", "support"]).await.well();
     assert!(text.contains("1 member is in the channel whom no resource declares, by its status of"), "{text}");
@@ -217,7 +217,7 @@ async fn undeclared_names_members_and_the_lines_that_would_declare_them() {
 }
 
 #[tokio::test]
-async fn who_may_not_list_all_namespaces_is_told_which_one_was_looked_at() {
+async fn a_user_limited_to_a_namespace_is_told_which_one_was_listed() {
     let stage = Stage::open(seed(1)).await;
     stage.apply("team", support(&["m0000"])).await;
     let control_plane = shared().await;

@@ -33,7 +33,7 @@ fn keeps(told: &Value, channel_id: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whoever_leaves_is_followed_until_they_are_in_no_channel_and_then_there_is_a_receipt() {
+async fn offboard_follows_a_user_out_of_all_channels_and_prints_a_receipt() {
     let stage = Stage::open(leaving()).await;
     stage.config_map("on-call", json!({"members.txt": "bob\nalice\n"})).await;
     let mut spec = owned("support", &["bob"]);
@@ -76,7 +76,7 @@ async fn whoever_leaves_is_followed_until_they_are_in_no_channel_and_then_there_
 }
 
 #[tokio::test]
-async fn nothing_is_proven_without_the_service_or_by_half_an_answer() {
+async fn offboard_proves_nothing_without_a_complete_answer() {
     let stage = Stage::open(leaving()).await;
     stage.apply("support", support(&["bob"])).await;
     let _operator = stage.operator(&[]);
@@ -107,7 +107,7 @@ async fn nothing_is_proven_without_the_service_or_by_half_an_answer() {
 }
 
 #[tokio::test]
-async fn a_hidden_member_is_found_and_a_misspelt_name_is_hinted_at() {
+async fn offboard_finds_a_hidden_member_and_hints_at_a_misspelt_name() {
     let stage = Stage::open(leaving()).await;
     stage.apply("quiet", with("quiet", &["bob"], json!({"type": "HIDDEN"}))).await;
     let _operator = stage.operator(&[]);
@@ -122,7 +122,7 @@ async fn a_hidden_member_is_found_and_a_misspelt_name_is_hinted_at() {
 }
 
 #[tokio::test]
-async fn without_a_resource_or_a_bearer_it_is_not_known_where_to_look() {
+async fn offboard_needs_a_resource_or_a_bearer() {
     let stage = Stage::open(seed(1)).await;
     let told = rollcall(&stage, &["offboard", "m0000", "-n", &stage.namespace]).await.error();
     assert!(told.contains("in which app instance m0000 is"), "{told}");

@@ -49,7 +49,7 @@ async fn many_fresh_channels_cost_two_calls_each_and_at_most_two_status_writes()
 }
 
 #[tokio::test]
-async fn a_status_is_written_only_when_it_says_something_new() {
+async fn a_status_is_written_only_when_it_changes() {
     let stage = Stage::open(seed(5)).await;
     stage.apply("team", spec("support", &ids(4))).await;
     let writes = Writes::watch(&stage).await;

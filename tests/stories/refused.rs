@@ -27,7 +27,7 @@ fn errors(object: &ChannelMembership) -> Vec<(String, String, u32)> {
 }
 
 #[tokio::test]
-async fn refused_members_are_named_with_code_and_message_and_left_alone_until_the_cause_is_mended() {
+async fn refused_members_are_named_and_not_retried_before_they_are_due() {
     let (stage, members, full) = three_of_twenty_refused().await;
     stage.apply("team", support(&members)).await;
     let operator = stage.operator(&["--resync-interval=1s", "--min-resync-interval=1s"]);
@@ -110,7 +110,7 @@ async fn an_edit_tries_refused_members_again_at_once() {
 }
 
 #[tokio::test]
-async fn members_whom_the_service_cannot_take_just_now_are_tried_again_alone() {
+async fn members_with_a_passing_error_are_retried_alone() {
     let stage = Stage::open(seed(30)).await;
     let codes = ["Throttled", "ServiceFailure", "ServiceUnavailable", "NobodyKnowsThisCode"];
     for (code, id) in codes.iter().zip(ids(4)) {
@@ -134,7 +134,7 @@ async fn members_whom_the_service_cannot_take_just_now_are_tried_again_alone() {
 }
 
 #[tokio::test]
-async fn one_member_who_spoils_a_batch_does_not_keep_out_the_other_99() {
+async fn one_bad_member_of_a_batch_does_not_block_the_other_99() {
     let stage = Stage::open(seed(100)).await;
     let poison = user("m0042");
     stage.simulator.inject_fault(Fault::new(FaultEffect::status(400)).on(BATCH).member(&poison));
@@ -175,24 +175,24 @@ async fn told_as(fault: Fault, reason: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_closed_to_the_bearer_is_a_condition() {
+async fn a_channel_closed_to_the_bearer_is_a_condition() {
     let words = ["Forbidden", "AppInstanceAdmin", BEARER];
     told_as(Fault::new(FaultEffect::status(403)), "ChannelNotAccessible", &words).await;
 }
 
 #[tokio::test]
-async fn a_bearer_that_the_service_does_not_know_is_a_condition() {
+async fn an_unknown_bearer_is_a_condition() {
     told_as(Fault::new(FaultEffect::status(401)), "BearerRejected", &["Unauthorized", BEARER]).await;
 }
 
 #[tokio::test]
-async fn a_right_that_iam_does_not_give_is_a_condition_that_names_it() {
+async fn a_missing_iam_action_is_a_condition_that_names_it() {
     let denied = Fault::new(FaultEffect::error(403, "AccessDeniedException")).on(BATCH);
     told_as(denied, "AccessDenied", &["AccessDenied", "chime:BatchCreateChannelMembership"]).await;
 }
 
 #[tokio::test]
-async fn a_channel_that_is_gone_is_never_taken_for_an_empty_one() {
+async fn a_deleted_channel_is_never_treated_as_empty() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&ids(3))).await;
     let _operator = stage.operator(&["--resync-interval=1s", "--min-resync-interval=1s"]);

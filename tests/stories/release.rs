@@ -28,7 +28,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn five_hundred_resources_of_every_policy_are_released_under_a_running_operator_and_nobody_is_removed() {
+async fn release_of_500_resources_under_a_running_operator_removes_no_member() {
     let channels = (0..CHANNELS).map(|n| format!("c{n}"));
     let stage = Stage::open(channels.fold(seed(20), |seed, id| seed.channel(ChannelSeed::new(&id)))).await;
     let operator = stage.operator(&["--resync-interval=10s"]);
@@ -68,7 +68,7 @@ async fn five_hundred_resources_of_every_policy_are_released_under_a_running_ope
 }
 
 #[tokio::test]
-async fn what_is_stuck_in_its_deletion_goes_and_other_finalizers_stay() {
+async fn release_ends_stuck_deletions_and_keeps_other_finalizers() {
     let stage = Stage::open(seed(1)).await;
     let mut spec = spec("support", &["m0000"]);
     (spec["prune"], spec["deletionPolicy"]) = (json!("Owned"), json!("Delete"));

@@ -62,7 +62,7 @@ fn one_channel_a_policy() -> Seed {
 }
 
 #[tokio::test]
-async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_does() {
+async fn undeclared_members_are_removed_exactly_as_prune_says() {
     let stage = Stage::open(one_channel_a_policy()).await;
     let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
     let everybody = [DECLARED.as_slice(), &["bot/intruder"]].concat();
@@ -133,7 +133,7 @@ async fn who_is_no_longer_declared_leaves_as_far_as_prune_says_and_nobody_else_d
 }
 
 #[tokio::test]
-async fn nobody_is_removed_who_was_declared_again_within_ten_seconds_or_who_returned_without_us() {
+async fn members_declared_again_within_10s_or_returned_by_others_stay() {
     let hour_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
     let seed = Seed::new(INSTANCE).users(["a", "b", "c", "d", "olaf", "rollcall"]).admins(["rollcall"]);
     let seed = seed

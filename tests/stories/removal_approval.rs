@@ -31,7 +31,7 @@ async fn until_approval_required(stage: &Stage, name: &str, removals: u32) -> Pe
 }
 
 #[tokio::test]
-async fn an_approved_plan_is_carried_out_whole_and_once_though_the_operator_is_killed_in_the_middle_of_it() {
+async fn an_approved_plan_completes_once_when_the_operator_is_killed() {
     let stage = Stage::open(seed(101)).await;
     let (everybody, rest) = (ids(101), ids(41));
     stage.apply("team", limited("support", &everybody)).await;
@@ -74,7 +74,7 @@ async fn an_approved_plan_is_carried_out_whole_and_once_though_the_operator_is_k
 }
 
 #[tokio::test]
-async fn what_nobody_can_have_meant_waits_and_an_approval_lets_exactly_that_plan_through() {
+async fn unlikely_removals_wait_and_an_approval_admits_exactly_that_plan() {
     let seed = ["emptied", "changed", "grown"].iter().fold(seed(12), |seed, id| seed.channel(ChannelSeed::new(id)));
     let stage = Stage::open(seed).await;
     let people = ids(12);

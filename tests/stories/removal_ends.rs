@@ -17,7 +17,7 @@ fn ending(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
 const ENDING: [&str; 6] = ["pruned", "closed", "lost", "suspended", "observed", "changed"];
 
 #[tokio::test]
-async fn a_deleted_resource_takes_its_members_along_or_lets_go_and_none_is_stuck() {
+async fn a_deleted_resource_removes_or_keeps_its_members_and_always_goes() {
     let seed = ENDING.iter().fold(seed(5), |seed, id| seed.channel(ChannelSeed::new(id).members(["m0003"])));
     let stage = Stage::open(seed).await;
     for name in ENDING {

@@ -84,7 +84,7 @@ async fn one_person_less(what: &str, stage: &Stage, people: &[String], drop_one:
 }
 
 #[tokio::test]
-async fn one_of_ten_thousand_in_a_list_leaves_by_four_calls() {
+async fn removal_from_a_list_of_10000_costs_four_calls() {
     let people = long_ids();
     let stage = stage(&people).await;
     let spec = |members: &[String]| with("support", members, json!({"prune": "Owned"}));
@@ -96,7 +96,7 @@ async fn one_of_ten_thousand_in_a_list_leaves_by_four_calls() {
 }
 
 #[tokio::test]
-async fn one_of_ten_thousand_in_nine_config_maps_leaves_by_four_calls() {
+async fn removal_from_nine_config_maps_of_10000_costs_four_calls() {
     let people = long_ids();
     let stage = stage(&people).await;
     let maps: Vec<&[String]> = people.chunks(FULL.div_ceil(9)).collect();

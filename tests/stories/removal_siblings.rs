@@ -28,7 +28,7 @@ fn hidden(channel_id: &str, members: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_member_leaves_when_nobody_declares_them_and_two_owners_find_each_other() {
+async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     let people = ["a", "b", "c", "d", "x", "y", "z"];
     let channels = ["shared", "orphaned", "rivals", "moved"];
     let seed = channels.iter().fold(seed(0).users(people), |seed, id| seed.channel(ChannelSeed::new(id)));

@@ -8,7 +8,7 @@ use crate::removal::{owned, removed_sorted};
 use crate::stage::{Stage, ids, seed, status};
 
 #[tokio::test]
-async fn two_operators_at_once_add_everybody_once_and_remove_everybody_once() {
+async fn two_operators_at_once_add_and_remove_each_member_once() {
     let stage = Stage::open(seed(150)).await;
     let everybody = ids(150);
     stage.apply("team", owned("support", &everybody)).await;

@@ -33,7 +33,7 @@ async fn an_edit_of_a_config_map_reaches_the_channel() {
 }
 
 #[tokio::test]
-async fn a_config_map_that_comes_and_goes_is_noticed_and_meanwhile_named() {
+async fn a_missing_config_map_is_named_until_it_is_created() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", with_source(&["m0000"], "on-call", false)).await;
     let operator = stage.operator(&[]);
@@ -56,7 +56,7 @@ async fn a_config_map_that_comes_and_goes_is_noticed_and_meanwhile_named() {
 }
 
 #[tokio::test]
-async fn an_optional_source_may_be_missing_and_may_come() {
+async fn an_optional_source_may_be_missing_and_is_read_once_created() {
     let stage = Stage::open(seed(2)).await;
     stage.apply("team", with_source(&["m0000"], "on-call", true)).await;
     let operator = stage.operator(&[]);
@@ -68,7 +68,7 @@ async fn an_optional_source_may_be_missing_and_may_come() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_no_member_is_named_by_its_number_and_not_by_its_text() {
+async fn an_invalid_line_is_named_by_its_number_and_not_by_its_text() {
     let stage = Stage::open(seed(2)).await;
     stage.config_map("on-call", json!({"members.txt": "m0001\n\ntop secret\n"})).await;
     stage.apply("team", with_source(&["m0000"], "on-call", false)).await;
@@ -81,7 +81,7 @@ async fn a_line_that_is_no_member_is_named_by_its_number_and_not_by_its_text() {
 }
 
 #[tokio::test]
-async fn with_members_from_off_config_maps_are_not_looked_at() {
+async fn config_maps_are_not_read_when_members_from_is_off() {
     let stage = Stage::open(seed(2)).await;
     stage.config_map("on-call", json!({"members.txt": "m0001"})).await;
     stage.apply("team", with_source(&["m0000"], "on-call", false)).await;
@@ -93,7 +93,7 @@ async fn with_members_from_off_config_maps_are_not_looked_at() {
 }
 
 #[tokio::test]
-async fn without_rights_on_config_maps_all_else_goes_on_and_the_right_is_named() {
+async fn a_missing_right_on_config_maps_is_named_and_other_work_goes_on() {
     let control_plane = shared().await;
     let mut stage = Stage::open(seed(2)).await;
     let namespace = stage.namespace.clone();

@@ -27,7 +27,7 @@ pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/u
 pub const UNPACED: [&str; 3] = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
 
 /// Long enough for two busy cores.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A namespace and a service, and whatever runs there.

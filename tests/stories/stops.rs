@@ -28,7 +28,7 @@ async fn converges(stage: &Stage, sent_twice: u64) {
 }
 
 #[tokio::test]
-async fn after_kill_9_in_mid_work_a_new_process_goes_on_where_the_channel_stands() {
+async fn a_new_process_continues_the_work_after_kill_9() {
     let (stage, slow) = long_work().await;
     for members in [300, 600] {
         let operator = stage.operator(&[]);
@@ -45,7 +45,7 @@ async fn after_kill_9_in_mid_work_a_new_process_goes_on_where_the_channel_stands
 }
 
 #[tokio::test]
-async fn sigterm_in_mid_work_lets_the_call_in_flight_end_and_writes_down_what_was_done() {
+async fn sigterm_lets_the_call_in_flight_end_and_writes_the_status() {
     let (stage, slow) = long_work().await;
     let operator = stage.operator(&[]);
     // At the beginning of a call: with 200 members the third batch is under way.
@@ -68,7 +68,7 @@ async fn sigterm_in_mid_work_lets_the_call_in_flight_end_and_writes_down_what_wa
 }
 
 #[tokio::test]
-async fn sigterm_while_nothing_is_done_ends_it_at_once_and_writes_nothing() {
+async fn sigterm_ends_an_idle_operator_at_once_and_writes_nothing() {
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&ids(3))).await;
     let operator = stage.operator(&[]);
@@ -80,7 +80,7 @@ async fn sigterm_while_nothing_is_done_ends_it_at_once_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn sigterm_while_a_failed_call_rests_does_not_wait_for_it() {
+async fn sigterm_does_not_wait_for_the_backoff_of_a_failed_call() {
     let stage = Stage::open(seed(3)).await;
     let down = stage.simulator.inject_fault(Fault::new(FaultEffect::status(503)).on(BATCH));
     stage.apply("team", support(&ids(3))).await;
@@ -94,7 +94,7 @@ async fn sigterm_while_a_failed_call_rests_does_not_wait_for_it() {
 }
 
 #[tokio::test]
-async fn a_new_process_finds_what_changed_while_there_was_none() {
+async fn a_new_process_finds_changes_made_while_none_ran() {
     let stage = Stage::open(seed(4)).await;
     stage.apply("team", support(&ids(3))).await;
     let operator = stage.operator(&[]);
@@ -110,7 +110,7 @@ async fn a_new_process_finds_what_changed_while_there_was_none() {
 }
 
 #[tokio::test]
-async fn an_edit_in_mid_work_is_taken_up_before_the_old_work_is_through() {
+async fn an_edit_during_work_is_applied_before_the_old_work_ends() {
     let (stage, slow) = long_work().await;
     let _operator = stage.operator(&[]);
     stage.until_service("some are added", |_| stage.count("support") >= 200).await;

@@ -60,7 +60,7 @@ async fn a_status_is_written_on_its_basis_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn another_of_the_same_name_is_never_written() {
+async fn another_object_of_the_same_name_is_never_written() {
     let stage = Stage::open(seed(1)).await;
     let object = stage.apply("team", support(&["m0000"])).await;
     let mut store = store_of(&stage, here(&stage), &object);
@@ -77,7 +77,7 @@ async fn another_of_the_same_name_is_never_written() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_not_valid_is_refused_and_not_gone() {
+async fn an_invalid_status_is_refused_and_not_reported_as_gone() {
     let stage = Stage::open(seed(1)).await;
     let object = stage.apply("team", support(&["m0000"])).await;
     let mut store = store_of(&stage, here(&stage), &object);
@@ -88,7 +88,7 @@ async fn a_status_that_is_not_valid_is_refused_and_not_gone() {
 }
 
 #[tokio::test]
-async fn a_finalizer_is_put_on_once_and_taken_off_beside_others() {
+async fn a_finalizer_is_added_once_and_removed_beside_others() {
     let stage = Stage::open(seed(1)).await;
     let object = stage.apply("team", support(&["m0000"])).await;
     stage.patch("team", json!({"metadata": {"finalizers": ["example.com/other"]}})).await;
@@ -107,7 +107,7 @@ async fn a_finalizer_is_put_on_once_and_taken_off_beside_others() {
 }
 
 #[tokio::test]
-async fn a_resource_that_is_being_deleted_ends_with_its_last_finalizer() {
+async fn a_resource_being_deleted_goes_with_its_last_finalizer() {
     let stage = Stage::open(seed(1)).await;
     let object = stage.apply("team", support(&["m0000"])).await;
     let mut store = store_of(&stage, here(&stage), &object);
@@ -122,7 +122,7 @@ async fn a_resource_that_is_being_deleted_ends_with_its_last_finalizer() {
 }
 
 #[tokio::test]
-async fn the_resources_of_a_channel_are_those_that_stand_now_and_no_others() {
+async fn the_resources_of_a_channel_are_read_as_they_are_now() {
     let stage = Stage::open(seed(1)).await;
     let with_source = |mut spec: Value, name: &str| {
         spec["membersFrom"] = json!([{"configMapKeyRef": {"name": name, "key": "members"}}]);

@@ -75,7 +75,7 @@ fn the<'a>(spans: &'a [Span], name: &str, key: &str, value: &str) -> &'a Span {
 }
 
 #[tokio::test]
-async fn a_pass_and_its_calls_are_spans_that_name_no_member_and_arrive_before_the_process_ends() {
+async fn a_reconcile_and_its_calls_are_spans_that_name_no_member() {
     let (collector, endpoint) = Collector::start().await;
     let stage = Stage::open(seed(3)).await;
     stage.apply("team", support(&["m0000", "m0001"])).await;
@@ -130,7 +130,7 @@ async fn a_pass_and_its_calls_are_spans_that_name_no_member_and_arrive_before_th
 }
 
 #[tokio::test]
-async fn nothing_is_sent_unless_an_endpoint_says_where_to() {
+async fn no_traces_are_sent_without_an_endpoint() {
     let (collector, endpoint) = Collector::start().await;
     let stage = Stage::open(seed(1)).await;
     stage.apply("team", support(&["m0000"])).await;
@@ -151,7 +151,7 @@ async fn nothing_is_sent_unless_an_endpoint_says_where_to() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_or_says_nothing_holds_up_no_pass_and_no_end_and_is_told_of_once() {
+async fn an_unreachable_collector_delays_nothing_and_is_logged_once() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (hangs, away) = (silent.local_addr().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let stage = Stage::open(seed(1)).await;

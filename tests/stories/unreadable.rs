@@ -52,7 +52,7 @@ async fn told(control_plane: &ControlPlane, stage: &Stage, name: &str) -> (Strin
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_says_so_itself_and_stops_no_other() {
+async fn an_unreadable_object_says_so_and_stops_no_other() {
     let control_plane = loose_cluster().await;
     let options = SimulatorOptions { seed: seed(3), quotas: Quotas::Off, ..SimulatorOptions::default() };
     let stage = Stage::with(&control_plane, options).await;
@@ -108,7 +108,7 @@ async fn an_object_that_cannot_be_read_says_so_itself_and_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_status_that_cannot_be_read_is_written_anew() {
+async fn an_unreadable_status_is_replaced() {
     let control_plane = loose_cluster().await;
     let options = SimulatorOptions { seed: seed(2), quotas: Quotas::Off, ..SimulatorOptions::default() };
     let stage = Stage::with(&control_plane, options).await;

@@ -32,7 +32,7 @@ pub use access::Kubectl;
 pub use program::Program;
 
 /// Long enough for two busy cores; usually it takes three seconds.
-const DEADLINE: Duration = Duration::from_mins(2);
+const DEADLINE: Duration = Duration::from_mins(10);
 const POLL: Duration = Duration::from_millis(50);
 /// Below the ports that systems give to outgoing connections, which could take the port while the API server is down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
