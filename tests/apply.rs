@@ -1,4 +1,5 @@
-//! Does `rollcall apply` carry manifests out without a cluster? The real binary, files, and the simulator.
+//! `rollcall apply` carries out manifests without a cluster. The tests run the real binary on files
+//! and the simulator.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,13 +25,13 @@ use desk::{Desk, INSTANCE, resource};
 use rollcall::api::MembershipType;
 use serde_json::json;
 
-/// Who is in a channel, by short id.
+/// Returns the short ids of the members of a channel.
 fn members(desk: &Desk, channel: &str) -> Vec<String> {
     let members = desk.simulator.list_members(&format!("{INSTANCE}/channel/{channel}"), MembershipType::Default);
     members.iter().map(|arn| arn.rsplit('/').next().unwrap_or_default().to_owned()).collect()
 }
 
-/// After what was just applied there is nothing left to plan.
+/// Checks that the next plan is empty after an apply.
 async fn nothing_is_left_to_plan(desk: &Desk) {
     let plan = desk.plan(&["-f", "m.json", "--state", "state.yaml", "--detailed-exitcode"]).await;
     assert_eq!(plan.code, Some(0), "{plan:?}");
@@ -53,7 +54,7 @@ async fn manifests_are_applied_and_the_next_plan_is_empty() {
     let calls = desk.calls();
     let again = desk.apply(&["-f", "m.json", "--state", "state.yaml"]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
-    // Two channels, listed by the plan and by the passes.
+    // The plan and the reconciles list two channels.
     assert_eq!(desk.calls() - calls, 4, "{:?}", desk.simulator.call_counts());
 }
 

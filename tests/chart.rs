@@ -1,4 +1,4 @@
-//! Does the chart install what the operator needs, no more than that, and leave nothing behind?
+//! The chart installs what the operator needs and no more, and an uninstall leaves nothing behind.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The control plane that the other tests stand on: real, apart from others, and gone afterwards.
+//! The control plane for the other tests is real, isolated, and removed afterwards.
 
 #[path = "support/control_plane.rs"]
 mod control_plane;
@@ -24,7 +24,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Set for the process that is to be killed while it holds a control plane.
+/// This variable is set for the process that is killed while it holds a control plane.
 const HOLD: &str = "ROLLCALL_TEST_HOLD";
 
 fn config_map(name: &str) -> ConfigMap {
@@ -85,7 +85,7 @@ async fn another_user_has_only_the_granted_rights() {
         &namespace,
     ];
     assert!(control_plane.kubectl(&grant).await.unwrap().success);
-    // The authorizer hears of it through a watch.
+    // The authorizer learns of the change through a watch.
     timeout(Duration::from_mins(5), async {
         while create(visitor.clone(), &namespace, "second").await.is_err() {
             sleep(Duration::from_millis(20)).await;
@@ -148,7 +148,7 @@ async fn a_paused_api_server_answers_when_it_goes_on() {
     let mut control_plane = ControlPlane::start().await.unwrap();
     let client = control_plane.client().await.unwrap();
     control_plane.pause_apiserver().unwrap();
-    // The signal takes a moment to arrive; what is asked after that gets no answer.
+    // The signal takes a moment to arrive. Requests after that get no answer.
     timeout(Duration::from_mins(5), async {
         while timeout(Duration::from_millis(500), client.apiserver_version()).await.is_ok() {}
     })
@@ -183,7 +183,7 @@ async fn nothing_is_left_when_its_owner_is_killed() {
     let mut owner = Command::new(env::current_exe().unwrap())
         .args(["--exact", "hold_a_control_plane_until_killed", "--ignored", "--nocapture"])
         .env(HOLD, "1")
-        // Only this process has the other end of the pipe, so the owner sees it when the test ends.
+        // No other process has the other end of the pipe, so the owner sees the end of the test.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -211,7 +211,8 @@ async fn hold_a_control_plane_until_killed() {
     if env::var_os(HOLD).is_none() {
         return;
     }
-    // A thread, as the runtime would wait for a blocking task of its own when the start fails.
+    // This is a thread, because the runtime would wait for a blocking task of its own if the start
+    // fails.
     let (ended, unwanted) = oneshot::channel();
     thread::spawn(move || ended.send(io::copy(&mut io::stdin(), &mut io::sink())));
     let hold = async {
@@ -225,7 +226,7 @@ async fn hold_a_control_plane_until_killed() {
     }
 }
 
-/// The programs that have this text in their command line, sorted.
+/// Returns the programs that have this text in their command line, sorted.
 #[cfg(target_os = "linux")]
 fn processes_naming(text: &str) -> Vec<String> {
     let mut programs: Vec<String> = fs::read_dir("/proc")

@@ -1,4 +1,4 @@
-//! Do the pages still say what the program does?
+//! The pages match the program.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read a page has failed")]
 
@@ -23,12 +23,12 @@ fn page(path: &str) -> String {
     fs::read_to_string(path).expect("the page can be read")
 }
 
-/// What stands between each `from` and the next `to`.
+/// Returns the text between each `from` and the next `to`.
 fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
     page.split(from).skip(1).filter_map(|rest| rest.split(to).next()).collect()
 }
 
-/// The flags that a command's help begins a line with.
+/// Returns the flags that begin a line of a command's help.
 fn flags(command: &str) -> BTreeSet<String> {
     let help =
         Command::new(env!("CARGO_BIN_EXE_rollcall")).args([command, "--help"]).output().expect("help is printed");
@@ -101,7 +101,8 @@ fn not_in_a_name(letter: char) -> bool {
     !letter.is_ascii_alphanumeric()
 }
 
-/// The names of all fields below a schema, but for those of conditions, which are Kubernetes' own.
+/// Returns the names of all fields below a schema, without the fields of conditions, which
+/// Kubernetes defines.
 fn names_of_fields(schema: &Value, names: &mut BTreeSet<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         names.insert(name.clone());
@@ -186,7 +187,8 @@ fn every_operation_switch_and_limit_of_the_simulator_is_on_its_page() {
     }
 }
 
-/// What the workflow for pull requests asks of `gh`, where its own comment is `found` (none if empty).
+/// Returns the `gh` commands of the pull request workflow if its own comment is `found` (empty:
+/// none).
 fn asked_of_gh(found: &str) -> Vec<String> {
     let page = page(COMMAND_LINE);
     let workflow = between(&page, "# .github/workflows/plan.yaml\n", "\n```").concat();
@@ -218,7 +220,7 @@ fn the_workflow_for_pull_requests_writes_one_comment_and_keeps_to_it() {
     assert_eq!(again[1..], ["api --method PATCH repos/org/repo/issues/comments/17 --field body=@plan.md --silent"]);
 }
 
-/// The file of a module, by its path within the crate.
+/// Returns the file of a module by its path within the crate.
 fn module(path: &str) -> String {
     let file = |path: &str| fs::read_to_string(format!("src/{path}.rs")).ok();
     let inline = || {

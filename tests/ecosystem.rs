@@ -1,7 +1,7 @@
-//! Do those who take manifests from Git carry them to the channel, and tell rightly how they stand?
+//! Flux and Argo CD apply manifests from Git and show the right health.
 //!
-//! Flux's kustomize-controller and Argo CD run as the programs they are, against a real API server. They take a quarter of an hour to
-//! build, once: `make test-ecosystem`.
+//! Flux's kustomize-controller and Argo CD run as real programs against a real API server. The
+//! first build of both takes 15 minutes: `make test-ecosystem`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 

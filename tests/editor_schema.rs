@@ -1,6 +1,8 @@
-//! Does the schema for editors refuse what is wrong, where it is wrong, and nothing that the API server takes?
+//! The schema for editors marks each wrong value at its place, and nothing that the API server
+//! accepts.
 //!
-//! jsonschema, which nobody here wrote, judges by it, and a real API server judges both.
+//! The independent library jsonschema validates by it, and a real API server judges the same
+//! manifests.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
@@ -22,7 +24,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where each of these manifests is wrong, as jsonschema sees it.
+/// Returns the places of errors in each manifest, as jsonschema reports them.
 fn errors(manifests: &[Value]) -> Vec<Vec<String>> {
     let python = Command::new(root().join("hack/boto3-venv")).stderr(Stdio::inherit()).output().unwrap();
     assert!(python.status.success());
@@ -48,7 +50,7 @@ fn manifest(spec: &Value) -> Value {
     json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ChannelMembership", "metadata": {"name": "support"}, "spec": spec})
 }
 
-/// A good manifest with one field of the spec changed; `null` takes it out.
+/// Returns a good manifest with one field of the spec changed; `null` takes it out.
 fn with(field: &str, value: Value) -> Value {
     let mut spec = json!({"channelArn": CHANNEL, "members": ["alice"]});
     match value {
@@ -58,7 +60,7 @@ fn with(field: &str, value: Value) -> Value {
     manifest(&spec)
 }
 
-/// What the API server says of a manifest that it refuses, without keeping one that it takes.
+/// Returns the API server's refusal of a manifest. A dry run keeps none that it accepts.
 async fn refusal(namespace: &str, manifest: &Value) -> Option<String> {
     let apply = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", namespace, "-f", "-"];
     let control_plane = ControlPlane::shared().await.unwrap();

@@ -1,4 +1,4 @@
-//! Does a real API server accept the examples, and does each end as it says?
+//! A real API server accepts the examples, and each example ends as its comment says.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails in here fails its test")]
 
@@ -48,7 +48,7 @@ struct Applied {
 }
 
 impl Applied {
-    /// One file, with the people of the local service's example.
+    /// Applies one file, with the users of the local service's example.
     async fn example(file: &str) -> Self {
         let control_plane = ControlPlane::shared().await.unwrap();
         let applied = Self::nothing(people()).await;
@@ -59,12 +59,12 @@ impl Applied {
         applied
     }
 
-    /// An operator and a service with these people, and nothing declared yet.
+    /// Starts an operator and a service with these users; no resource is declared.
     async fn nothing(seed: Seed) -> Self {
         Self::nothing_with(SimulatorOptions { seed, ..SimulatorOptions::default() }, &[]).await
     }
 
-    /// As [`Self::nothing`], with these flags and another service.
+    /// Starts them as [`Self::nothing`] does, with these flags and another service.
     async fn nothing_with(options: SimulatorOptions, flags: &[&str]) -> Self {
         let control_plane = ControlPlane::shared().await.unwrap();
         control_plane.install_crd_file(&root().join("crds/channelmemberships.rollcall.dev.yaml")).await.unwrap();
@@ -83,13 +83,13 @@ impl Applied {
         Self { simulator, operator, namespace, resources }
     }
 
-    /// The status of a resource once its Ready has this reason.
+    /// Returns the status of a resource once its Ready has this reason.
     async fn ends(&self, name: &str, reason: &str) -> ChannelMembershipStatus {
         let there = |object: Option<&ChannelMembership>| ready(object).is_some_and(|(_, told)| told == reason);
         self.until(name, reason, there).await
     }
 
-    /// The status of a resource once it is as it should be.
+    /// Returns the status of a resource once it is as expected.
     async fn until(
         &self,
         name: &str,
@@ -101,7 +101,7 @@ impl Applied {
         object.unwrap().unwrap().status.unwrap()
     }
 
-    /// Ids of the members of a channel.
+    /// Returns the ids of the members of a channel.
     fn members(&self, channel: &str, membership_type: MembershipType) -> BTreeSet<String> {
         let arns = self.simulator.list_members(&format!("{INSTANCE}/channel/{channel}"), membership_type);
         arns.iter().map(|arn| arn[INSTANCE.len() + 1..].trim_start_matches("user/").to_owned()).collect()
@@ -112,12 +112,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Those of the local service's example.
+/// Returns the users of the local service's example.
 fn people() -> Seed {
     Seed::from_yaml(&fs::read_to_string(root().join("examples/simulator/seed.yaml")).unwrap()).unwrap()
 }
 
-/// Status and reason of the condition Ready.
+/// Returns status and reason of the condition Ready.
 fn ready(object: Option<&ChannelMembership>) -> Option<(&str, &str)> {
     let conditions = &object?.status.as_ref()?.conditions;
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
@@ -216,7 +216,7 @@ async fn the_api_server_takes_every_example() {
     for file in TESTED {
         let namespace = control_plane.namespace("accepted").await.unwrap();
         let path = root().join("examples").join(file);
-        // Strict refuses a misspelt field, which would only be dropped otherwise.
+        // Strict validation refuses a misspelt field, which would be dropped otherwise.
         let apply = ["apply", "--server-side", "--validate=strict", "--namespace", &namespace, "--filename"];
         let applied = control_plane.kubectl(&[apply.as_slice(), &[path.to_str().unwrap()]].concat()).await.unwrap();
         assert!(applied.success, "{file}: {applied:?}");

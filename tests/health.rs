@@ -1,7 +1,8 @@
-//! Do those who wait for a resource see rightly how it stands?
+//! Health checks judge a resource rightly at each stage of its life.
 //!
-//! The judge is kstatus itself, by which Flux and `helm --wait` decide. It judges what the operator writes on a real API server at
-//! every stage of a resource's life, and the same as recorded in [`recorded::FOLDER`], where Argo CD's health check is judged by it too.
+//! The judge is kstatus itself, which Flux and `helm --wait` use. It judges the objects that the
+//! operator writes on a real API server at each stage, and the recorded objects in
+//! [`recorded::FOLDER`], which Argo CD's health check judges too.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::manual_assert, reason = "a test says by a panic what is wrong")]
 
@@ -26,7 +27,7 @@ use kstatus::kstatus;
 use rollcall::api::Reason;
 use serde_json::Value;
 
-/// What kstatus has to say of an object at each stage, and Argo CD.
+/// The expected verdicts of kstatus and of Argo CD at each stage.
 const VERDICTS: [(&str, &str, &str); 26] = [
     ("just-applied", "InProgress", "Progressing"),
     ("edited", "InProgress", "Progressing"),
@@ -46,7 +47,7 @@ const VERDICTS: [(&str, &str, &str); 26] = [
     ("source-not-ready", "Failed", "Degraded"),
     ("invalid-member", "Failed", "Degraded"),
     ("suspended", "Current", "Suspended"),
-    // kstatus reads Ready alone there, and knows no word for what nobody works on.
+    // kstatus reads only Ready there, and has no word for a resource without work.
     ("suspended-while-stalled", "InProgress", "Suspended"),
     ("suspended-from-the-start", "InProgress", "Suspended"),
     ("observed", "Current", "Healthy"),
@@ -89,7 +90,7 @@ fn every_reason_has_its_recorded_object() {
     assert_eq!(told, Reason::ALL.map(|reason| reason.as_str().to_owned()).into());
 }
 
-/// `make test-ecosystem` shows that Argo CD says what is written there.
+/// `make test-ecosystem` shows that Argo CD gives the recorded verdicts.
 #[test]
 fn argo_cd_expectations_match_kstatus_for_each_recorded_object() {
     let expected: BTreeMap<String, String> =
@@ -103,7 +104,7 @@ fn argo_cd_expectations_match_kstatus_for_each_recorded_object() {
             "Failed" => argo_cd == "Degraded",
             _ => false,
         };
-        // Left alone as asked, which kstatus has no word for.
+        // The resource is suspended as asked. kstatus has no word for that.
         assert!(same || argo_cd == "Suspended" && kstatus != "Failed", "{name}");
     }
 }

@@ -1,6 +1,6 @@
-//! Is the image the same whichever way it is made, and is what it is made of enough?
+//! The image is the same with and without Docker, and its build context is complete.
 //!
-//! That it runs is for `tests/node.rs`.
+//! `tests/node.rs` tests that the image runs.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A file of the checkout.
+/// Reads a file of the checkout.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -41,8 +41,9 @@ fn the_docker_context_is_enough_for_cargo_and_the_scripts() {
     for path in &given {
         copy(Path::new(path), &folder.path().join(path));
     }
-    // Like a build, and unlike `metadata`, `fetch` fails if a target that Cargo.toml names has no file. The crates are limited to this
-    // platform's, because a build downloads no others: without the limit the test fails on a machine that has only just built this.
+    // `fetch`, like a build and unlike `metadata`, fails if a target that Cargo.toml names has no
+    // file. The crates are limited to this platform, because a build downloads no others: without
+    // the limit, the test fails on a machine that has only just built this.
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["fetch", "--locked", "--offline", "--target", &host()]).current_dir(folder.path());
     let output = cargo.output().unwrap();

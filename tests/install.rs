@@ -1,4 +1,4 @@
-//! Is what the README says to install enough, and no more than enough?
+//! The install steps of the README suffice, and grant no unneeded right.
 
 #![allow(clippy::unwrap_used, reason = "a test says by a panic what is wrong")]
 
@@ -80,7 +80,7 @@ async fn the_rights_of_the_install_manifest_suffice_and_reach_no_secret() {
     assert!(tokio::time::timeout(Duration::from_secs(20), operator.stop()).await.unwrap().unwrap());
 }
 
-/// The container of the manifest's Deployment, as it was applied.
+/// Returns the container of the manifest's Deployment as it was applied.
 async fn container(cluster: &ControlPlane) -> Value {
     let deployment = ["get", "deployment", "rollcall", "--namespace=rollcall", "--output=json"];
     let deployment = cluster.kubectl(&deployment).await.unwrap();
@@ -88,7 +88,7 @@ async fn container(cluster: &ControlPlane) -> Value {
     deployment["spec"]["template"]["spec"]["containers"][0].clone()
 }
 
-/// Its flags, to listen where no other test does.
+/// Returns its flags, with ports that no other test uses.
 async fn flags(cluster: &ControlPlane) -> Vec<String> {
     let container = container(cluster).await;
     let arguments = container["args"].as_array().unwrap().iter().skip(1).map(|it| it.as_str().unwrap());
@@ -99,13 +99,13 @@ async fn flags(cluster: &ControlPlane) -> Vec<String> {
     arguments.map(here).collect()
 }
 
-/// The pages that the kubelet asks for.
+/// Returns the pages that the kubelet asks for.
 async fn probes(cluster: &ControlPlane) -> [String; 2] {
     let container = container(cluster).await;
     ["livenessProbe", "readinessProbe"].map(|probe| container[probe]["httpGet"]["path"].as_str().unwrap().to_owned())
 }
 
-/// Where it listens, as its log says.
+/// Returns its address from its log.
 fn address(operator: &Operator) -> String {
     let log = operator.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

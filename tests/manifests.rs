@@ -1,4 +1,4 @@
-//! Is what is generated up to date?
+//! Generated files are up to date.
 
 use std::fs;
 
@@ -19,7 +19,8 @@ fn the_schema_for_editors_is_the_one_the_code_makes() {
 #[test]
 fn the_crd_is_small_enough_for_client_side_apply() {
     let generated = rollcall::api::crd_yaml().expect("the definition is written");
-    // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144 bytes.
+    // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144
+    // bytes.
     assert!(generated.len() < 262_144, "{} bytes", generated.len());
 }
 

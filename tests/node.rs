@@ -1,7 +1,7 @@
-//! Does the image run on a real node as the chart installs it, through all that happens to a release?
+//! The image runs on a real node as the chart installs it, through the whole life of a release.
 //!
-//! It takes root, Debian's containerd and some minutes: `make test-node`. A host that cannot have a node says why, and the test is
-//! skipped there.
+//! The test needs root, Debian's containerd and some minutes: `make test-node`. On a host that
+//! cannot have a node, the script says why and the test is skipped.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
@@ -21,7 +21,7 @@ use release::{changes, declare, leader, members, metric, ready, until_ready};
 
 const IMAGE: &str = "127.0.0.1:5000/rollcall";
 const CHART: &str = "charts/rollcall";
-/// Waits as Helm does, and no longer than two busy cores need.
+/// Waits as Helm does. The bound only ends a test that hangs.
 const WAIT: [&str; 3] = ["--namespace=rollcall", "--wait", "--timeout=15m"];
 
 #[test]
@@ -38,14 +38,15 @@ fn the_image_runs_on_a_real_node_through_the_life_of_a_release() {
     outlives_the_deletion_of_the_leader(&node);
     outlives_a_drain(&node);
     upgrades_and_goes_back_without_touching_a_member(&node);
-    tls::resolves_the_service_and_trusts_whom_the_image_trusts(&mut node);
+    tls::resolves_the_service_and_trusts_the_certificates_of_the_image(&mut node);
     leaves_nothing_stuck(&node);
 
     drop(node);
     assert_eq!(machine(), before);
 }
 
-/// What of the whole machine a kubelet changes: settings of the kernel, groups of processes, mounts and interfaces.
+/// Returns the parts of the machine that a kubelet changes: kernel settings, process groups, mounts
+/// and interfaces.
 fn machine() -> Vec<String> {
     let mut seen: Vec<String> = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory"]
         .map(|setting| {
@@ -66,7 +67,7 @@ fn machine() -> Vec<String> {
     seen
 }
 
-/// A folder and what is in it.
+/// Returns a folder and its contents.
 fn inside(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     entries.chain([folder.to_owned()]).collect()
@@ -92,7 +93,7 @@ fn has_nothing_but_the_program_and_certificates(node: &Node) {
 
 fn installs_and_one_of_two_leads(node: &Node) {
     node.kubectl(&["create", "namespace", "rollcall"]);
-    // The API server then refuses a pod that asks for more than the restricted standard allows.
+    // The API server then refuses a pod that exceeds the restricted standard.
     node.kubectl(&["label", "namespace", "rollcall", "pod-security.kubernetes.io/enforce=restricted"]);
     node.kubectl(&["create", "namespace", "care"]);
     upgrade(node, &[]);
@@ -106,7 +107,7 @@ fn upgrade(node: &Node, values: &[&str]) {
     node.helm(&[&arguments, &WAIT[..], values].concat());
 }
 
-/// Of two ready pods one leads and says so, the other waits.
+/// Checks that one of two ready pods leads and reports so, and that the other waits.
 fn one_leads(node: &Node) -> String {
     let look = || {
         let leader = leader(node);
@@ -147,7 +148,7 @@ fn outlives_the_deletion_of_the_leader(node: &Node) {
     until_ready(node, "care", "support");
 }
 
-/// There is no other node to go to, so the budget keeps one of them here, and that one leads.
+/// There is no other node, so the disruption budget keeps one pod here, and that pod leads.
 fn outlives_a_drain(node: &Node) {
     let selector = "--pod-selector=app.kubernetes.io/component=operator";
     let drain = ["drain", "node", selector, "--delete-emptydir-data", "--timeout=20s"];
@@ -171,7 +172,7 @@ fn upgrades_and_goes_back_without_touching_a_member(node: &Node) {
     node.helm(&[&["rollback", "rollcall", "1"], &WAIT[..]].concat());
     one_leads(node);
     node.helm(&["test", "rollcall", "--namespace=rollcall", "--timeout=15m"]);
-    // The operator of today has looked at it, and had nothing to do.
+    // The current operator has listed the channel and made no change.
     let ask = "rollcall.dev/reconcile-requested-at=after-rollback";
     node.kubectl(&["annotate", "chm", "support", "--namespace=care", ask]);
     let look = || node.get(&["chm", "support", "--namespace=care"])["status"]["lastHandledReconcileAt"].clone();

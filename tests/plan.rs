@@ -1,4 +1,5 @@
-//! Does `rollcall plan` tell people what would happen? The real binary, files, and the simulator; no cluster.
+//! `rollcall plan` tells what an apply would change. The tests run the real binary on files and the
+//! simulator, without a cluster.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Does everything that names a version name the same one, and every flag on a page exist?
+//! All files that name a version name the same one, and every flag on a page exists.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read a file has failed")]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const WORKFLOWS: &str = ".github/workflows";
 
-/// The value of a line `key: value` of a chart.
+/// Returns the value of a line `key: value` of a chart.
 fn of_chart(key: &str) -> String {
     let chart = fs::read_to_string("charts/rollcall/Chart.yaml").unwrap();
     let line = chart.lines().find_map(|line| line.strip_prefix(&format!("{key}: ")));
@@ -34,7 +34,7 @@ fn program_chart_and_changelog_have_one_version() {
     assert!(of_chart("version").split('.').count() == 3);
 }
 
-/// The pages that people read.
+/// Returns the pages for people.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec!["README.md".into(), "CHANGELOG.md".into(), "SECURITY.md".into(), "CONTRIBUTING.md".into()];
     let mut folders = vec![PathBuf::from("docs")];
@@ -51,7 +51,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The words of a text that begin as a flag does.
+/// Returns the words of a text that begin as a flag does.
 fn flags(text: &str) -> BTreeSet<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
     words.filter(|word| word.starts_with("--") && word.len() > 3 && !word.ends_with('-')).map(str::to_owned).collect()
@@ -78,11 +78,12 @@ fn every_flag_of_rollcall_on_a_page_exists() {
     let mut seen = 0;
     for path in pages() {
         let page = without_old_words(&fs::read_to_string(&path).unwrap());
-        // What stands alone between backquotes, in prose, is a flag of ours; what a command line has is that command's.
+        // A flag alone between backquotes, in prose, is a flag of rollcall. A flag in a command
+        // line belongs to that command.
         let prose: String = page.split("```").step_by(2).collect();
         for code in prose.split('`').skip(1).step_by(2).filter(|code| code.starts_with("--")) {
             let flag = code.split([' ', '=']).next().unwrap();
-            // Of kubectl and of Helm.
+            // Flags of kubectl and of Helm.
             if ["--server-side", "--set"].contains(&flag) {
                 continue;
             }
@@ -155,7 +156,7 @@ fn the_links_of_the_pages_work() {
     }
 }
 
-/// By what a page's headings are linked to: in lower case, hyphens for blanks, and without the rest.
+/// Returns the link anchor of a heading: in lower case, hyphens for blanks, and without the rest.
 fn anchors(page: &Path) -> BTreeSet<String> {
     let anchor = |title: &str| {
         let kept = title.chars().filter(|it| it.is_alphanumeric() || [' ', '-', '_'].contains(it));

@@ -10,10 +10,10 @@ use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// It takes well under a second; this only ends a test that would hang.
+/// This bound only ends a hanging test; the command takes well under a second.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Killed when its test ends before it.
+/// Returns a command that is killed if its test ends first.
 fn simulate(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     command.arg("simulate").args(args).stdin(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -38,7 +38,7 @@ async fn simulate_prints_its_usage_and_ends_on_sigterm() {
     let export = "  export AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING=http://127.0.0.1:";
     assert!(said.iter().any(|line| line.starts_with(export)), "{said:?}");
 
-    // The shell's own kill: the program of that name is not everywhere.
+    // The shell's own `kill` is used, because not every machine has the program.
     let kill = Command::new("sh").args(["-c", r#"kill -TERM "$0""#, &child.id().unwrap().to_string()]).status().await;
     assert!(kill.unwrap().success());
     assert_eq!(timeout(DEADLINE, child.wait()).await.unwrap().unwrap().code(), Some(0));

@@ -1,6 +1,8 @@
-//! Does Rollcall do what its users were told? By user story: the real binary on a real API server, against a local service.
+//! Rollcall keeps the promises of its user stories. The tests run the real binary on a real API
+//! server, against a local service.
 //!
-//! Each test has a namespace, a service and an operator of its own. What disturbs the API server has one of its own as well.
+//! Each test has a namespace, a service and an operator of its own. A test that disturbs the API
+//! server has one of its own as well.
 
 #![allow(
     clippy::unwrap_used,

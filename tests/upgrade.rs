@@ -1,6 +1,7 @@
-//! Does an upgrade of the chart, or the way back, ever touch a member?
+//! An upgrade of the chart and a rollback change no member.
 //!
-//! The definition is what changes under an operator that runs. `tests/data/crd-before-removal.yaml` is the one of before there was `prune`.
+//! The CRD changes under a running operator. `tests/data/crd-before-removal.yaml` is the last one
+//! without `prune`.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +40,7 @@ use tools::{CHART, run_against};
 const DEFINITION: &str = "crds/channelmemberships.rollcall.dev.yaml";
 const BEFORE_REMOVAL: &str = "tests/data/crd-before-removal.yaml";
 
-/// A copy of the chart under another version, with another definition.
+/// Returns a copy of the chart with another version and another CRD.
 fn chart_of(version: &str, definition: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(Path::new(CHART), folder.path());
@@ -62,7 +63,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs helm in the namespace of the release, and waits until the fields of the definition are those that it should have.
+/// Runs helm in the namespace of the release, and waits until the CRD has the expected fields.
 async fn helm(cluster: &ControlPlane, arguments: &[&str], field: &str, served: bool) {
     let bearer = format!("--set=chimeBearers={{{BEARER}}}");
     let values: &[&str] = if arguments[0] == "upgrade" { &["--install", "--create-namespace", &bearer] } else { &[] };
@@ -80,12 +81,12 @@ fn options() -> SimulatorOptions {
     SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }
 }
 
-/// How often somebody was added or removed.
+/// Returns the number of additions and removals.
 fn writes(stage: &Stage) -> [u64; 2] {
     [ApiOperation::BatchCreateChannelMembership, ApiOperation::DeleteChannelMembership].map(|it| stage.calls(it))
 }
 
-/// The spec as the API server gives it, untouched by what this version knows.
+/// Returns the spec as the API server gives it, without the types of this version.
 async fn raw(cluster: &ControlPlane, stage: &Stage, name: &str) -> Value {
     let get = ["get", "chm", name, "--namespace", &stage.namespace, "--output=json"];
     let object: Value = serde_json::from_str(&cluster.kubectl(&get).await.unwrap().stdout).unwrap();
@@ -103,7 +104,7 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     helm(&cluster, &["upgrade", "rollcall", older.path().to_str().unwrap()], "prune", false).await;
     let stage = Stage::with(&cluster, options()).await;
 
-    // What an older definition has goes on with it.
+    // The operator continues with the fields of the older CRD.
     let running = stage.operator(&[]);
     stage.apply("support", spec("support", &ids(4))).await;
     stage.until_reason("support", "AllPresent").await;
@@ -116,8 +117,8 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     assert_eq!(raw(&cluster, &stage, "support").await, before);
     assert_eq!((writes(&stage), stage.present("support")), (calls, ids(4)));
 
-    // One that runs goes on to watch by the older definition, so what it makes of a change may lack a field. One that begins, as
-    // an upgrade of the chart has it, looks at everything anew.
+    // A running operator still watches by the older CRD, so a field may be missing from a changed
+    // object. A new operator, which an upgrade of the chart starts, reads everything anew.
     let owned = json!({"prune": "Owned", "deletionPolicy": "Delete", "limits": {"removals": "100%"}});
     stage.patch("support", json!({"spec": owned})).await;
     assert!(running.stop().await.unwrap());
@@ -138,7 +139,7 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     helm(&cluster, &["rollback", "rollcall", "1"], "prune", false).await;
     let left = raw(&cluster, &stage, "support").await;
     assert_eq!((&left["spec"]["prune"], &left["spec"]["deletionPolicy"]), (&Value::Null, &Value::Null), "{left}");
-    // Whatever would remove somebody by the newer definition removes nobody: by the operator that runs, and by one that begins.
+    // No field of the newer CRD makes a running or a new operator remove a member.
     stage.patch("support", json!({"spec": {"members": ids(1)}})).await;
     stage.until_reason("support", "AllPresent").await;
     stage.config_map("on-call", json!({"members": "m0000"})).await;
@@ -154,13 +155,13 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     assert_eq!((stage.present("support"), stage.present("team")), (ids(3), ids(2)));
     assert_eq!(writes(&stage), calls);
 
-    // And forward again.
+    // Upgrade again.
     helm(&cluster, &["upgrade", "rollcall", CHART], "prune", true).await;
     stage.patch("support", json!({"spec": owned})).await;
     let again = stage.reconcile("support").await;
     assert_eq!(ready(&again).1, "AllPresent", "{again:?}");
     assert_eq!((stage.present("support"), stage.present("team")), (ids(3), ids(2)));
-    assert_eq!(writes(&stage), calls, "who was dropped in between is claimed by nobody");
+    assert_eq!(writes(&stage), calls, "no resource owns a member that was undeclared in between");
     assert!(running.stop().await.unwrap());
 }
 
@@ -181,14 +182,15 @@ async fn an_older_operator_removes_no_member_while_a_newer_field_is_set() {
     stage.apply("support", support).await;
     stage.until_reason("support", "AllPresent").await;
 
-    // Perhaps it is by that field that the others are declared.
+    // The unknown field may be the one that declares the other members.
     stage.patch("support", json!({"spec": {"alsoFrom": "somewhere", "members": ["m0000", "m0004"]}})).await;
     stage.until_service("additions go on", |_| stage.count("support") == 5).await;
     let waits = stage.reconcile("support").await;
     assert!(ready(&waits).2.contains("alsoFrom"), "{:?}", ready(&waits));
     assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
 
-    // By the older definition the field is dropped without a word and without a generation. Nobody meant the others to leave.
+    // The older CRD drops the field without an error and without a new generation. The user did not
+    // ask to remove the other members.
     assert!(running.stop().await.unwrap());
     helm(&cluster, &["rollback", "rollcall", "1"], "alsoFrom", false).await;
     assert_eq!(raw(&cluster, &stage, "support").await["spec"]["alsoFrom"], Value::Null);

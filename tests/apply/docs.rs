@@ -1,4 +1,4 @@
-//! Is the page right?
+//! The page about `rollcall apply` matches the program.
 
 use rollcall::simulator::{ChannelSeed, Seed};
 

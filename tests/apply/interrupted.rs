@@ -1,4 +1,4 @@
-//! What is left of a run that was killed or stopped, and does the next go on where it was?
+//! A run that was killed or interrupted leaves a usable state, and the next run continues from it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::{members, nothing_is_left_to_plan};
 const MANY: usize = 5000;
 const APPLY: [&str; 6] = ["-f", "m.json", "--state", "state.yaml", "--channel-batch-rate", "25"];
 
-/// A channel `lobby` in which nobody of thousands is yet, whom a manifest declares.
+/// Returns a desk with an empty channel `lobby` and a manifest that declares thousands of members
+/// of it.
 async fn thousands() -> Desk {
     let ids: Vec<String> = (0..MANY).map(|n| format!("m{n:04}")).collect();
     let seed = Seed::new(INSTANCE).users(&ids).users(["rollcall"]).admins(["rollcall"]);
@@ -42,7 +43,7 @@ async fn goes_on(desk: &Desk) {
         *came.entry(entry.member.to_string()).or_default() += 1;
     }
     assert!(came.len() == MANY && came.values().all(|times| *times == 1), "each is added once");
-    // Those in flight when it ended may be asked for again.
+    // Batches in flight at the end of the first run may be sent again.
     let batches = desk.simulator.call_counts()[&ApiOperation::BatchCreateChannelMembership];
     assert!(batches <= MANY as u64 / 100 + 4, "{batches}");
     nothing_is_left_to_plan(desk).await;
@@ -63,7 +64,7 @@ async fn a_second_run_adds_the_rest_after_an_interrupt() {
     for signal in ["TERM", "INT"] {
         let desk = thousands().await;
         let child = in_the_middle(&desk).await;
-        // The shell's own kill: the program of that name is not everywhere.
+        // The shell's own `kill` is used, because not every machine has the program.
         let kill = format!("kill -{signal} {}", child.id().unwrap());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
         let said = desk.end_of(child).await;

@@ -1,4 +1,4 @@
-//! Is anybody removed who was not meant, or without a question?
+//! `rollcall apply` removes only members of the plan, and only after a confirmation.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What if the state cannot be used or written?
+//! A state that cannot be read or written stops an apply.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,8 @@ fn declare(desk: &Desk, members: &[&str]) {
     desk.write("m.json", &[resource("lobby", json!({"members": members, "prune": "Owned"}))]);
 }
 
-/// It ends with one line that names the file, and has called nothing that changes anything.
+/// Checks that the run ends with one line that names the file, and makes no call that changes a
+/// channel.
 fn refused(desk: &Desk, said: &Said, words: &[&str]) {
     assert_eq!(said.code, Some(1), "{said:?}");
     let last = said.stderr.lines().last().unwrap();
@@ -63,7 +64,7 @@ async fn a_full_disk_stops_changes_and_keeps_the_state_complete() {
     let path = desk.folder.path().join("state.yaml");
     let whole = fs::read_to_string(&path).unwrap();
     declare(&desk, &["alice", "bob"]);
-    // A write beyond the limit fails in the middle, as on a full disk; the unit is 512 bytes.
+    // A write beyond the limit fails in the middle, as on a full disk. The unit is 512 bytes.
     let command = format!(
         r#"ulimit -f 2; trap "" XFSZ; exec "{}" apply -f m.json --state state.yaml"#,
         env!("CARGO_BIN_EXE_rollcall")

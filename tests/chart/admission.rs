@@ -1,4 +1,5 @@
-//! Is what is not granted refused when it is applied, and may an approval be given only by who may?
+//! Admission policies refuse ungranted fields at apply, and refuse approvals by users without the
+//! right.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::tools::{CHART, run_against};
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 const OTHER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/2b";
 
-/// A cluster with the chart installed, with these values.
+/// Starts a cluster and installs the chart with these values.
 async fn cluster(values: &Value) -> ControlPlane {
     let cluster = ControlPlane::start().await.unwrap();
     for namespace in ["care", "sales", "platform"] {
@@ -29,7 +30,7 @@ async fn install(cluster: &ControlPlane, values: &Value) {
     assert!(cluster.kubectl(&established).await.unwrap().success);
 }
 
-/// Applies a ChannelMembership with this spec, as `kubectl apply` does; `more` are flags.
+/// Applies a ChannelMembership with this spec, as `kubectl apply` does. `more` are further flags.
 async fn apply(cluster: &ControlPlane, namespace: &str, metadata: Value, spec: Value, more: &[&str]) -> Kubectl {
     let mut metadata = metadata;
     metadata["namespace"] = json!(namespace);
@@ -39,7 +40,8 @@ async fn apply(cluster: &ControlPlane, namespace: &str, metadata: Value, spec: V
     cluster.kubectl_with_input(&apply, &object.to_string()).await.unwrap()
 }
 
-/// Applies until the answer has, or has not, this word: a policy is enforced a moment after it is there.
+/// Applies until the answer contains, or does not contain, this word: a policy takes effect a
+/// moment after it is created.
 async fn until(cluster: &ControlPlane, namespace: &str, metadata: Value, spec: Value, refused: Option<&str>) {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(15);
     loop {
@@ -163,7 +165,8 @@ async fn only_an_approval_needs_the_approve_right() {
         let annotate = ["annotate", "chm", "team", "--namespace=care", "--overwrite", what, &format!("--as={who}")];
         cluster.kubectl(&annotate).await.unwrap()
     };
-    // It is enforced a moment after it is there; an approval that came before is taken back.
+    // The policy takes effect a moment after it is created. An approval that came before is taken
+    // back.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(15);
     while annotate("editor", "rollcall.dev/approve=5c1e").await.success {
         assert!(tokio::time::Instant::now() < deadline, "an editor may approve");
@@ -180,7 +183,7 @@ async fn only_an_approval_needs_the_approve_right() {
 
     let by_owner = annotate("owner", "rollcall.dev/approve=5c1e").await;
     assert!(by_owner.success, "{}", by_owner.stderr);
-    // What is approved already is no new approval, and may be taken away by anybody.
+    // Keeping an approval is not a new approval. Every editor may take one away.
     let other = annotate("editor", "rollcall.dev/reconcile-requested-at=later").await;
     assert!(other.success, "{}", other.stderr);
     let taken_back = annotate("editor", "rollcall.dev/approve-").await;

@@ -1,4 +1,4 @@
-//! Is an installation by the chart enough for everything the operator does, and no more than enough?
+//! An installation by the chart has all rights that the operator needs, and no others.
 
 use std::process::Command;
 
@@ -45,7 +45,8 @@ fn present(release: &Release) -> Vec<String> {
     members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-/// A whole life: declared from a source, refused in part, changed, removed, deleted; and all that was granted for it was needed.
+/// Runs a whole life: declared from a source, refused in part, changed, removed, deleted. Every
+/// right that the chart grants is needed for it.
 async fn live(release: &Release) {
     let operator = release.operator().await;
     release.apply(&on_call("carol")).await;
@@ -53,7 +54,7 @@ async fn live(release: &Release) {
     let reason = "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.observedGeneration} {.status.present}";
     let look = ["get", "chm", "support", "--namespace=care", reason];
     release.until("all but the ghost are there", &look, |it| it == "MembersRefused 1 3").await;
-    // The second time it is the same event, once more.
+    // The second time, the same event is counted up.
     release.apply(&support(&["alice", "ghost"])).await;
     release.until("bob was removed", &look, |it| it == "MembersRefused 2 2").await;
     assert_eq!(present(release), ["alice", "carol"]);
@@ -64,7 +65,7 @@ async fn live(release: &Release) {
 
     let granted = release.granted("operator").await;
     let mut used = release.used("rollcall");
-    // The last event may be on its way.
+    // The last event may still be on its way.
     eventually(async || {
         used = release.used("rollcall");
         used.0.is_superset(&granted)
@@ -75,7 +76,8 @@ async fn live(release: &Release) {
     assert!(operator.stop().await.unwrap(), "{}", release.log());
 }
 
-/// Prometheus can read what the operator tells, and it is what alerts and dashboard ask for.
+/// Checks that Prometheus can read `/metrics` and finds each metric of the alerts and the
+/// dashboard.
 fn metrics(release: &Release) {
     let told = page(release.ports[0], "/metrics").unwrap();
     for name in rules::asked_for() {
@@ -90,7 +92,7 @@ fn metrics(release: &Release) {
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
 }
 
-/// What `rollcall doctor` says where the chart's own test runs it, and whether it is content.
+/// Runs `rollcall doctor` as the chart's own test does. Returns its output, and whether it passed.
 async fn doctor(release: &Release) -> (bool, String) {
     let hooks = release.helm(&["get", "hooks", "rollcall"]).await.expect_success().stdout;
     let hooks: Vec<Option<Value>> = serde_yaml::from_multiple(&hooks).unwrap();
@@ -120,7 +122,7 @@ async fn the_chart_test_passes_with_its_rights_and_names_a_problem() {
     }
     let (used, refused) = release.used("rollcall");
     let granted = release.granted("operator").await;
-    // These two everybody has who is known to the cluster.
+    // Every authenticated user of a cluster has these two rights.
     let more: Vec<String> = used.difference(&granted).map(|(_, resource, verb)| format!("{verb} {resource}")).collect();
     assert_eq!(more, ["create selfsubjectreviews", "create selfsubjectaccessreviews"]);
     assert_eq!(refused, [""; 0]);

@@ -1,4 +1,5 @@
-//! How is the chart installed on a real API server, and run there where no kubelet does it?
+//! A release of the chart on a real API server. The tests run its pods, because there is no
+//! kubelet.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,19 +17,19 @@ use crate::control_plane::ControlPlane;
 use crate::operator::Operator;
 use crate::tools::{Answer, CHART, run_against};
 
-/// The app instance whose members are declared.
+/// The app instance of the channels.
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
 
-/// Long enough for two busy cores.
+/// This bound only ends a hanging test.
 pub const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(100);
 
-/// The audit log has who did what to which object, and how it ended.
+/// The audit log has the user, the verb, the object and the result of each request.
 const AUDIT: &str =
     "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
-/// A right, as RBAC grants it and the audit log reports it: API group, resource, verb.
+/// A right as RBAC grants it and the audit log reports it: API group, resource, verb.
 pub type Right = (String, String, String);
 
 /// The chart on an API server of its own, and a service that its operator calls.
@@ -36,13 +37,13 @@ pub struct Release {
     pub cluster: ControlPlane,
     pub service: Arc<Simulator>,
     folder: TempDir,
-    /// Where the operator serves metrics, and where health.
+    /// The ports of metrics and of health.
     pub ports: [u16; 2],
 }
 
 impl Release {
-    /// The chart as the release `rollcall` in the namespace `rollcall` with these values on top of those that a test needs, beside these
-    /// namespaces.
+    /// Installs the chart as the release `rollcall` in the namespace `rollcall`, with these values
+    /// in addition to the ones that a test needs, and creates these namespaces.
     pub async fn install(seed: Seed, namespaces: &[&str], values: Value) -> Self {
         let service = Simulator::start(SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() })
             .await
@@ -50,7 +51,8 @@ impl Release {
         Self::install_for(Arc::new(service), namespaces, values).await
     }
 
-    /// As [`Self::install`], for a service that others may use as well.
+    /// Installs the chart as [`Self::install`] does, for a service that other tests may use as
+    /// well.
     pub async fn install_for(service: Arc<Simulator>, namespaces: &[&str], values: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("policy.yaml"), AUDIT).unwrap();
@@ -93,7 +95,7 @@ impl Release {
         run_against(&self.cluster.kubeconfig(), "helm", &arguments).await
     }
 
-    /// Runs kubectl, which has to succeed, and gives what it says.
+    /// Runs kubectl, which has to succeed, and returns its output.
     pub async fn kubectl(&self, arguments: &[&str]) -> String {
         let answer = self.cluster.kubectl(arguments).await.unwrap();
         assert!(answer.success, "kubectl {arguments:?}: {}", answer.stderr);
@@ -107,12 +109,12 @@ impl Release {
         assert!(answer.success, "{}", answer.stderr);
     }
 
-    /// An object as it is.
+    /// Returns an object as it is.
     pub async fn get(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.kubectl(&[&["get", "--output=json"], arguments].concat()).await).unwrap()
     }
 
-    /// Runs kubectl until it says what it should, or fails in these words.
+    /// Runs kubectl until its output is as expected, or fails with this text.
     pub async fn until(&self, what: &str, arguments: &[&str], holds: impl Fn(&str) -> bool) {
         let mut last = String::new();
         let holds = async || {
@@ -123,15 +125,16 @@ impl Release {
         assert!(held, "{what}: not within {} s; last: {last}\n{}", DEADLINE.as_secs(), self.log());
     }
 
-    /// The operator as its Deployment says: by its image's program, its arguments, variables, account and files.
+    /// Starts the operator as its Deployment says: program, arguments, variables, account and
+    /// files.
     pub async fn operator(&self) -> Operator {
         let deployment = self.get(&["deployment", "rollcall", "--namespace=rollcall"]).await;
         let command = self.container(&deployment["spec"]["template"]["spec"]).await;
         Operator::spawn(&command, &self.folder.path().join("operator.log")).unwrap()
     }
 
-    /// Does what the controllers and the kubelet of a node would do: keeps the operator running as its Deployment says, and runs Jobs to
-    /// their end. For as long as it is polled.
+    /// Does the work of a node's controllers and kubelet for as long as it is polled: keeps the
+    /// operator running as its Deployment says, and runs Jobs to their end.
     pub async fn node(&self) {
         let mut running: Option<(Value, Operator)> = None;
         loop {
@@ -154,14 +157,14 @@ impl Release {
         }
     }
 
-    /// The pod that the operator's Deployment asks for, if it asks for one.
+    /// Returns the pod that the operator's Deployment asks for, if there is one.
     async fn deployment(&self) -> Option<Value> {
         let get = ["get", "deployment", "rollcall", "--namespace=rollcall", "--ignore-not-found", "--output=json"];
         let deployment: Value = serde_json::from_str(&self.kubectl(&get).await).ok()?;
         (deployment["spec"]["replicas"] != 0).then(|| deployment["spec"]["template"]["spec"].clone())
     }
 
-    /// Runs a Job and says in its status that it is done.
+    /// Runs a Job and marks it as complete in its status.
     async fn run_job(&self, job: &Value) {
         let mut command = tokio::process::Command::from(self.container(&job["spec"]["template"]["spec"]).await);
         let output = command.output().await.unwrap();
@@ -178,7 +181,7 @@ impl Release {
             .await;
     }
 
-    /// What a kubelet would run for the first container of a pod.
+    /// Returns the command that a kubelet would run for the first container of a pod.
     pub async fn container(&self, pod: &Value) -> Command {
         let container = &pod["containers"][0];
         let account = pod["serviceAccountName"].as_str().unwrap();
@@ -217,17 +220,17 @@ impl Release {
         folder
     }
 
-    /// What the operator has logged.
+    /// Returns the log of the operator.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("operator.log")).unwrap_or_default()
     }
 
-    /// A file of the release's own folder.
+    /// Returns the path of a file in the release's own folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The rights that an account of the release was granted by roles of this component.
+    /// Returns the rights that roles of this component grant to an account of the release.
     pub async fn granted(&self, component: &str) -> BTreeSet<Right> {
         let selector =
             format!("--selector=app.kubernetes.io/instance=rollcall,app.kubernetes.io/component={component}");
@@ -242,7 +245,7 @@ impl Release {
         rights
     }
 
-    /// The rights that an account made use of, and the calls that it was refused.
+    /// Returns the rights that an account used, and the calls that were refused.
     pub fn used(&self, account: &str) -> (BTreeSet<Right>, Vec<String>) {
         let (mut used, mut refused) = (BTreeSet::new(), Vec::new());
         let log = fs::read_to_string(self.folder.path().join("audit.log")).unwrap();
@@ -280,7 +283,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Whether something holds within the deadline.
+/// Returns whether something holds within the deadline.
 pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -294,7 +297,7 @@ pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) -> bool {
     }
 }
 
-/// What a page of the operator says.
+/// Returns the body of a page of the operator.
 pub fn page(port: u16, path: &str) -> std::io::Result<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
@@ -308,7 +311,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The program under test.
+/// Returns the path of the program under test.
 pub fn rollcall() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_rollcall"))
 }

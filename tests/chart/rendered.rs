@@ -1,4 +1,4 @@
-//! Is the chart right before any cluster sees it?
+//! The chart is right before it is installed in a cluster.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,8 @@ use crate::tools::{CHART, run, template, variants};
 #[tokio::test]
 async fn helm_and_ct_accept_the_chart() {
     run("helm", &["lint", "--strict", CHART]).await.expect_success();
-    // Of what ct can check, that which needs neither Python nor the history of a repository; every file of ci/ is a run.
+    // These are the checks of ct that need neither Python nor the history of a repository. Each
+    // file of `ci/` is one run.
     let off = ["--validate-maintainers=false", "--check-version-increment=false", "--validate-yaml=false"];
     let ct = [["lint", "--charts", CHART].as_slice(), &off, &["--validate-chart-schema=false"]].concat();
     let linted = run("ct", &ct).await.expect_success();
@@ -71,11 +72,11 @@ async fn an_unknown_or_wrong_value_is_refused_by_its_name() {
             assert!(answer.stderr.contains(word), "{set} was refused without {word:?}: {}", answer.stderr);
         }
     }
-    // Charts above share these.
+    // Parent charts share these values.
     template(&["--set", "global.anything.at.all=1"]).await.expect_success();
 }
 
-/// The flags that begin a line of `rollcall run --help`.
+/// Returns the flags that begin a line of `rollcall run --help`.
 fn flags_of_run() -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_rollcall")).args(["run", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
@@ -92,7 +93,7 @@ async fn every_operator_flag_is_a_value_and_every_value_a_flag() {
     let names = arguments.as_array().unwrap().iter().skip(1).map(|flag| flag.as_str().unwrap());
     let rendered: BTreeSet<String> = names.map(|flag| flag.split('=').next().unwrap().to_owned()).collect();
     let mut known = flags_of_run();
-    // It is no setting.
+    // This flag is not a setting.
     known.remove("--watch-namespace");
     assert_eq!(rendered, known);
     let limited = template(&["--set", "watchNamespaces={care,sales}"]).await.expect_success().stdout;

@@ -1,4 +1,4 @@
-//! Do the alerts fire when they should, and do they and the dashboard lead somewhere?
+//! The alerts fire when they should. The links of alerts and dashboard work.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::tools::CHART;
 
-/// Runs Prometheus' own tool; `None`, with the reason on the standard error, where this machine has none.
+/// Runs promtool. Returns `None`, and prints the reason on standard error, if this machine does not
+/// have it.
 fn promtool(arguments: &[&str]) -> Option<Output> {
     let found = Command::new("hack/promtool").output().unwrap();
     if !found.status.success() {
@@ -20,7 +21,7 @@ fn promtool(arguments: &[&str]) -> Option<Output> {
     Some(Command::new(promtool.trim()).args(arguments).output().unwrap())
 }
 
-fn passes(arguments: &[&str]) {
+fn run_promtool(arguments: &[&str]) {
     let Some(output) = promtool(arguments) else { return };
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
@@ -28,12 +29,12 @@ fn passes(arguments: &[&str]) {
 
 #[test]
 fn prometheus_accepts_the_alerts() {
-    passes(&["check", "rules", "--lint-fatal", &format!("{CHART}/files/alerts.yaml")]);
+    run_promtool(&["check", "rules", "--lint-fatal", &format!("{CHART}/files/alerts.yaml")]);
 }
 
 #[test]
 fn each_alert_fires_when_it_should_and_not_before() {
-    passes(&["test", "rules", &format!("{CHART}/tests/alerts.yaml")]);
+    run_promtool(&["test", "rules", &format!("{CHART}/tests/alerts.yaml")]);
     let tests = fs::read_to_string(format!("{CHART}/tests/alerts.yaml")).unwrap();
     for alert in alerts() {
         let name = alert["alert"].as_str().unwrap();
@@ -62,7 +63,7 @@ fn alerts() -> Vec<Value> {
     alerts
 }
 
-/// Prometheus' own tool has nothing to say against what `/metrics` told, once it is in this file.
+/// Checks with promtool the text of `/metrics` in this file.
 pub fn takes_metrics(file: &Path, told: &str) {
     fs::write(file, told).unwrap();
     let Ok(found) = Command::new("hack/promtool").output() else { return };
@@ -80,7 +81,7 @@ pub fn takes_metrics(file: &Path, told: &str) {
     );
 }
 
-/// The names of metrics that alerts and dashboard ask for.
+/// Returns the names of the metrics that alerts and dashboard use.
 pub fn asked_for() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in ["alerts.yaml", "dashboard.json"] {
@@ -104,7 +105,8 @@ fn each_query_of_the_dashboard_can_be_parsed() {
         }
     }
     assert!(questions.len() > 8, "{questions:?}");
-    // promtool reads expressions in rules only; Grafana's variables stand for regular expressions and durations.
+    // promtool reads expressions only in rules. Grafana's variables stand for regular expressions
+    // and durations.
     let rules: Vec<Value> = questions
         .iter()
         .enumerate()
@@ -116,5 +118,5 @@ fn each_query_of_the_dashboard_can_be_parsed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("questions.yaml");
     fs::write(&file, serde_json::json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string()).unwrap();
-    passes(&["check", "rules", file.to_str().unwrap()]);
+    run_promtool(&["check", "rules", file.to_str().unwrap()]);
 }

@@ -1,6 +1,7 @@
-//! Do the commands of the runbooks work?
+//! The commands of the runbooks work.
 //!
-//! Each page is run from top to bottom as one script, on a release with an operator that follows what the page changes.
+//! The tests run each page from top to bottom as one script, on a release with an operator that
+//! follows the changes of the page.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,7 +16,7 @@ use tokio::process::Command;
 use crate::release::{INSTANCE, Release, rollcall};
 use crate::tools;
 
-/// What only a real node can answer, so that it is left out here.
+/// The scripts leave these commands out, because they need a real node.
 const NEEDS_A_NODE: [&str; 2] = ["kubectl rollout status", "kubectl logs"];
 
 fn seed() -> Seed {
@@ -33,12 +34,12 @@ fn support(members: &[&str]) -> Value {
     json!({"apiVersion": "rollcall.dev/v1alpha1", "kind": "ChannelMembership", "metadata": {"name": "support", "namespace": "care"}, "spec": spec})
 }
 
-/// The commands of a page in their order, each with the lines that belong to it.
+/// Returns the commands of a page in their order, each with its continuation lines.
 fn commands(page: &str) -> Vec<String> {
     commands_of(page, &fs::read_to_string(format!("docs/runbooks/{page}.md")).unwrap())
 }
 
-/// The same of a text; `page` says where it is from.
+/// Returns the commands of a text. `page` names its origin.
 fn commands_of(page: &str, text: &str) -> Vec<String> {
     let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut commands: Vec<String> = Vec::new();
@@ -53,7 +54,7 @@ fn commands_of(page: &str, text: &str) -> Vec<String> {
     commands
 }
 
-/// A folder in which commands find the chart and the programs that they name.
+/// Returns a folder in which the commands find the chart and the programs that they name.
 async fn desk(release: &Release) -> PathBuf {
     let desk = release.file("desk");
     fs::create_dir_all(desk.join("bin")).unwrap();
@@ -67,7 +68,7 @@ async fn desk(release: &Release) -> PathBuf {
     desk
 }
 
-/// The desk may be laid already.
+/// An earlier page may have made the folder already.
 fn link(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let to = to.as_ref();
     if !to.exists() {
@@ -75,7 +76,7 @@ fn link(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     }
 }
 
-/// Runs commands as one script, which ends at the first that fails.
+/// Runs commands as one script, which ends at the first failure.
 async fn run(release: &Release, kubeconfig: &Path, commands: &[String]) {
     let script = commands.iter().filter(|command| !NEEDS_A_NODE.iter().any(|it| command.starts_with(it)));
     let script: Vec<&str> = ["set -eu"].into_iter().chain(script.map(String::as_str)).collect();
@@ -124,7 +125,7 @@ fn present(release: &Release, channel: &str) -> Vec<String> {
     members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-/// A release with the resource `support`, of which one member is refused.
+/// Installs a release with the resource `support`, one member of which is refused.
 async fn usual() -> Release {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob", "ghost"])).await;
@@ -163,7 +164,7 @@ async fn a_plan_pending_approval_is_read_and_approved() {
     assert_eq!(present(&release, "support"), ["dave"]);
 }
 
-/// The commands under a heading of the page of the command line, without what they answer there.
+/// Returns the commands under a heading of the page about the command line, without their output.
 fn command_lines(heading: &str) -> Vec<String> {
     let page = fs::read_to_string("docs/command-line.md").unwrap();
     let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no part {heading}"));
@@ -198,7 +199,7 @@ async fn the_commands_for_people_on_call_work_as_their_page_says() {
     until_reason(&release, "AllPresent").await;
     assert_eq!(present(&release, "support"), ["alice", "dave"]);
 
-    // frank is nowhere by now.
+    // frank is in no channel by now.
     run(&release, &kubeconfig, &command_lines("Somebody leaves the company: offboard")).await;
     let receipt = fs::read_to_string(release.file("desk").join("frank.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
@@ -251,13 +252,13 @@ async fn a_restore_without_status_removes_no_member_until_asked_to() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     release.apply(&support(&["alice", "bob"])).await;
     until_reason(&release, "AllPresent").await;
-    // Restored after bob was taken off the list.
+    // The backup is restored after bob was taken off the list.
     release.kubectl(&["delete", "chm", "support", "--namespace=care"]).await;
     release.apply(&support(&["alice"])).await;
     until_reason(&release, "AllPresent").await;
     assert_eq!(present(&release, "support"), ["alice", "bob", "dave"]);
     let mut pages = commands("restore-without-status");
-    // The last one stops everything.
+    // The last command stops everything.
     let read_only = pages.pop().unwrap();
     assert!(read_only.contains("readOnly=true"), "{read_only}");
     run(&release, &release.cluster.kubeconfig(), &pages).await;

@@ -1,11 +1,11 @@
-//! Does the API server take every object of the chart, to the letter?
+//! The API server accepts every object of the chart unchanged.
 
 use std::fmt::Write as _;
 
 use crate::control_plane::ControlPlane;
 use crate::tools::{template, variants};
 
-/// The kinds of the Prometheus operator, as far as a chart has to know them: their schema is not ours to repeat.
+/// The kinds of the Prometheus operator, with as much schema as the chart needs.
 fn prometheus_operator() -> String {
     let mut definitions = String::new();
     for (kind, plural) in
@@ -24,8 +24,8 @@ fn prometheus_operator() -> String {
     definitions
 }
 
-/// A namespace in which only what is locked down may run, and one that may not says so. A controller that does not run here would make its
-/// account.
+/// Creates two namespaces: one enforces the restricted Pod Security Standard, the other does not. A
+/// controller that does not run here would create their accounts.
 fn restricted(name: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels: {{pod-security.kubernetes.io/enforce: restricted, \
@@ -45,7 +45,7 @@ async fn every_variant_passes_a_strict_dry_run_and_restricted_pod_security() {
 
     for values in variants() {
         let rendered = template(&values).await.expect_success().stdout;
-        // A pod is not taken where its account is not there, and a dry run makes none.
+        // The API server refuses a pod without its account, and a dry run creates none.
         let accounts = rendered.lines().filter_map(|line| line.trim().strip_prefix("serviceAccountName: "));
         let account = |name: &str| {
             format!("---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: rollcall}}\n")
@@ -58,7 +58,7 @@ async fn every_variant_passes_a_strict_dry_run_and_restricted_pod_security() {
         let answer = cluster.kubectl_with_input(&dry_run, &rendered).await.unwrap();
         assert!(answer.success, "{values:?}: {}", answer.stderr);
         assert_eq!(answer.stdout.matches("(server dry run)").count(), objects, "{values:?}: {}", answer.stdout);
-        // Containers that the variant itself puts beside ours are not ours.
+        // Containers that the variant itself adds are not part of the chart.
         let ours = answer.stderr.lines().filter(|line| !line.contains("\"before\""));
         assert_eq!(ours.collect::<Vec<_>>(), [""; 0], "{values:?}");
     }

@@ -1,4 +1,4 @@
-//! How does a test run the programs that judge the chart?
+//! Runs the programs that check the chart.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,10 +6,10 @@ use std::process::Stdio;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// The chart, from where tests run.
+/// The path of the chart from the folder in which tests run.
 pub const CHART: &str = "charts/rollcall";
 
-/// How a program ended, and what it wrote.
+/// The result of a program and its output.
 #[derive(Debug)]
 pub struct Answer {
     pub success: bool,
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Fails with all it wrote unless it ended well.
+    /// Fails with all output unless the program succeeded.
     #[track_caller]
     pub fn expect_success(self) -> Self {
         assert!(self.success, "{}\n{}", self.stdout, self.stderr);
@@ -26,7 +26,7 @@ impl Answer {
     }
 }
 
-/// The folder with helm and the others, which builds them where they are missing.
+/// Returns the folder with helm and the other programs. Builds them if they are missing.
 async fn folder() -> &'static Path {
     static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
     let find = async || {
@@ -39,17 +39,17 @@ async fn folder() -> &'static Path {
     FOLDER.get_or_init(find).await
 }
 
-/// The path of one of the pinned programs.
+/// Returns the path of one of the pinned programs.
 pub async fn program(name: &str) -> PathBuf {
     folder().await.join(name)
 }
 
-/// Runs one of the pinned programs, with nothing of the settings and caches of whoever runs the tests.
+/// Runs one of the pinned programs without the settings and caches of the current user.
 pub async fn run(program: &str, arguments: &[&str]) -> Answer {
     run_against("/dev/null".as_ref(), program, arguments).await
 }
 
-/// As [`run`], against the cluster of a kubeconfig.
+/// Runs a program as [`run`] does, against the cluster of a kubeconfig.
 pub async fn run_against(kubeconfig: &Path, program: &str, arguments: &[&str]) -> Answer {
     let folder = folder().await;
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chart");
@@ -75,7 +75,7 @@ pub async fn run_against(kubeconfig: &Path, program: &str, arguments: &[&str]) -
     }
 }
 
-/// The variants in which the chart is tried: its defaults, and each file of `ci/`.
+/// Returns the variants of the chart to test: its defaults, and each file of `ci/`.
 pub fn variants() -> Vec<Vec<String>> {
     let mut files: Vec<String> = std::fs::read_dir(format!("{CHART}/ci"))
         .unwrap()
@@ -88,7 +88,7 @@ pub fn variants() -> Vec<Vec<String>> {
     variants
 }
 
-/// The chart, rendered as the release `rollcall` in the namespace `rollcall`.
+/// Renders the chart as the release `rollcall` in the namespace `rollcall`.
 pub async fn template(values: &[impl AsRef<str>]) -> Answer {
     let mut arguments = vec!["template", "rollcall", CHART, "--namespace=rollcall"];
     arguments.extend(values.iter().map(AsRef::as_ref));

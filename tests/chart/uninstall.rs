@@ -1,4 +1,4 @@
-//! Does anything stay behind, or anybody leave a channel, when the release goes?
+//! An uninstall leaves nothing behind and removes no member.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,8 @@ fn channel(number: usize) -> String {
     format!("{INSTANCE}/channel/c{number:03}")
 }
 
-/// A resource of every kind there is, one after the other; the fifth part of them has a finalizer.
+/// Returns a resource with one of the seven combinations of policies in turn. A part of them has a
+/// finalizer.
 fn resource(number: usize) -> Value {
     let (prune, deletion) = [
         ("Never", "Retain"),
@@ -72,7 +73,7 @@ async fn uninstall_keeps_the_members_of_500_channels_and_nothing_is_stuck() {
         assert_eq!(left["items"], json!([]));
         let kept = release.get(&["chm", "--all-namespaces"]).await;
         assert_eq!(kept["items"].as_array().unwrap().len(), RESOURCES);
-        // With the definition go all resources: the API server waits for their finalizers.
+        // All resources go with the CRD, and the API server waits for their finalizers.
         release.kubectl(&["delete", "crd", "channelmemberships.rollcall.dev", "--timeout=15m"]).await;
         assert_eq!(members(&release), before);
         assert_eq!(removals(&release), 0);
@@ -94,13 +95,13 @@ async fn finalizers(release: &Release) -> usize {
 async fn the_release_hook_needs_all_of_its_rights_and_no_others() {
     let seed = Seed::new(INSTANCE).users(["alice", "rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("c002"));
     let release = Release::install(seed, &["care", "sales"], json!({"watchNamespaces": ["care"]})).await;
-    let mut held = resource(2);
-    held["metadata"]["finalizers"] = json!([FINALIZER]);
-    release.apply(&held).await;
-    held["metadata"]["namespace"] = json!("sales");
-    release.apply(&held).await;
+    let mut finalized = resource(2);
+    finalized["metadata"]["finalizers"] = json!([FINALIZER]);
+    release.apply(&finalized).await;
+    finalized["metadata"]["namespace"] = json!("sales");
+    release.apply(&finalized).await;
 
-    // Hooks are made and gone in the blink of an eye, so their rights are looked at while the Job has not ended.
+    // Hook objects exist only for a moment, so their rights are read before the Job ends.
     let uninstall = release.helm(&["uninstall", "rollcall", "--timeout=15m"]);
     let watch = async {
         let job = ["get", "job", "rollcall-release", "--namespace=rollcall", "--ignore-not-found", "--output=name"];
@@ -147,7 +148,7 @@ async fn an_upgrade_and_a_rollback_touch_no_member() {
             } else {
                 release.helm(&["rollback", "rollcall", "1"]).await.expect_success();
             }
-            // The new process has looked at everything once.
+            // The new process has listed each channel once.
             assert!(eventually(async || listed() > looks).await, "{change}: {}", release.log());
             release
                 .kubectl(&["wait", "chm", "c002", "--namespace=care", "--for=condition=Ready", "--timeout=15m"])

@@ -1,4 +1,4 @@
-//! Does Argo CD take a change to the channel, and show the health that the resource has?
+//! Argo CD applies a change to the channel and shows the health of the resource.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::repository::Repository;
 
 const APPLICATION: (&str, &str, &str) = ("argocd", "applications.argoproj.io", "channels");
 const SUPPORT: &str = "channels/support.yaml";
-/// Where its repo-server listens for questions of git, wherever its other files are.
+/// The socket on which the repo-server answers git. Its path is fixed.
 const SOCKET: &str = "/tmp/reposerver-ask-pass.sock";
 
 #[tokio::test]
@@ -21,24 +21,24 @@ async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
     let argo_cd = ArgoCd::start().await;
     let cluster = &argo_cd.cluster;
 
-    // 1. Everything is applied, and nobody is there yet: the operator does not run.
+    // 1. Everything is applied, and no member is present: the operator does not run.
     argo_cd.until("it is synced and progressing", "Synced", "Progressing").await;
     assert_eq!(cluster.support().await["status"], json!({"observedGeneration": -1}));
     let operator = cluster.operator();
-    argo_cd.until("everybody is there", "Synced", "Healthy").await;
+    argo_cd.until("all members are present", "Synced", "Healthy").await;
     cluster.until_members(&["alice", "bob", "erin", "frank"]).await;
 
-    // 2. One comes and one goes.
+    // 2. One member is added and one is removed.
     argo_cd.repository.edit(SUPPORT, "- bob\n", "- carol\n");
     argo_cd.publish("Healthy").await;
     cluster.until_members(&["alice", "carol", "erin", "frank"]).await;
 
-    // 3. Somebody who cannot be added.
+    // 3. A member cannot be added.
     argo_cd.repository.edit(SUPPORT, "- carol\n", "- carol\n    - mallory\n");
     argo_cd.publish("Degraded").await;
     assert_eq!(reason(&cluster.support().await), "MembersRefused");
 
-    // 4. Left alone, by Git; then mended.
+    // 4. Git does not change the status. Then the error is fixed.
     argo_cd.repository.edit(SUPPORT, "  members:\n", "  suspend: true\n  members:\n");
     argo_cd.publish("Suspended").await;
     argo_cd.repository.edit(SUPPORT, "  suspend: true\n", "");
@@ -54,7 +54,7 @@ async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
 struct ArgoCd {
     cluster: Cluster,
     repository: Repository,
-    // Dropped first to last.
+    // The fields are dropped in this order.
     controller: Program,
     _repo_server: Program,
     _redis: Program,
@@ -67,7 +67,7 @@ impl Drop for ArgoCd {
 }
 
 impl ArgoCd {
-    /// The example, applied with a repository and a cluster of the test's own.
+    /// Applies the example with a repository and a cluster of the test's own.
     async fn start() -> Self {
         let cluster = Cluster::start("argocd", &["miniredis"]).await;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -109,7 +109,7 @@ impl ArgoCd {
         let mut application: Value = serde_yaml::from_str(&example).unwrap();
         application["spec"]["source"]["repoURL"] = json!(repository.url());
         application["spec"]["destination"]["server"] = json!(server(&cluster));
-        // No garbage collector runs here, for which a foreground deletion would wait.
+        // A foreground deletion would wait for the garbage collector, which does not run here.
         let options = application["spec"]["syncPolicy"]["syncOptions"].as_array_mut().unwrap();
         options.push(json!("PrunePropagationPolicy=background"));
         let apply = ["apply", "--server-side", "--filename=-"];
@@ -117,7 +117,8 @@ impl ArgoCd {
         Self { cluster, repository, controller, _repo_server: repo_server, _redis: redis_server }
     }
 
-    /// Commits, lets Argo CD look at once, and waits until that commit is synced with this health.
+    /// Commits, has Argo CD refresh at once, and waits until that commit is synced with this
+    /// health.
     async fn publish(&self, health: &str) {
         let commit = self.repository.commit();
         self.refresh().await;
@@ -125,7 +126,7 @@ impl ArgoCd {
         self.cluster.until(&format!("{commit} is {health}"), APPLICATION, &self.controller, there).await;
     }
 
-    /// As the button does.
+    /// Requests a refresh as the button of the UI does.
     async fn refresh(&self) {
         let refresh = "argocd.argoproj.io/refresh=normal";
         let (namespace, kind, name) = APPLICATION;
@@ -138,7 +139,7 @@ impl ArgoCd {
         self.cluster.until(what, APPLICATION, &self.controller, |it| is(it, sync, health)).await;
     }
 
-    /// Argo CD leaves alone what Git says nothing of.
+    /// Argo CD does not change fields that Git does not set.
     async fn people_can_write_beside_argo_cd(&self) {
         let approve = "rollcall.dev/approve=0123456789abcdef";
         self.cluster.kubectl(&["annotate", "chm", "support", "--namespace=care", approve]).await;
@@ -154,7 +155,7 @@ impl ArgoCd {
         self.until("it goes on", "Synced", "Healthy").await;
     }
 
-    /// With `deletionPolicy: Retain`, as it is by default.
+    /// Deletes the resource with `deletionPolicy: Retain`, the default.
     async fn a_deleted_manifest_deletes_the_resource_and_removes_nobody(&self) {
         let before = self.cluster.members();
         self.repository.delete(SUPPORT);
@@ -174,7 +175,8 @@ fn server(cluster: &Cluster) -> String {
     format!("https://127.0.0.1:{}", cluster.control_plane.port())
 }
 
-/// What of an installation the two programs read: its settings with the health check, a project, and the cluster.
+/// Applies the parts of an installation that the two programs read: settings with the health check,
+/// a project, and the cluster.
 fn installation(cluster: &Cluster) -> Value {
     let part = json!({"app.kubernetes.io/part-of": "argocd"});
     let credentials = json!({"bearerToken": "admin", "tlsClientConfig": {"insecure": true}}).to_string();

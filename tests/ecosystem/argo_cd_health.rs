@@ -1,4 +1,4 @@
-//! What does Argo CD say of resources by the health check that is shipped?
+//! Argo CD judges resources by the health check that this repository ships.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::recorded::{self, ArgoVerdict};
 use crate::repository::tools;
 
-/// The ConfigMap that people merge into Argo CD's.
+/// The ConfigMap that users merge into the one of Argo CD.
 const SETTINGS: &str = "examples/gitops/argocd/argocd-cm.yaml";
 
 #[test]
@@ -36,7 +36,7 @@ fn argo_cd_judges_each_recorded_object_as_its_test_file_says() {
     }
 }
 
-/// The script as Argo CD's settings hold it.
+/// Returns the script from the settings of Argo CD.
 pub fn settings() -> Value {
     serde_yaml::from_str(&fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(SETTINGS)).unwrap()).unwrap()
 }

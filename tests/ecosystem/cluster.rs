@@ -16,11 +16,11 @@ use crate::control_plane::{ControlPlane, Program};
 use crate::operator::{Launch, Operator};
 
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/demo";
-/// Long enough for two busy cores.
+/// This bound only ends a hanging test.
 const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(200);
 
-/// An API server of its own, whose channel service is that of `examples/simulator/seed.yaml`.
+/// An API server of its own with the channel service of `examples/simulator/seed.yaml`.
 pub struct Cluster {
     pub control_plane: ControlPlane,
     pub simulator: Simulator,
@@ -29,7 +29,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it, with the kinds of one of the pinned programs.
+    /// Starts a cluster with the kinds of one of the pinned programs.
     pub async fn start(program: &str, others: &[&str]) -> Self {
         let tools = crate::repository::tools(&[&[program], others].concat());
         let control_plane = ControlPlane::start().await.unwrap();
@@ -45,7 +45,7 @@ impl Cluster {
         cluster
     }
 
-    /// The operator of all namespaces.
+    /// Starts the operator for all namespaces.
     pub fn operator(&self) -> Operator {
         let launch = Launch {
             program: Path::new(env!("CARGO_BIN_EXE_rollcall")),
@@ -57,7 +57,8 @@ impl Cluster {
         Operator::start(&launch, [bearer.as_str(), "--bearer-rate=0", "--channel-batch-rate=0"]).unwrap()
     }
 
-    /// One of the pinned programs, until what this gives is dropped. It finds the cluster by KUBECONFIG.
+    /// Starts one of the pinned programs. It runs until the result is dropped, and finds the
+    /// cluster by KUBECONFIG.
     pub fn program(&self, name: &str, arguments: &[String], variables: &[(&str, &str)]) -> Program {
         let mut command = Command::new(self.tools.join(name));
         let home = self.control_plane.folder();
@@ -75,26 +76,27 @@ impl Cluster {
         Program::spawn(&command, home.join(format!("{log}.log")), None).unwrap()
     }
 
-    /// Runs kubectl, which has to succeed, and gives what it says.
+    /// Runs kubectl, which has to succeed, and returns its output.
     pub async fn kubectl(&self, arguments: &[&str]) -> String {
         self.kubectl_with(arguments, "").await
     }
 
-    /// As [`Self::kubectl`], with this on its standard input.
+    /// Runs kubectl as [`Self::kubectl`] does, with this standard input.
     pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> String {
         let answer = self.control_plane.kubectl_with_input(arguments, input).await.unwrap();
         assert!(answer.success, "kubectl {arguments:?}: {}", answer.stderr);
         answer.stdout
     }
 
-    /// An object as JSON; null where it is absent.
+    /// Returns an object as JSON, or null if it does not exist.
     pub async fn get(&self, namespace: &str, kind: &str, name: &str) -> Value {
         let get = ["get", kind, name, "--namespace", namespace, "--output=json", "--ignore-not-found"];
         let answer = self.control_plane.kubectl(&get).await.unwrap();
         serde_json::from_str(&answer.stdout).unwrap_or_default()
     }
 
-    /// Waits until an object is as it should be. `log` is of the program that should have seen to it.
+    /// Waits until an object is as expected. A failure prints `log`, the log of the responsible
+    /// program.
     pub async fn until(
         &self,
         what: &str,
@@ -113,18 +115,18 @@ impl Cluster {
         }
     }
 
-    /// The resource of the repository.
+    /// Returns the resource of the repository.
     pub async fn support(&self) -> Value {
         self.get("care", "chm", "support").await
     }
 
-    /// Who is in its channel.
+    /// Returns the members of its channel.
     pub fn members(&self) -> BTreeSet<String> {
         let arns = self.simulator.list_members(&format!("{INSTANCE}/channel/support"), MembershipType::Default);
         arns.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
     }
 
-    /// Waits until these are in its channel.
+    /// Waits until the channel has these members.
     pub async fn until_members(&self, ids: &[&str]) {
         let wanted: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
         let there = self.simulator.wait_until(|_| self.members() == wanted);
@@ -133,18 +135,18 @@ impl Cluster {
     }
 }
 
-/// The reason of the condition Ready.
+/// Returns the reason of the condition Ready.
 pub fn reason(object: &Value) -> &str {
     condition(object, "Ready")["reason"].as_str().unwrap_or_default()
 }
 
-/// A condition; null where there is none.
+/// Returns a condition, or null if there is none.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array();
     conditions.and_then(|all| all.iter().find(|it| it["type"] == kind)).unwrap_or(&Value::Null)
 }
 
-/// A port that nobody has at the moment.
+/// Returns a port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,6 +1,8 @@
-//! Does Flux's kustomize-controller take a change to the channel, and is it Ready only when everybody is there?
+//! Flux's kustomize-controller applies a change to the channel, and is Ready only when all members
+//! are present.
 //!
-//! Its source-controller is not here: the test serves what that would serve, and writes the status that it would write.
+//! Its source-controller does not run: the test serves the archive and writes the status in its
+//! place.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,7 +26,7 @@ const SUPPORT: &str = "channels/support.yaml";
 async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
     let flux = Flux::start().await;
 
-    // 1. Everything is applied, the definition first, and nobody is there yet: the operator does not run.
+    // 1. Everything is applied, the CRD first, and no member is present: the operator does not run.
     flux.publish("one").await;
     let waits = |it: &Value| {
         let reconciling = condition(it, "Reconciling");
@@ -37,12 +39,13 @@ async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
     let members = flux.until_ready("one").await;
     assert_eq!(members, ["alice", "bob", "erin", "frank"]);
 
-    // 2. One comes and one goes.
+    // 2. One member is added and one is removed.
     flux.repository.edit(SUPPORT, "- bob\n", "- carol\n");
     flux.publish("two").await;
     assert_eq!(flux.until_ready("two").await, ["alice", "carol", "erin", "frank"]);
 
-    // 3. Somebody who cannot be added: failed at once, in the resource's words, and not after the timeout of five minutes.
+    // 3. A member cannot be added. The Kustomization fails at once with the resource's message,
+    // before the timeout of five minutes.
     flux.repository.edit(SUPPORT, "- carol\n", "- carol\n    - mallory\n");
     flux.publish("three").await;
     let failed = flux.until("it fails", |it| reason(it) == "HealthCheckFailed").await;
@@ -50,7 +53,7 @@ async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
     assert!(message.contains("ChannelMembership/care/support status: 'Failed'"), "{message}");
     assert_eq!(reason(&flux.cluster.support().await), "MembersRefused");
 
-    // 4. Mended.
+    // 4. The error is fixed.
     flux.repository.edit(SUPPORT, "    - mallory\n", "");
     flux.publish("four").await;
     flux.until_ready("four").await;
@@ -86,7 +89,7 @@ async fn flux_treats_suspended_and_observed_resources_as_ready() {
     assert!(operator.stop().await.unwrap());
 }
 
-/// The controller with a repository, and what serves it.
+/// The controller with a repository, and the server of its archive.
 struct Flux {
     cluster: Cluster,
     repository: Repository,
@@ -103,7 +106,7 @@ impl Drop for Flux {
 }
 
 impl Flux {
-    /// The example, applied as it is.
+    /// Applies the example as it is.
     async fn start() -> Self {
         let cluster = Cluster::start("kustomize-controller", &[]).await;
         let flags = [
@@ -128,7 +131,7 @@ impl Flux {
         Self { cluster, repository: Repository::copy(), controller, artifact, address, server }
     }
 
-    /// What source-controller does once it has seen a commit.
+    /// Writes the status that source-controller writes after a commit.
     async fn publish(&self, revision: &str) {
         let archive = self.repository.archive();
         let digest = Sha256::digest(&archive).iter().fold("sha256:".to_owned(), |mut text, byte| {
@@ -172,7 +175,7 @@ impl Flux {
         self.cluster.kubectl(&patch).await;
     }
 
-    /// As `flux reconcile kustomization channels` does, and waits for it.
+    /// Requests a reconcile as `flux reconcile kustomization channels` does, and waits for it.
     async fn reconcile(&self) {
         let asked = fastrand::u64(..).to_string();
         let annotation = format!("reconcile.fluxcd.io/requestedAt={asked}");
@@ -191,7 +194,7 @@ impl Flux {
         self.cluster.until(what, CHANNELS, &self.controller, holds).await
     }
 
-    /// Who is in the channel the moment that a revision is first seen to be Ready.
+    /// Returns the members of the channel at the moment when a revision is first Ready.
     async fn until_ready(&self, revision: &str) -> Vec<String> {
         let applied = format!("main@sha1:{revision}");
         let ready =
@@ -219,7 +222,7 @@ impl Flux {
         assert_eq!(done["metadata"]["annotations"]["rollcall.dev/approve"], Value::Null);
     }
 
-    /// Flux takes back whatever was written by a manager whose name begins with `kubectl`.
+    /// Flux reverts every change by a manager whose name begins with `kubectl`.
     async fn people_can_write_beside_flux(&self) {
         let annotate = ["annotate", "chm", "support", "--namespace=care", "--overwrite"];
         let mine = "--field-manager=rollcall-user";
@@ -244,7 +247,7 @@ impl Flux {
         self.cluster.kubectl(&[resume.as_slice(), &[mine]].concat()).await;
     }
 
-    /// With `deletionPolicy: Retain`, as it is by default.
+    /// Deletes the resource with `deletionPolicy: Retain`, the default.
     async fn a_deleted_manifest_deletes_the_resource_and_removes_nobody(&self) {
         let before = self.cluster.members();
         self.repository.delete(SUPPORT);

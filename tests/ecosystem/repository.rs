@@ -1,4 +1,4 @@
-//! What stands in Git?
+//! The Git repository that Flux and Argo CD read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A copy of `examples/gitops/repository`, with the definition of the kind in its folder `rollcall`.
+/// A copy of `examples/gitops/repository`, with the CRD in its folder `rollcall`.
 pub struct Repository {
     folder: TempDir,
 }
@@ -27,12 +27,12 @@ impl Repository {
         Self { folder }
     }
 
-    /// Where it is.
+    /// Returns its folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Puts one text in the place of another that stands there once.
+    /// Replaces a text that occurs once in a file.
     #[track_caller]
     pub fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.path().join(file);
@@ -46,7 +46,7 @@ impl Repository {
         fs::remove_file(self.path().join(file)).unwrap();
     }
 
-    /// All of it as the archive that Flux's source-controller would make.
+    /// Returns all files as the archive that Flux's source-controller would make.
     pub fn archive(&self) -> Vec<u8> {
         let output = Command::new("tar")
             .args(["--create", "--gzip", "--exclude=.git", "--directory"])
@@ -58,7 +58,7 @@ impl Repository {
         output.stdout
     }
 
-    /// Commits all of it to the branch `main`, and gives the commit.
+    /// Commits all files to the branch `main`, and returns the commit.
     pub fn commit(&self) -> String {
         if !self.path().join(".git").exists() {
             self.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -68,7 +68,7 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    /// The address by which git finds it.
+    /// Returns its URL for git.
     pub fn url(&self) -> String {
         format!("file://{}", self.path().display())
     }
@@ -77,7 +77,7 @@ impl Repository {
         let output = Command::new("git")
             .args(arguments)
             .current_dir(self.path())
-            // Nothing of the settings of whoever runs the tests.
+            // The settings of the current user are not read.
             .env("HOME", self.path())
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Test")))
@@ -89,7 +89,7 @@ impl Repository {
     }
 }
 
-/// The folder of the pinned programs, which builds those of these that are missing.
+/// Returns the folder of the pinned programs. Builds the missing ones of these.
 pub fn tools(programs: &[&str]) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/control-plane-tools");
     let found = Command::new(script).args(programs).stderr(std::process::Stdio::inherit()).output().unwrap();

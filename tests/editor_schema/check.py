@@ -1,6 +1,7 @@
-"""What does jsonschema say of each of these manifests?
+"""Validates manifests with jsonschema.
 
-Takes the schema's file; reads manifests as JSON, one a line, and prints a line for each: the places of its errors, as JSON.
+Takes the schema's file. Reads manifests as JSON, one a line, and prints a line for each: the places
+of its errors, as JSON.
 """
 import json
 import sys

@@ -1,4 +1,4 @@
-//! Do the examples that kustomize builds name the ConfigMaps that it makes, and do they end as they say?
+//! The examples for kustomize name the ConfigMaps that it generates, and end as their comments say.
 
 use std::fs;
 use std::path::Path;
@@ -11,21 +11,21 @@ use tempfile::TempDir;
 use crate::control_plane::ControlPlane;
 use crate::{Applied, INSTANCE, is_ready, people, root};
 
-/// What `kubectl kustomize` makes of a folder.
+/// Returns the output of `kubectl kustomize` for a folder.
 async fn build(folder: &Path) -> Vec<Value> {
     let built = ControlPlane::shared().await.unwrap().kubectl(&["kustomize", folder.to_str().unwrap()]).await.unwrap();
     assert!(built.success, "{built:?}");
     serde_yaml::from_multiple(&built.stdout).unwrap()
 }
 
-/// The only object of a kind.
+/// Returns the only object of a kind.
 fn only<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     let found: Vec<&Value> = objects.iter().filter(|object| object["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "{objects:#?}");
     found[0]
 }
 
-/// The name of the ConfigMap that was made, which the resource has to have as well.
+/// Returns the name of the generated ConfigMap, and checks that the resource has it as well.
 fn source(objects: &[Value]) -> String {
     let name = only(objects, "ConfigMap")["metadata"]["name"].as_str().unwrap();
     let reference = &only(objects, "ChannelMembership")["spec"]["membersFrom"][0]["configMapKeyRef"];
@@ -33,7 +33,7 @@ fn source(objects: &[Value]) -> String {
     name.to_owned()
 }
 
-/// Applies what was built to the namespace of an example.
+/// Applies the built objects to the namespace of an example.
 async fn apply(applied: &Applied, mut objects: Vec<Value>) {
     for object in &mut objects {
         object["metadata"]["namespace"] = applied.namespace.as_str().into();
@@ -44,7 +44,7 @@ async fn apply(applied: &Applied, mut objects: Vec<Value>) {
     assert!(answer.success, "{answer:?}");
 }
 
-/// A copy of a folder of examples, to be edited.
+/// Copies a folder of examples, so that a test can edit it.
 fn copy(folder: &str) -> TempDir {
     fn files(from: &Path, to: &Path) {
         for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -106,8 +106,8 @@ async fn the_staging_overlay_observes_another_channel() {
 
 #[tokio::test]
 async fn the_example_of_ten_thousand_fills_a_channel() {
-    let everybody = (1..=10_000).map(|n| format!("m{n:05}"));
-    let seed = Seed::new(INSTANCE).users(everybody).users(["rollcall"]).admins(["rollcall"]);
+    let people = (1..=10_000).map(|n| format!("m{n:05}"));
+    let seed = Seed::new(INSTANCE).users(people).users(["rollcall"]).admins(["rollcall"]);
     let unpaced = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
     let seed = seed.channel(ChannelSeed::new("lobby"));
     let applied =
@@ -121,7 +121,7 @@ async fn the_example_of_ten_thousand_fills_a_channel() {
     assert_eq!(applied.members("lobby", MembershipType::Default).len(), 10_000);
 }
 
-/// Nothing keeps two copies alike but this.
+/// No other check keeps the two copies alike.
 #[test]
 fn there_is_one_configuration_of_name_references() {
     let read =

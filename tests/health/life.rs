@@ -1,4 +1,4 @@
-//! How does a resource get to each stage of its life, by the real operator on a real API server?
+//! The real operator on a real API server brings resources to each stage of their life.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const PEOPLE: [&str; 3] = ["m0000", "m0001", "m0002"];
 /// Longer than a story takes.
 const LONG: Duration = Duration::from_mins(10);
 
-/// The stages that a resource comes to by its manifest alone, and by what goes wrong with the service.
+/// The stages that a resource reaches through its manifest or a fault of the service.
 const AT_ONCE: [(&str, &str); 15] = [
     ("adding", "Adding"),
     ("retrying", "Retrying"),
@@ -34,14 +34,14 @@ const AT_ONCE: [(&str, &str); 15] = [
     ("observed-incomplete", "Observed"),
 ];
 
-/// Those who are as declared at first, and then something happens.
+/// Resources that are as declared at first, before the test changes something.
 const LATER: [&str; 7] =
     ["edited", "removing", "ownership-conflict-owner", "suspended", "suspension-unseen", "resumed-unseen", "deleted"];
 
 fn manifest(name: &str) -> Value {
     let mut spec = spec(name, &PEOPLE);
     match name {
-        // Claims are written down before anybody is added.
+        // Ownership is recorded before any member is added.
         "adding" | "removing" => spec["prune"] = json!("Owned"),
         "refused-within-limit" => {
             spec["members"] = json!(["m0000", "ghost"]);
@@ -68,7 +68,7 @@ fn manifest(name: &str) -> Value {
     spec
 }
 
-/// A channel for each, as empty as most begin.
+/// Returns one channel for each resource, most of them empty.
 fn channels() -> Seed {
     let names = AT_ONCE.iter().map(|(name, _)| *name).filter(|name| *name != "channel-not-accessible");
     let names = names.chain(LATER).chain(["suspended-while-stalled", "mended-unseen"]);
@@ -80,14 +80,15 @@ fn channels() -> Seed {
     })
 }
 
-/// Every stage, with an object that is at it.
+/// Returns every stage with an object at that stage.
 pub async fn stages() -> Vec<(&'static str, ChannelMembership)> {
     let (rate_limited, mut stages) = tokio::join!(rate_limited(), under_way());
     stages.push(("rate-limited", rate_limited));
     stages
 }
 
-/// One that waits for a turn to call, of which there is one in hours.
+/// Returns a resource that waits for a call permit, which the operator gives out every 1,000
+/// seconds.
 async fn rate_limited() -> ChannelMembership {
     let stage = Stage::open(seed(3).channel(ChannelSeed::new("rate-limited"))).await;
     stage.apply("rate-limited", spec("rate-limited", &PEOPLE)).await;
@@ -139,7 +140,7 @@ async fn under_way() -> Vec<(&'static str, ChannelMembership)> {
     }
     stage.until_reason("resumed-unseen", "Suspended").await;
 
-    // From here on nobody sees what happens.
+    // No operator runs from here on.
     operator.kill().await.unwrap();
     stage.patch("suspension-unseen", suspend).await;
     stage.patch("resumed-unseen", json!({"spec": {"suspend": false}})).await;
@@ -154,13 +155,13 @@ async fn under_way() -> Vec<(&'static str, ChannelMembership)> {
     stages
 }
 
-/// Waits until what is made is younger: of the same second either may be the older one.
+/// Waits until new objects are younger: of two objects of the same second, either may be the older.
 async fn until_younger_than(stage: &Stage, name: &str) {
     let made = stage.get(name).await.metadata.creation_timestamp.unwrap().0;
     eventually("a second later", async || (Timestamp::now().as_second() > made.as_second()).then_some(())).await;
 }
 
-/// Declares one of the other's members as hidden.
+/// Returns a spec that declares one of the other's members as hidden.
 fn rival() -> Value {
     let mut rival = spec("ownership-conflict-owner", &PEOPLE[..1]);
     rival["type"] = json!("HIDDEN");

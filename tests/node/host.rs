@@ -1,4 +1,4 @@
-//! How does a test get a node of its own, and programs beside it?
+//! A node for a test, and programs beside it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Long enough for two busy cores.
+/// This bound only ends a hanging test.
 const DEADLINE: Duration = Duration::from_mins(15);
 const POLL: Duration = Duration::from_millis(200);
-/// By which `hack/node` says that this host cannot have a node.
+/// `hack/node` says with this text that the host cannot have a node.
 const CANNOT: i32 = 77;
 
-/// A node with its control plane and registry, and the logs of it all.
+/// A node with its control plane, its registry and all logs.
 pub struct Node {
     process: Child,
     beside: Vec<Child>,
@@ -24,14 +24,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one. None where the host cannot have a node, which it has said on standard error.
+    /// Starts a node. Returns `None` if the host cannot have one; the script prints the reason.
     pub fn start() -> Option<Self> {
-        // The node removes it, which it also does when this process is killed.
+        // The node removes it, even if this process is killed.
         let folder = tempfile::Builder::new().prefix("rollcall-node-").tempdir().unwrap().keep();
         let tools = Command::new("hack/control-plane-tools").args(["kubectl", "helm", "crane"]).output().unwrap();
         assert!(tools.status.success(), "{}", String::from_utf8_lossy(&tools.stderr));
         let tools = PathBuf::from(String::from_utf8(tools.stdout).unwrap().trim());
-        // The node lives for as long as its standard input is open, so it also goes when this process is killed.
+        // The node lives as long as its standard input is open, so it ends with this process.
         let mut process = Command::new("hack/node")
             .arg(&folder)
             .arg("--remove")
@@ -50,20 +50,20 @@ impl Node {
         Some(Self { process, beside: Vec::new(), first: first.trim().to_owned(), tools, folder })
     }
 
-    /// Lets a program run in the node's network until the node ends.
+    /// Starts a program in the node's network, which runs until the node ends.
     pub fn keep(&mut self, command: &mut Command) {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.beside.push(command.spawn().unwrap());
     }
 
-    /// A file that the node's programs can read.
+    /// Writes a file that the node's programs can read.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    /// A program in the node's network, which goes with the node.
+    /// Returns a command in the node's network, which ends with the node.
     pub fn program(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.first, "--net", "--pid", "--"]).arg(program.as_ref());
@@ -74,14 +74,14 @@ impl Node {
         command
     }
 
-    /// One of the pinned programs in the node's network.
+    /// Returns a command for one of the pinned programs in the node's network.
     pub fn tool(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.program(self.tools.join(name));
         command.args(arguments);
         command
     }
 
-    /// Runs kubectl, which has to succeed, and gives what it says.
+    /// Runs kubectl, which has to succeed, and returns its output.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         said(&self.tool("kubectl", arguments).stdin(Stdio::null()).output().unwrap(), || {
@@ -89,7 +89,7 @@ impl Node {
         })
     }
 
-    /// Runs helm, which has to succeed, and gives what it says.
+    /// Runs helm, which has to succeed, and returns its output.
     #[track_caller]
     pub fn helm(&self, arguments: &[&str]) -> String {
         said(&self.tool("helm", arguments).stdin(Stdio::null()).output().unwrap(), || {
@@ -97,7 +97,7 @@ impl Node {
         })
     }
 
-    /// An object, as JSON.
+    /// Returns an object as JSON.
     #[track_caller]
     pub fn get(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.kubectl(&[&["get", "--output=json"], arguments].concat())).unwrap()
@@ -113,7 +113,7 @@ impl Node {
         said(&kubectl.wait_with_output().unwrap(), || manifest.to_string());
     }
 
-    /// Looks until it is as it should be, or fails with what was seen last.
+    /// Polls until a value is as expected, or fails with the last value.
     #[track_caller]
     pub fn until<T: std::fmt::Debug>(&self, what: &str, look: impl Fn() -> T, holds: impl Fn(&T) -> bool) -> T {
         let deadline = Instant::now() + DEADLINE;
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// What happened to pods, for whoever has to find out why a step failed.
+    /// Returns the events of pods, which explain a failed step.
     fn events(&self) -> String {
         let mut all = String::new();
         for arguments in [
@@ -142,7 +142,7 @@ impl Node {
     }
 }
 
-/// Ends it all and waits until nothing is left, also when a step has failed.
+/// Ends everything and waits until nothing is left, even after a failed step.
 impl Drop for Node {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
@@ -153,7 +153,7 @@ impl Drop for Node {
     }
 }
 
-/// What a program said that has to succeed.
+/// Returns the output of a program that has to succeed.
 #[track_caller]
 pub fn said(output: &Output, what: impl Fn() -> String) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! What does a release on the node do, seen from outside of its pods?
+//! A release on the node, as it looks from outside of its pods.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub const CHANNEL: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/dem
 const OPERATORS: &str = "--selector=app.kubernetes.io/instance=rollcall,app.kubernetes.io/component=operator";
 const SIMULATOR: &str = "/api/v1/namespaces/rollcall/services/rollcall-simulator:4010/proxy/_admin";
 
-/// The pods of the operator that are ready and not about to go.
+/// Returns the operator's pods that are ready and not being deleted.
 pub fn ready(node: &Node) -> Vec<String> {
     let pods = node.get(&["pods", "--namespace=rollcall", OPERATORS]);
     let is_ready = |pod: &&Value| {
@@ -20,21 +20,21 @@ pub fn ready(node: &Node) -> Vec<String> {
     pods["items"].as_array().unwrap().iter().filter(is_ready).map(name).collect()
 }
 
-/// The pod that leads, as its Lease says.
+/// Returns the leading pod by its Lease.
 pub fn leader(node: &Node) -> String {
     let lease = node.get(&["lease", "rollcall", "--namespace=rollcall"]);
     let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
-    // A start of a pod adds a part of its own.
+    // Each start of a pod adds a suffix of its own.
     holder.split('_').next().unwrap_or_default().to_owned()
 }
 
-/// The value of a metric without labels, as a pod tells it.
+/// Returns the value of a metric without labels from a pod.
 pub fn metric(node: &Node, pod: &str, name: &str) -> Option<f64> {
     let page = node.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/rollcall/pods/{pod}:8080/proxy/metrics")]);
     page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// Declares who is in the channel, in a resource of this name and namespace.
+/// Declares the members of the channel in a resource of this name and namespace.
 pub fn declare(node: &Node, namespace: &str, name: &str, members: &[&str]) {
     node.apply(&json!({
         "apiVersion": "rollcall.dev/v1alpha1",
@@ -44,7 +44,7 @@ pub fn declare(node: &Node, namespace: &str, name: &str, members: &[&str]) {
     }));
 }
 
-/// Waits until a resource is ready as it now is.
+/// Waits until the current generation of a resource is ready.
 pub fn until_ready(node: &Node, namespace: &str, name: &str) {
     let look = || node.get(&["channelmembership", name, "--namespace", namespace]);
     node.until(&format!("{namespace}/{name} is ready"), look, |it| {
@@ -55,13 +55,13 @@ pub fn until_ready(node: &Node, namespace: &str, name: &str) {
     });
 }
 
-/// Who is in the channel, by their ids.
+/// Returns the ids of the members of the channel.
 pub fn members(node: &Node) -> Vec<String> {
     let page = simulator(node, &format!("members?channel={CHANNEL}"));
     page.as_array().unwrap().iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-/// How often anybody came or went so far.
+/// Returns the number of additions and removals so far.
 pub fn changes(node: &Node) -> u64 {
     simulator(node, "log?last=1")[0]["number"].as_u64().unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Does the program find a server by its name from inside the image, and trust it by the certificates that are there?
+//! The program resolves a server's name inside the image, and trusts the server by the image's
+//! certificates.
 
 use std::process::Command;
 
@@ -7,18 +8,18 @@ use serde_json::{Value, json};
 use crate::host::{Node, said};
 use crate::release::{changes, declare, members, until_ready};
 
-/// A name that only the cluster's DNS knows.
+/// This name exists only in the cluster's DNS.
 const NAME: &str = "chime.tls.svc.cluster.local";
-/// Where the node's programs listen.
+/// The address of the node's programs.
 const ADDRESS: &str = "10.89.0.2";
 const PORT: u16 = 8443;
-/// Where the image has the certificates of Debian.
+/// The path of Debian's certificates in the image.
 const CERTIFICATES: &str = "/etc/ssl/certs";
 
-/// A second release calls the simulator of the first as it would call AWS: by name and TLS, with the certificates of the image, and then with
-/// the server's authority in their place.
-pub fn resolves_the_service_and_trusts_whom_the_image_trusts(node: &mut Node) {
-    // The first release leaves the rest to the second.
+/// A second release calls the simulator of the first as it would call AWS: by name and TLS. It uses
+/// the certificates of the image, and then the server's authority in their place.
+pub fn resolves_the_service_and_trusts_the_certificates_of_the_image(node: &mut Node) {
+    // The first release watches one namespace, so that the second may watch another.
     super::upgrade(node, &["--set=watchNamespaces={care}"]);
     for namespace in ["tls", "sales"] {
         node.kubectl(&["create", "namespace", namespace]);
@@ -27,7 +28,8 @@ pub fn resolves_the_service_and_trusts_whom_the_image_trusts(node: &mut Node) {
     let before = changes(node);
     install(node, &json!([]), &json!([]));
     declare(node, "sales", "sales", &["alice", "erin", "frank"]);
-    // It was found and spoke TLS, and the authorities of Debian do not vouch for it: so says the pod that leads.
+    // The server answered by TLS, and Debian's authorities do not vouch for it. The leading pod
+    // says so.
     let logs = || node.kubectl(&["logs", "--selector=app.kubernetes.io/instance=tls", "--namespace=tls", "--tail=-1"]);
     node.until("the server is not trusted", logs, |logs| logs.contains("UnknownIssuer"));
     assert_eq!(changes(node), before);
@@ -38,7 +40,7 @@ pub fn resolves_the_service_and_trusts_whom_the_image_trusts(node: &mut Node) {
     until_ready(node, "sales", "sales");
     assert_eq!(members(node), ["alice", "erin", "frank"]);
 
-    // It goes, and takes nobody along.
+    // The release goes without a removal.
     let before = changes(node);
     node.helm(&["uninstall", "tls", "--namespace=tls", "--wait", "--timeout=15m"]);
     node.kubectl(&["delete", "namespace", "sales", "tls", "--timeout=15m"]);

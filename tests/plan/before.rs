@@ -1,4 +1,4 @@
-//! What a plan knows of before: nothing, a state, or the manifests before the change.
+//! A plan knows the prior state from nothing, a state file, or the manifests before the change.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn removals_are_an_upper_bound_when_the_prior_state_is_unknown() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let lines: Vec<&str> = said.stdout.lines().map(str::trim).collect();
     assert!(lines.contains(&"+ dave") && lines.contains(&"-? bob"), "{said:?}");
-    assert!(!said.stdout.contains("zoe"), "somebody else added her: {said:?}");
+    assert!(!said.stdout.contains("zoe"), "another user added her: {said:?}");
     for words in ["at most these are removed", "what the resources declared before was not seen", "other resources"] {
         assert!(said.stdout.contains(words), "{words}: {said:?}");
     }

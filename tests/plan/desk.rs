@@ -1,4 +1,4 @@
-//! A service, a folder, and whoever runs `rollcall plan` there.
+//! A service and a folder in which `rollcall plan` runs.
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
 
-/// It only ends a test that would hang.
+/// This bound only ends a hanging test.
 const DEADLINE: Duration = Duration::from_mins(5);
 
 pub struct Desk {
@@ -24,7 +24,7 @@ pub struct Desk {
     pub folder: TempDir,
 }
 
-/// What a command printed, and how it ended.
+/// The output of a command and its exit code.
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
@@ -42,7 +42,7 @@ impl Said {
     }
 }
 
-/// A resource of the namespace `care`, as people write it.
+/// Returns a resource of the namespace `care`, as people write it.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is given")]
 pub fn resource(name: &str, spec: Value) -> Value {
     let mut all = json!({"channelArn": format!("{INSTANCE}/channel/{name}")});
@@ -55,7 +55,7 @@ pub fn resource(name: &str, spec: Value) -> Value {
     })
 }
 
-/// The same as a cluster has it, once everybody of `members` is there and was declared.
+/// Returns the same resource as a cluster has it once all `members` are present and declared.
 pub fn carried_out(name: &str, spec: Value) -> Value {
     let mut object = resource(name, spec);
     let members = object["spec"]["members"].clone();
@@ -74,7 +74,8 @@ pub fn carried_out(name: &str, spec: Value) -> Value {
 }
 
 impl Desk {
-    /// The channel `support`, whose members alice, bob and carol Rollcall added, and zoe somebody else; and `lobby`, where nobody is.
+    /// Returns a desk with two channels. Rollcall added alice, bob and carol to `support`, another
+    /// user added zoe; `lobby` is empty.
     pub async fn open() -> Self {
         let support = ChannelSeed::new("support")
             .invited("erin", None, ["zoe"])
@@ -104,12 +105,12 @@ impl Desk {
         path
     }
 
-    /// `rollcall plan`, to be run in the folder; killed when its test ends before it.
+    /// Returns the command `rollcall plan` for the folder. It is killed if its test ends first.
     pub fn command(&self, args: &[&str]) -> Command {
         self.rollcall("plan", args)
     }
 
-    /// A command of rollcall, to be run in the folder; killed when its test ends before it.
+    /// Returns a command of rollcall for the folder. It is killed if its test ends first.
     pub fn rollcall(&self, command: &str, args: &[&str]) -> Command {
         let name = command;
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
@@ -132,7 +133,7 @@ impl Desk {
         command
     }
 
-    /// Runs it.
+    /// Runs `rollcall plan`.
     pub async fn plan(&self, args: &[&str]) -> Said {
         let output = timeout(DEADLINE, self.command(args).output()).await.expect("it ends").unwrap();
         said(output)
@@ -143,12 +144,12 @@ impl Desk {
         self.end_of(self.rollcall("apply", args).spawn().unwrap()).await
     }
 
-    /// Waits until it ends.
+    /// Waits until a command ends.
     pub async fn end_of(&self, child: Child) -> Said {
         said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
     }
 
-    /// Runs it with this on its standard input.
+    /// Runs `rollcall plan` with this standard input.
     pub async fn plan_of(&self, input: &str, args: &[&str]) -> Said {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -157,14 +158,14 @@ impl Desk {
         said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
     }
 
-    /// Only calls that look were made.
+    /// Checks that only reading calls were made.
     pub fn nothing_was_changed(&self) {
         let changes = [ApiOperation::BatchCreateChannelMembership, ApiOperation::DeleteChannelMembership];
         let calls = self.simulator.call_counts();
         assert!(changes.iter().all(|change| !calls.contains_key(change)), "{calls:?}");
     }
 
-    /// How many calls were made in all.
+    /// Returns the number of calls in all.
     pub fn calls(&self) -> u64 {
         self.simulator.call_counts().values().sum()
     }

@@ -1,4 +1,4 @@
-//! Is the page right?
+//! The page about `rollcall plan` matches the program.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,8 @@ fn every_flag_has_its_row_and_its_variable() {
     page::every_flag_has_its_row("plan", &section());
 }
 
-/// The names of all fields, but for those of `pendingApproval` and `problems`, which are the status's own.
+/// Returns the names of all fields, without the ones of `pendingApproval` and `problems`, which the
+/// status defines.
 fn fields(value: &Value, names: &mut BTreeSet<String>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         names.insert(name.clone());

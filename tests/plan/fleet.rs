@@ -1,4 +1,4 @@
-//! What does a plan of many resources cost?
+//! A measurement of the cost of a plan of many resources.
 //!
 //! `cargo test --test plan -- --ignored --nocapture fleet`
 
@@ -18,7 +18,7 @@ use crate::desk::{BEARER, Desk, INSTANCE, resource};
 const RESOURCES: usize = 1000;
 const MEMBERS: usize = 100;
 
-/// The calls of the plan and nothing else, by the same client and as many of them at once.
+/// Makes only the calls of the plan, with the same client and the same concurrency.
 async fn calls_alone(desk: &Desk) -> f64 {
     let credentials = Some(("simulator".to_owned(), "simulator".to_owned()));
     let options = SdkOptions { endpoint: Some(desk.simulator.endpoint()), credentials, ..SdkOptions::default() };
@@ -52,7 +52,7 @@ async fn plan_of_1000_resources_with_100_members_each() {
     let people = || (0..MEMBERS).map(|n| format!("m{n:03}"));
     let mut seed = Seed::new(INSTANCE).users(people()).users(["rollcall"]).admins(["rollcall"]);
     for n in 0..RESOURCES {
-        // One of a hundred is missing.
+        // One member of a hundred is missing.
         seed = seed.channel(ChannelSeed::new(&format!("c{n:04}")).invited("rollcall", None, people().skip(1)));
     }
     let desk = Desk::with(seed).await;
@@ -85,14 +85,15 @@ async fn plan_of_1000_resources_with_100_members_each() {
     );
 }
 
-/// The CPU time of a process in seconds, and the most memory that it had in MiB, once it has ended.
+/// Returns the CPU time of a process in seconds and its peak memory in MiB, once it has ended.
 async fn usage(id: u32) -> (f64, u64) {
     let (mut cpu, mut peak) = (0.0, 0);
     loop {
         let (stat, status) = (format!("/proc/{id}/stat"), format!("/proc/{id}/status"));
         let Ok(stat) = std::fs::read_to_string(stat) else { return (cpu, peak) };
         let Ok(status) = std::fs::read_to_string(status) else { return (cpu, peak) };
-        // After the name in parentheses, user and system time are the 12th and 13th field, in hundredths of a second.
+        // After the name in parentheses, user and system time are the 12th and 13th field, in
+        // hundredths of a second.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: u32 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
         cpu = f64::from(ticks) / 100.0;

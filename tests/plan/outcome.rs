@@ -1,4 +1,4 @@
-//! How it ends: exit codes, what goes wrong, what programs read.
+//! The end of a plan: exit codes, errors, and output for programs.
 
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -113,7 +113,8 @@ async fn long_lists_are_cut_in_text_and_complete_in_json() {
     assert_eq!(plan["cost"]["seconds"], 20);
 }
 
-/// Programs lean on this: a field may be added, and none may go or change its meaning without another `format`.
+/// Programs depend on this: a field may be added, but none may go or change its meaning without
+/// another `format`.
 #[tokio::test]
 async fn the_json_matches_its_page() {
     let desk = Desk::open().await;
@@ -184,7 +185,7 @@ async fn an_interrupt_ends_a_plan_at_once() {
     let desk = Desk::open().await;
     desk.write("team.yaml", &[resource("support", json!({"members": ["alice"]}))]);
     desk.write("more.yaml", &[resource("lobby", json!({"members": ["alice"]}))]);
-    // A call in a quarter of an hour.
+    // The rate allows one call in a quarter of an hour.
     let args = ["-f", "team.yaml", "-f", "more.yaml", "--bearer-rate", "0.001"];
     let mut child = desk.command(&args).spawn().unwrap();
     desk.simulator.wait_until(|service| service.call_counts().values().sum::<u64>() > 0).await;

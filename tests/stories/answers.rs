@@ -1,4 +1,4 @@
-//! What does the operator make of answers that leave something open?
+//! The operator resolves answers that leave something open.
 
 use rollcall::api::MembershipType;
 use rollcall::simulator::{
@@ -16,7 +16,7 @@ async fn a_conflict_for_a_present_member_is_success() {
     stage.apply("team", support(&ids(9))).await;
     let _operator = stage.operator(&[]);
     stage.until_reason("team", "AllPresent").await;
-    // Somebody else adds one after the listing, whom an edit then asks for.
+    // Another client adds a member after the listing, and an edit then declares the same member.
     stage.simulator.add_member(&channel("support"), "m0009").unwrap();
 
     stage.apply("team", support(&ids(10))).await;

@@ -1,4 +1,4 @@
-//! How does somebody on call run `rollcall` beside the operator?
+//! People on call run `rollcall` beside the operator.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::stage::{Stage, shared};
 
-/// What a command answered.
+/// The answer of a command.
 #[derive(Debug)]
 pub struct Said {
     pub code: i32,
@@ -15,14 +15,14 @@ pub struct Said {
 }
 
 impl Said {
-    /// What it wrote, if it ended well.
+    /// Returns the output of a command that succeeded.
     #[track_caller]
     pub fn well(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
         self.stdout
     }
 
-    /// Its one line on the standard error, if it failed.
+    /// Returns the one line on standard error of a command that failed.
     #[track_caller]
     pub fn error(self) -> String {
         assert_eq!(self.code, 1, "{}{}", self.stdout, self.stderr);
@@ -31,14 +31,14 @@ impl Said {
         error
     }
 
-    /// What it wrote, as JSON.
+    /// Returns the output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// A command line of `rollcall` in the stage's namespace, with credentials of the service.
+/// Returns a command line of `rollcall` in the stage's namespace, with credentials of the service.
 pub async fn command(stage: &Stage, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (name, _) in std::env::vars_os() {
@@ -68,7 +68,7 @@ pub async fn rollcall(stage: &Stage, arguments: &[&str]) -> Said {
     ended(command(stage, arguments).await).await
 }
 
-/// The same, by another kubeconfig.
+/// Runs `rollcall` with another kubeconfig.
 pub async fn rollcall_as(stage: &Stage, kubeconfig: &Path, arguments: &[&str]) -> Said {
     let mut command = command(stage, arguments).await;
     command.env("KUBECONFIG", kubeconfig);

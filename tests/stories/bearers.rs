@@ -1,4 +1,4 @@
-//! In whose name is the service called, and what does somebody see who has none?
+//! The operator signs calls for the right bearer, and reports a missing one.
 
 use rollcall::simulator::{ChannelSeed, Seed};
 use serde_json::{Value, json};

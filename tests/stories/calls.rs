@@ -1,4 +1,4 @@
-//! Which calls does a user's change cost?
+//! The calls that a user's change costs.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::stand_in::StandIn;
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
-/// The whole story of one channel at a service that is not ours: so many there, so many more declared.
+/// Runs the whole story of one channel on an independent service: `live` members are present, and
+/// `missing` more are declared.
 async fn told_of(live: usize, missing: usize, region: &str) {
     let stage = Stage::open(seed(0)).await;
     let instance = INSTANCE.replace("us-east-1", region);
@@ -108,7 +109,7 @@ async fn resources_of_one_channel_share_one_listing_at_each_resync() {
     stage.until_listed(RESYNCS).await;
 
     let listings: Vec<_> = stage.simulator.call_log().into_iter().filter(|call| call.operation == LIST).collect();
-    // Eight resources that each listed for themselves would do so four times a second.
+    // If each of the eight resources listed for itself, there would be four listings a second.
     let (first, last) = (listings[0].at, listings[listings.len() - 1].at);
     let apart = (last - first) / u32::try_from(listings.len() - 1).unwrap();
     assert!(apart > Duration::from_secs(1), "{apart:?} apart: {listings:?}");

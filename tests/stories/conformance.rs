@@ -1,4 +1,4 @@
-//! The store of a cluster, held to what the one in memory is held to as well.
+//! The store of a cluster passes the same tests as the store in memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Something is wrong, and somebody asks what.
+//! `rollcall doctor` finds the cause of a problem.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::export::by_sub_channel;
 use crate::operator;
 use crate::stage::{BEARER, INSTANCE, Stage, UNPACED, channel, eventually, ids, shared, user};
 
-/// What doctor found.
+/// The findings of doctor.
 struct Findings {
     code: Option<i32>,
     checks: Vec<Value>,
@@ -26,7 +26,7 @@ struct Findings {
 }
 
 impl Findings {
-    /// How a check ended, and what is said of it with its advice, each time it was made.
+    /// Returns the result of each run of a check, with its message and advice.
     fn of(&self, check: &str) -> Vec<(&str, String)> {
         let checks = self.checks.iter().filter(|it| it["check"] == check);
         let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
@@ -37,7 +37,7 @@ impl Findings {
             .collect()
     }
 
-    /// The only time that a check was made.
+    /// Returns the only run of a check.
     fn only(&self, check: &str) -> (&str, String) {
         let mut all = self.of(check);
         assert_eq!(all.len(), 1, "{check}: {:#?}", self.checks);
@@ -50,11 +50,11 @@ impl Findings {
     }
 }
 
-/// The program, unpaced, and what it is started with.
+/// Returns the program with these arguments and without rate limits.
 fn doctor(service: &Simulator, flags: &[&str]) -> Command {
     let mut command = operator::rollcall(Path::new(env!("CARGO_BIN_EXE_rollcall")), &service.endpoint());
     command.arg("doctor").env("ROLLCALL_OUTPUT", "json").args(UNPACED).args(flags).stdin(Stdio::null());
-    // Neither a cluster nor the metadata service of the machine that the test runs on.
+    // Neither a cluster nor the metadata service of the current machine is used.
     command.env("KUBECONFIG", "/dev/null").env("AWS_EC2_METADATA_DISABLED", "true");
     let mut command = Command::from(command);
     command.kill_on_drop(true);
@@ -148,7 +148,7 @@ async fn each_denied_iam_action_is_named_and_the_others_are_still_checked() {
         assert!(named, "{operation}: {denied:#?}");
         let (allowed, ours) = (found.only("allowed").1, operation.as_str());
         assert!(!allowed.contains(&format!("{ours},")) && allowed.contains(", "), "{operation}: {allowed}");
-        // The members of an elastic channel are not told by type.
+        // The service does not list the members of an elastic channel by type.
         let times = if operation == ApiOperation::ListChannelMemberships { 2 } else { 1 };
         assert_eq!(denied.len(), times, "{operation}: {denied:#?}");
     }
@@ -247,7 +247,7 @@ async fn an_invalid_endpoint_is_refused_and_the_other_checks_run() {
     assert_eq!(region.only("region").0, "warning");
 }
 
-/// An STS that always answers so.
+/// Serves an STS that always gives this answer.
 async fn sts(status: StatusCode, body: &'static str) -> String {
     let router = Router::new().fallback(async move || (status, [(header::CONTENT_TYPE, "text/xml")], body));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -278,7 +278,7 @@ async fn the_caller_identity_comes_from_aws() {
     assert_eq!(found(&mut doctor(&service, &[&bearer(), NO_CLUSTER])).await.only("identity").0, "skipped");
 }
 
-/// A user who may do this in a namespace, and the kubeconfig to be it.
+/// Creates a user with these rights in a namespace, and returns its kubeconfig.
 async fn may(cluster: &ControlPlane, namespace: &str, rules: Value) -> std::path::PathBuf {
     let user = format!("doctor-{}", fastrand::u64(..));
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": user, "namespace": namespace}, "rules": rules});
@@ -332,7 +332,7 @@ async fn each_missing_right_and_the_leader_are_named() {
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["rollcall"], "verbs": ["get", "update"]},
     ])).await;
-    assert_eq!(ask(&all).await.failed(), ["leader"], "nobody leads yet");
+    assert_eq!(ask(&all).await.failed(), ["leader"], "no operator leads yet");
     let operator = stage.replica("first", None, &[]);
     let led = eventually("it leads", async || {
         let found = ask(&all).await;
@@ -347,7 +347,7 @@ async fn each_missing_right_and_the_leader_are_named() {
         (!found.failed().is_empty()).then_some(found)
     });
     assert!(left.await.only("leader").1.contains("does not renew it any more"));
-    // The whole cluster is another matter.
+    // Cluster-wide rights are checked apart.
     let everywhere =
         found(doctor(&stage.simulator, &[&bearer(), "--cluster=auto", "--members-from=off"]).env("KUBECONFIG", &all))
             .await;

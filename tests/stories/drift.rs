@@ -1,4 +1,4 @@
-//! Does a channel stay as it is declared, and only where that is wanted?
+//! A channel stays as it is declared, and only if the resource asks for that.
 
 use rollcall::simulator::ApiOperation;
 use serde_json::json;
@@ -37,7 +37,7 @@ async fn a_removed_member_returns_when_a_reconcile_is_requested() {
     for _ in 0..2 {
         assert!(stage.simulator.remove_member(&channel("support"), "m0003").unwrap());
         stage.reconcile("team").await;
-        // A listing that misses somebody who was added a moment ago is made again before it is believed.
+        // A listing that misses a member added a moment ago is repeated before it is trusted.
         stage.until_service("the member returns", |_| stage.count("support") == 5).await;
         let told = stage.until_reason("team", "AllPresent").await;
         assert_eq!(counts(&told), [5, 5, 0, 0]);
@@ -57,7 +57,7 @@ async fn undeclared_members_of_the_channel_stay() {
     let told = stage.until("team", "two are declared", |it| status(it).desired == Some(2)).await;
 
     assert_eq!((ready(&told).1.as_str(), counts(&told)), ("AllPresent", [2, 2, 0, 0]));
-    assert_eq!(stage.present("support"), ids(6), "who is no longer declared stays");
+    assert_eq!(stage.present("support"), ids(6), "undeclared members stay");
     assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
     stage.resources.delete("team", &kube::api::DeleteParams::default()).await.unwrap();
     assert!(stage.resources.get_opt("team").await.unwrap().is_none(), "nothing holds up a deletion");

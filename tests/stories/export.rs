@@ -1,4 +1,4 @@
-//! Somebody has channels already, and wants them in Git as they are.
+//! `rollcall export` writes existing channels as manifests for Git.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::control_plane::ControlPlane;
 use crate::operator;
 use crate::stage::{BEARER, INSTANCE, Stage, UNPACED, channel, ids, ready, shared, status, user};
 
-/// Ids of which YAML would make numbers, times, truth or nothing.
+/// YAML would read these ids as numbers, times, booleans or null.
 const ODD: [&str; 12] =
     ["012", "1e3", "0x1F", "1_000", "12:30", "2026-11-23", "yes", "off", "n", "null", "a@b.c", "us-east-1:0f0a"];
 
@@ -45,7 +45,8 @@ fn seed() -> Seed {
         .channel(ChannelSeed::new("townhall").elastic(elastic).members(ids(120)).moderators(["mod"]))
 }
 
-/// Members of elastic channels are listed by sub-channel only. AWS does not document whether a plain listing spans them.
+/// Members of elastic channels are listed by sub-channel only. AWS does not document whether a
+/// plain listing spans them.
 pub fn by_sub_channel() -> UndocumentedBehaviours {
     UndocumentedBehaviours { elastic_list_spans: false, ..UndocumentedBehaviours::default() }
 }
@@ -79,7 +80,7 @@ async fn done(service: &Simulator, flags: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a run says that fails.
+/// Returns the errors of a run that fails.
 async fn failed(service: &Simulator, flags: &[&str]) -> String {
     let output = run(service, flags).await;
     assert_eq!(output.status.code(), Some(1), "{flags:?}");
@@ -93,7 +94,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What a manifest's file is called without its ending, if it is one.
+/// Returns the name of a manifest's file without its ending, or `None` for another file.
 fn manifest(name: &str) -> Option<&str> {
     name.strip_suffix(".yaml")
 }
@@ -115,7 +116,8 @@ async fn exported_manifests_are_accepted_and_the_operator_changes_nothing() {
     let namespace = format!("--namespace={}", stage.namespace);
     let manifests = done(&stage.simulator, &[&all(), &namespace, "--names", "--max-members=50"]).await;
     let said = apply(shared().await, &manifests).await;
-    // Of two types, of 101 members in parts of 50, of nobody, hidden ones alone, elastic in parts.
+    // Two types, 101 members in parts of 50, an empty channel, hidden members alone, an elastic
+    // channel in parts.
     assert_eq!(said.lines().count(), 2 + 3 + 1 + 1 + 3, "{said}");
     let changes = stage.simulator.membership_log().len();
     let operator = stage.operator(&[]);
@@ -125,7 +127,7 @@ async fn exported_manifests_are_accepted_and_the_operator_changes_nothing() {
         assert_eq!(
             status(&object).undeclared.map(|it| it.count).unwrap_or_default(),
             0,
-            "{name}: everybody is declared"
+            "{name}: all members are declared"
         );
     }
     assert!(operator.stop().await.unwrap());
@@ -184,7 +186,7 @@ async fn an_unreadable_channel_is_named_and_read_alone_by_a_second_run() {
     assert_eq!((now.len(), now.keys().all(|name| manifest(name).is_some())), (5, true));
     assert!(written.iter().all(|(name, text)| now[name] == *text));
     assert_eq!(now["townhall.yaml"].matches("\n    - ").count(), 120, "of all sub-channels");
-    // The same as in one stream, in the same order but for the suffix of files.
+    // The files match one stream, in the same order except for the suffix of files.
     let stream = done(&service, &[&all()]).await;
     let mut together: Vec<(&str, &String)> =
         now.iter().map(|(name, text)| (name.trim_end_matches(".yaml"), text)).collect();
@@ -206,7 +208,7 @@ async fn an_export_killed_at_any_time_leaves_only_complete_files() {
         runs += 1;
         let before = files(folder.path()).len();
         let mut child = export(&service, &[&all(), &at]).stderr(Stdio::null()).spawn().unwrap();
-        // Some more are done, and the next are under way.
+        // Some more channels are done, and the next are under way.
         let ended = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break Some(status);
@@ -244,7 +246,7 @@ async fn the_commands_of_the_export_page_work() {
     let ours =
         page.split("\n## ").filter(|it| it.contains("`rollcall export`\n") || it.contains("`rollcall doctor`\n"));
     let blocks = ours.flat_map(|section| section.split("```sh\n").skip(1)).filter_map(|rest| rest.split("```").next());
-    // What takes a node.
+    // These commands need a node.
     let lines =
         blocks.flat_map(str::lines).filter(|line| !["helm ", "kubectl exec"].iter().any(|it| line.starts_with(it)));
     let lines: Vec<&str> = lines.collect();
@@ -301,7 +303,7 @@ async fn an_edited_file_is_kept_unless_overwrite_is_set() {
 async fn a_throttled_call_is_repeated_and_the_run_says_so() {
     let service = service(seed()).await;
     service.inject_fault(Fault::new(FaultEffect::status(429)).on(ApiOperation::ListChannelMemberships).times(1));
-    // Begins anew where a page's token is not good any more.
+    // The listing begins again if a page's token is no longer valid.
     service
         .inject_fault(Fault::new(FaultEffect::status(400)).on(ApiOperation::ListChannelMemberships).skip(2).times(1));
     let output = run(&service, &[&format!("--channel={}", channel("Support")), "--type=default"]).await;

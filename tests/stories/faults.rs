@@ -1,4 +1,4 @@
-//! Does it end well when the service has a bad day?
+//! The operator recovers from faults of the service.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::stage::{BEARER, Stage, counts, ids, ready, seed, shared, status, supp
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
-/// Three pages are there, three batches are missing, and the second call of each kind goes wrong.
+/// Three pages are listed, three batches are missing, and the second call of each kind fails.
 async fn ends_well_in_spite_of(effect: FaultEffect) {
     let stage = Stage::open(seed(370)).await;
     for id in &ids(120) {
@@ -26,8 +26,9 @@ async fn ends_well_in_spite_of(effect: FaultEffect) {
     assert_eq!(stage.count("support"), 370);
     assert_eq!((counts(&told), status(&told).errors), ([370, 370, 0, 0], vec![]));
     assert_eq!(verdict(&told), ["True", "False", "False"]);
-    // A page is asked for again with its token, a batch is sent again as it was, and nothing is begun anew. Those whom a
-    // lost answer had named are looked for by one listing of the eight pages that the channel has then.
+    // A page is requested again with its token, and a batch is sent again unchanged; no work begins
+    // anew. One listing of the eight pages that the channel has by then looks for the members of a
+    // lost answer.
     assert!(stage.calls(LIST) <= 3 + 1 + 8, "{:?}", stage.simulator.call_counts());
     assert_eq!(stage.calls(BATCH), 3 + 1);
 }
@@ -118,7 +119,8 @@ async fn throttling_slows_all_calls_of_the_bearer_until_it_ends() {
         assert_eq!((counts(&told), stage.count(&name(n))), ([5, 5, 0, 0], 5));
     }
 
-    // From 8 calls a second down to one in two seconds: the last of the storm are over a second apart.
+    // The rate falls from 8 calls a second to one in two seconds: the last calls before the end are
+    // more than a second apart.
     let last: Vec<_> = struck[struck.len() - 3..].iter().map(|call| call.at).collect();
     assert!(last.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)), "{last:?}");
 }
@@ -129,7 +131,8 @@ fn name(n: usize) -> String {
 
 #[tokio::test]
 async fn the_service_is_never_called_faster_than_its_quotas() {
-    // A little more than the quotas, because a busy machine delivers calls closer together than they were sent.
+    // The limit is a little above the quotas, because a busy machine delivers calls closer together
+    // than they were sent.
     let quotas = Quotas::Scaled(1.2);
     let stage =
         Stage::with(shared().await, SimulatorOptions { seed: seed(250), quotas, ..SimulatorOptions::default() }).await;

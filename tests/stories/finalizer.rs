@@ -1,4 +1,4 @@
-//! When does a resource keep a deletion waiting, and for how long?
+//! A resource delays its deletion only as its deletion policy says.
 
 use kube::api::DeleteParams;
 use rollcall::api::{ChannelMembership, FINALIZER};

@@ -1,4 +1,4 @@
-//! What happens when several operators run, and the one that leads ends, well or badly?
+//! One of several operators leads, and a standby takes over when the leader ends in any way.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::stage::{DEADLINE, Stage, eventually, ids, seed, shared, status, suppo
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const SHORT: &str = "--lease-duration=2s";
 
-/// Whose name stands on the lease: that of a replica, or nobody's.
+/// Returns the holder of the lease: the name of a replica, or an empty text.
 async fn holder(stage: &Stage) -> String {
     let leases: Api<Lease> = Api::namespaced(stage.cluster.clone(), &stage.namespace);
     let lease = leases.get_opt("rollcall").await.ok().flatten();
@@ -84,7 +84,8 @@ async fn a_standby_takes_over_after_kill_9_of_the_leader() {
     stage.until_reason("team", "AllPresent").await;
 }
 
-/// A way to the API server that can be cut: then nothing gets through any more, and no connection ends.
+/// Returns a kubeconfig with a connection to the API server that the test can cut. After the cut,
+/// no data passes and no connection ends.
 async fn way(stage: &Stage) -> (PathBuf, Arc<AtomicBool>) {
     let kubeconfig = std::fs::read_to_string(shared().await.kubeconfig()).unwrap();
     let port = kubeconfig.split("https://127.0.0.1:").nth(1).unwrap().split('"').next().unwrap().to_owned();

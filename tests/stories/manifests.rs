@@ -1,11 +1,11 @@
-//! What does somebody who applies a manifest get to see of the API server?
+//! The API server validates manifests and shows their columns.
 
 use rollcall::api::crd_yaml;
 use serde_json::{Value, json};
 
 use crate::stage::{BEARER, INSTANCE, Stage, channel, ids, seed, shared, spec, support};
 
-/// What people write for members, and good.
+/// Valid values of `members`, as people write them.
 const MEMBERS: [&str; 6] = [
     "alice",
     "user/bob",
@@ -15,7 +15,7 @@ const MEMBERS: [&str; 6] = [
     "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/dave",
 ];
 
-/// A good spec with one field changed; `null` takes it out.
+/// Returns a good spec with one field changed; `null` takes it out.
 fn with(field: &str, value: Value) -> Value {
     let mut spec = support(&["alice"]);
     match value {

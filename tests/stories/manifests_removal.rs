@@ -1,4 +1,4 @@
-//! What does the API server say to what people write about removal, sources and sub-channels, and does it keep what is said back?
+//! The API server validates the fields for removal, sources and sub-channels, and keeps the status.
 
 use kube::api::{Patch, PatchParams};
 use rollcall::api::custom_resource_definition;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{INSTANCE, Stage, ids, seed, support, user};
 
-/// A spec for the channel `support` with these fields on top; `null` takes a field out.
+/// Returns a spec for the channel `support` with these fields on top; `null` takes a field out.
 fn with(fields: Value) -> Value {
     let mut spec = support(&["alice"]);
     overlay(&mut spec, fields);
@@ -24,7 +24,7 @@ fn overlay(spec: &mut Value, fields: Value) {
     }
 }
 
-/// Sources of members, by name and key of the ConfigMap.
+/// Returns sources of members by name and key of the ConfigMap.
 fn from(sources: &[(&str, &str)]) -> Value {
     sources.iter().map(|(name, key)| json!({"configMapKeyRef": {"name": name, "key": key}})).collect()
 }
@@ -135,7 +135,7 @@ async fn every_good_way_to_declare_removal_is_accepted_and_read_back() {
         let made = stage.try_apply(&name, spec.clone()).await;
         assert!(made.is_ok(), "{fields:.300}: {made:?}");
         let made = made.unwrap().spec;
-        // What the program makes of it is taken by the API server as well.
+        // The API server accepts the spec as the program writes it, too.
         let read = serde_json::to_value(&made).unwrap();
         let again = stage.try_apply(&name, read).await;
         assert!(again.is_ok(), "{fields:.300}: {again:?}");
@@ -161,7 +161,7 @@ async fn the_sub_channel_of_a_resource_cannot_be_changed_added_or_taken_out() {
     stage.apply("none", with(json!({"prune": "Owned"}))).await;
 }
 
-/// A status with everything said that can be said, and so many names wherever there is a list of them.
+/// Returns a status with every field set, and this number of names in each list of names.
 fn full_status(names: usize) -> Value {
     let time = "2026-11-01T12:00:00Z";
     let condition = |kind| {
@@ -209,7 +209,8 @@ async fn write_status(stage: &Stage, name: &str, status: &Value) {
     stage.resources.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
-/// The bytes of an object as the API server hands it out, in JSON, which is how it stores custom resources too.
+/// Returns the size of an object in JSON, the form in which the API server returns and stores
+/// custom resources.
 async fn size(stage: &Stage, name: &str) -> usize {
     let path = format!("/apis/rollcall.dev/v1alpha1/namespaces/{}/channelmemberships/{name}", stage.namespace);
     stage.cluster.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap().len()
@@ -224,7 +225,8 @@ async fn every_status_field_is_kept_by_the_api_server() {
     write_status(&stage, "full", &said).await;
 
     let kept = stage.get("full").await.status.unwrap();
-    // Every field is known to the type, to the schema, and set here: none is lost between the three.
+    // The type and the schema know every field, and this status sets it: none is lost between the
+    // three.
     let fields = schema_fields();
     let missing: Vec<&String> = fields.iter().filter(|field| said.get(field.as_str()).is_none()).collect();
     assert!(missing.is_empty(), "set here as well: {missing:?}");
@@ -234,7 +236,7 @@ async fn every_status_field_is_kept_by_the_api_server() {
     assert_eq!(kept, said);
 }
 
-/// The fields of the status by the definition of the kind.
+/// Returns the fields of the status by the CRD.
 fn schema_fields() -> Vec<String> {
     let definition = serde_json::to_value(custom_resource_definition()).unwrap();
     let status = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
@@ -254,7 +256,7 @@ async fn member_names_of_any_form_and_number_are_kept_in_a_status() {
     assert_eq!(kept.iter().collect::<Vec<_>>(), names);
 }
 
-/// Ids of users, the longest that the service gives.
+/// Returns ids of users of the greatest length that the service gives.
 fn longest_ids(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{n:064}")).collect()
 }
@@ -304,7 +306,8 @@ async fn ten_thousand_long_arns_exceed_the_size_and_not_the_rule_cost() {
     stage.apply("usual", usual).await;
     println!("10,000 ARNs of 117 bytes: {} bytes", size(&stage, "usual").await);
 
-    // 290 bytes each are as much as a request may hold (3 MiB); the API server looks at the rules before it stores.
+    // 290 bytes for each ARN fill a request (3 MiB). The API server evaluates the rules before it
+    // stores the object.
     let long = stage.try_apply("long", all(&format!("{INSTANCE}{}", "f".repeat(160)), 64)).await;
     let refusal = long.unwrap_err().to_string();
     assert!(refusal.contains("message larger than max"), "{refusal:.2000}");

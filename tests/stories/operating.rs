@@ -1,4 +1,4 @@
-//! What does somebody see who runs the operator?
+//! Operators of the program read its metrics, logs and health.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use rollcall::simulator::ApiOperation;
 use crate::operator::Operator;
 use crate::stage::{Stage, eventually, seed, support};
 
-/// Where an operator listens, as its log says.
+/// Returns the address of an operator from its log.
 pub async fn address(operator: &Operator) -> String {
     eventually("it listens", async || {
         let log = operator.log();
@@ -21,7 +21,7 @@ pub async fn address(operator: &Operator) -> String {
     .await
 }
 
-/// A page of it.
+/// Returns a page of the operator.
 pub fn page(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
@@ -30,7 +30,7 @@ pub fn page(address: &str, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// The value of a line of metrics.
+/// Returns the value of a line of metrics.
 pub fn metric(page: &str, name: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
@@ -93,7 +93,7 @@ async fn metrics_count_memberships_and_drop_a_deleted_resource() {
     eventually("its gauges are gone", async || (!page(&address, "/metrics").contains(&mine)).then_some(())).await;
 }
 
-/// Where Prometheus' own checker is there, it finds nothing to say.
+/// Checks the metrics with promtool if the machine has it.
 fn promtool_likes(metrics: &str) {
     let promtool =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -144,7 +144,7 @@ async fn a_namespace_is_granted_as_soon_as_the_file_says_so() {
     std::fs::write(&file, "[]").unwrap();
     stage.apply("team", support(&["m0000", "m0001"])).await;
     stage.until_reason("team", "NotGranted").await;
-    assert_eq!(stage.present("support"), ["m0000"], "nobody is added, and nobody is taken out");
+    assert_eq!(stage.present("support"), ["m0000"], "no member is added or removed");
     assert!(!operator.log().contains("no --grants"));
 }
 

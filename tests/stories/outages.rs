@@ -1,4 +1,4 @@
-//! Does it end well when the API server is away? Each story has one of its own.
+//! The operator recovers from outages of the API server. Each story has an API server of its own.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::{BEARER, Stage, UNPACED, channel, counts, eventually, ids, see
 
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
-/// A cluster of its own, and an operator that watches all of it.
+/// Starts a cluster of its own, and an operator that watches all of it.
 async fn cluster(users: usize) -> (ControlPlane, Stage) {
     let control_plane = ControlPlane::start().await.unwrap();
     control_plane.install_crd(&custom_resource_definition()).await.unwrap();
@@ -60,7 +60,7 @@ async fn the_operator_waits_for_a_late_or_hanging_api_server() {
     control_plane.start_apiserver().await.unwrap();
     stage.until_reason("team", "AllPresent").await;
 
-    // Connections stay open and nothing is answered: every call has an end all the same.
+    // Connections stay open and get no answer, but every call has a timeout.
     stage.simulator.ban_member(&channel("support"), "m0000").unwrap();
     control_plane.pause_apiserver().unwrap();
     eventually("a write is given up", async || operator.log().contains("no answer within 10 s").then_some(())).await;

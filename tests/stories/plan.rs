@@ -1,4 +1,5 @@
-//! Does a plan say beforehand what the operator then does? Against a real cluster, by each way to learn what was declared before.
+//! A plan predicts what the operator then does. The tests run against a real cluster, with each
+//! source of the earlier declarations.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,8 +13,8 @@ use tokio::time::timeout;
 use crate::removal::{owned, removed_sorted};
 use crate::stage::{BEARER, DEADLINE, Stage, ids, seed, shared, spec};
 
-/// `rollcall plan` as somebody with access to the cluster and the service runs it, with this on its standard input. Gives the plan and
-/// the exit code.
+/// Runs `rollcall plan` with access to the cluster and the service, and with this standard input.
+/// Returns the plan and the exit code.
 async fn plan(stage: &Stage, folder: &Path, input: &str, args: &[&str]) -> (Value, Option<i32>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
         .env_clear()
@@ -49,14 +50,14 @@ fn set(names: &Value) -> BTreeSet<&str> {
 #[tokio::test]
 async fn the_plan_of_an_edit_matches_its_effect_from_cluster_or_file() {
     let stage = Stage::open(seed(12)).await;
-    let everybody = ids(12);
-    stage.apply("team", owned("support", &everybody[..10])).await;
+    let people = ids(12);
+    stage.apply("team", owned("support", &people[..10])).await;
     let operator = stage.operator(&[]);
     stage.until_reason("team", "AllPresent").await;
 
     let folder = tempfile::tempdir().unwrap();
-    // Two leave and two come; and a kustomization of it.
-    let edited = owned("support", &everybody[2..]);
+    // Two members leave and two are added. A kustomization has the same content.
+    let edited = owned("support", &people[2..]);
     std::fs::write(folder.path().join("team.yaml"), manifest("team", &edited).to_string()).unwrap();
     let kustomization = format!("resources: [team.yaml]\nnamespace: {}\n", stage.namespace);
     std::fs::write(folder.path().join("kustomization.yaml"), kustomization).unwrap();
@@ -75,8 +76,8 @@ async fn the_plan_of_an_edit_matches_its_effect_from_cluster_or_file() {
     for plan in [&asked, &read] {
         let team = &plan["resources"][0];
         assert_eq!(team["change"], "changed", "{plan:#}");
-        assert_eq!(set(&team["add"]), everybody[10..].iter().map(String::as_str).collect());
-        assert_eq!(set(&team["remove"]), everybody[..2].iter().map(String::as_str).collect());
+        assert_eq!(set(&team["add"]), people[10..].iter().map(String::as_str).collect());
+        assert_eq!(set(&team["remove"]), people[..2].iter().map(String::as_str).collect());
     }
     for change in [rollcall::simulator::ApiOperation::BatchCreateChannelMembership, crate::removal::DELETE] {
         assert_eq!(stage.simulator.call_counts().get(&change), calls.get(&change), "a plan changes nothing");
@@ -84,9 +85,9 @@ async fn the_plan_of_an_edit_matches_its_effect_from_cluster_or_file() {
 
     stage.apply("team", edited).await;
     stage.until_service("the two are removed", |_| removed_sorted(&stage, "support").len() == 2).await;
-    assert_eq!(removed_sorted(&stage, "support"), everybody[..2]);
+    assert_eq!(removed_sorted(&stage, "support"), people[..2]);
     stage.until_reason("team", "AllPresent").await;
-    assert_eq!(stage.present("support"), everybody[2..]);
+    assert_eq!(stage.present("support"), people[2..]);
     let (after, code) = plan(&stage, folder.path(), "", &[&["-f", "team.yaml"], &of_cluster[..]].concat()).await;
     assert_eq!((code, &after["totals"]["affected"]), (Some(0), &json!(0)), "{after:#}");
     assert!(operator.stop().await.unwrap());

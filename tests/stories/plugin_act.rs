@@ -1,4 +1,4 @@
-//! What do `rollcall reconcile`, `suspend`, `resume` and `approve` change, and what do they refuse?
+//! `rollcall reconcile`, `suspend`, `resume` and `approve` change resources or refuse to.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -56,14 +56,14 @@ async fn suspend_and_resume_change_one_field_and_name_other_managers() {
     let fields = object.metadata.managed_fields.unwrap();
     let ours = fields.iter().find(|it| it.manager.as_deref() == Some("rollcall-cli")).unwrap();
     assert!(ours.fields_v1.as_ref().unwrap().0.pointer("/f:spec/f:suspend").is_some());
-    // GitOps applies the same again, and does not know of the field.
+    // GitOps applies the same manifest again, which does not have the field.
     stage.apply("team", support(&["m0000"])).await;
     assert!(suspended(&stage.get("team").await));
     assert!(rollcall(&stage, &["suspend", "team"]).await.well().contains("suspended already"));
     rollcall(&stage, &["resume", "team"]).await.well();
     assert!(!suspended(&stage.get("team").await));
 
-    // Now it comes from Git, by a manager of its own.
+    // Now the field comes from Git, set by another manager.
     stage.apply("git", with("support", &["m0000"], json!({"suspend": false}))).await;
     let labels = json!({"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "team": "care"}}});
     stage.patch("git", labels).await;
@@ -76,7 +76,7 @@ async fn suspend_and_resume_change_one_field_and_name_other_managers() {
     assert!(!suspended(&stage.get("git").await), "as it was said");
 }
 
-/// A plan of so many removals that waits for approval, and its hash.
+/// Returns a plan of this number of removals that is pending approval, and its hash.
 async fn pending(stage: &Stage, name: &str, removals: u32) -> String {
     let waits = |it: &ChannelMembership| {
         ready(it).1 == "ApprovalRequired"
@@ -108,7 +108,7 @@ async fn approve_shows_the_plan_and_approves_it_only_when_confirmed() {
     assert!(asked.stdout.contains("more removals in 24 hours than limits.removals (25%)"), "{asked:?}");
     assert!(asked.stdout.contains("\n  -m0006\n") && asked.stdout.contains(&hash), "{asked:?}");
     assert!(asked.error().contains("nobody can be asked here, so say --yes"));
-    // A pipe is nobody who can be asked.
+    // A pipe cannot answer a question.
     let mut piped = command(&stage, &["approve", "team"]).await;
     let mut piped = piped.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     piped.stdin.take().unwrap().write_all(b"y\n").await.unwrap();
@@ -122,7 +122,7 @@ async fn approve_shows_the_plan_and_approves_it_only_when_confirmed() {
     stage.until_reason("team", "AllPresent").await;
     assert_eq!(stage.present("support"), people[..6]);
 
-    // The same plan once more: the approval that still stands there was used, and is taken away first.
+    // The same plan is pending again. Its old approval was used, so the command removes it first.
     stage.apply("team", owned("support", &people)).await;
     stage.until_reason("team", "AllPresent").await;
     stage.apply("team", owned("support", &people[..6])).await;
@@ -154,7 +154,8 @@ async fn several_plans_are_approved_one_by_one_and_summed_up() {
     }
 }
 
-/// Between the plan that is shown and the approval somebody edits the list. The approval of what was shown lets nothing through.
+/// The list is edited between the display of the plan and the approval. The approval of the shown
+/// plan admits nothing.
 #[tokio::test]
 async fn a_plan_that_changes_during_the_question_is_not_approved() {
     let stage = Stage::open(seed(12)).await;
@@ -166,7 +167,7 @@ async fn a_plan_that_changes_during_the_question_is_not_approved() {
     pending(&stage, "team", 6).await;
     assert!(operator.stop().await.unwrap());
 
-    // A terminal, on which somebody reads while the plan changes.
+    // The plan changes while the terminal shows the question.
     let folder = tempfile::tempdir().unwrap();
     let screen = folder.path().join("screen");
     let program = env!("CARGO_BIN_EXE_rollcall");
@@ -174,7 +175,7 @@ async fn a_plan_that_changes_during_the_question_is_not_approved() {
     let mut terminal = terminal(&command(&stage, &[]).await, &script, &screen);
     let shown = || std::fs::read_to_string(&screen).unwrap_or_default();
     eventually("it asks", async || shown().contains("Approve this plan? [y/N]").then_some(())).await;
-    // As the operator writes a plan of another pass.
+    // The status gets the plan of another reconcile, as the operator writes it.
     let other = json!({"status": {"pendingApproval": {"additions": 0, "removals": 7, "hash": "0123456789abcdef", "members": ["-m0005"]}}});
     stage.resources.patch_status("team", &PatchParams::default(), &Patch::Merge(other)).await.unwrap();
     terminal.stdin.take().unwrap().write_all(b"y\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! What do `rollcall status`, `why` and `undeclared` say to whoever looks?
+//! `rollcall status`, `why` and `undeclared` show resources and members.
 
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -13,7 +13,8 @@ use crate::at_hand::{command, ended, rollcall, rollcall_as};
 use crate::removal::with;
 use crate::stage::{INSTANCE, Stage, channel, seed, shared, spec, support, user};
 
-/// alice and bob are declared, one of them in a ConfigMap, mallory is banned, carol was added by olaf long ago.
+/// Returns an app instance: alice and bob are declared, one of them in a ConfigMap; mallory is
+/// banned; olaf added carol long ago.
 fn people() -> Seed {
     let long_ago = Timestamp::now() - SignedDuration::from_hours(48);
     Seed::new(INSTANCE)
@@ -120,7 +121,8 @@ async fn why_names_the_declarers_of_a_member_and_the_channel_state() {
     assert!(carol.contains("in the channel though no resource declares them"), "{carol}");
     assert!(carol.contains("no resource declares them; 1 resource declares members of the channel"), "{carol}");
 
-    // By the ARN of the channel, by the namespace and name of a resource, and in all channels.
+    // The channel is named by its ARN, by the namespace and name of a resource, and in all
+    // channels.
     let arn = channel("support");
     let named = format!("{}/support", stage.namespace);
     let of = |said: &crate::at_hand::Said| {
@@ -170,13 +172,13 @@ async fn why_asks_the_service_and_finds_a_display_name() {
     let zoe = rollcall(&stage, &["why", "Zoë Smith", "support", "--live", "-o", "json"]).await;
     assert_eq!(zoe.json()["user"], json!(user("zoe")), "{zoe:?}");
     assert_eq!(zoe.json()["places"][0]["live"]["is"], json!("in"));
-    let nobody = rollcall(&stage, &["why", "Zoe Smith", "support", "--live"]).await.error();
-    assert!(nobody.contains("nobody in the channel is shown by this name either"), "{nobody}");
+    let unknown = rollcall(&stage, &["why", "Zoe Smith", "support", "--live"]).await.error();
+    assert!(unknown.contains("nobody in the channel is shown by this name either"), "{unknown}");
     let all = rollcall(&stage, &["why", "zoe", "--live"]).await.well();
     assert!(all.contains("zoe in channel support"), "{all}");
 }
 
-/// Makes a user who is shown by a name, as an application does it.
+/// Makes a user with a display name, as an application does.
 async fn name(stage: &Stage, id: &str, name: &str) {
     let body = json!({"AppInstanceArn": INSTANCE, "AppInstanceUserId": id, "Name": name, "ClientRequestToken": id});
     let body = body.to_string();
@@ -207,7 +209,7 @@ async fn undeclared_lists_members_and_the_lines_that_would_declare_them() {
     let none = rollcall(&stage, &["undeclared", "other"]).await.well();
     assert!(none.contains("0 members are in the channel whom no resource declares"), "{none}");
 
-    // Another resource of the channel declares carol, and its operator has not looked yet.
+    // Another resource of the channel declares carol, and has not been reconciled yet.
     stage.apply("second", with("support", &["carol"], json!({"suspend": true}))).await;
     let live = rollcall(&stage, &["undeclared", "support", "--live", "-o", "json"]).await;
     assert_eq!(live.json()["count"], json!(0), "{live:?}");
@@ -233,7 +235,7 @@ async fn a_user_limited_to_a_namespace_is_told_which_one_was_listed() {
     let created = control_plane.kubectl_with_input(&["create", "--filename", "-"], &rights.to_string()).await.unwrap();
     assert!(created.success, "{created:?}");
     let kubeconfig = control_plane.kubeconfig_as(&user, &["system:authenticated"]).unwrap();
-    // The kubeconfig's namespace is `default`: nothing may be listed there either.
+    // The kubeconfig's namespace is `default`, in which the user may not list either.
     let mut bare = command(&stage, &["why", "m0000"]).await;
     bare.env("KUBECONFIG", &kubeconfig).env_remove("ROLLCALL_NAMESPACE");
     let refused = ended(bare).await;

@@ -1,4 +1,4 @@
-//! Is somebody out of every channel, and what keeps them?
+//! `rollcall offboard` shows whether a user is out of every channel, and what keeps the user there.
 
 use jiff::{SignedDuration, Timestamp};
 use rollcall::api::MembershipType;
@@ -9,7 +9,8 @@ use crate::at_hand::{Said, rollcall};
 use crate::removal::{owned, with};
 use crate::stage::{INSTANCE, Stage, channel, seed, support, user};
 
-/// alice is declared in one channel, was added by olaf to another, and is in a third that no resource is about.
+/// Returns an app instance: alice is declared in one channel, olaf added her to another, and a
+/// third has no resource.
 fn leaving() -> Seed {
     let long_ago = Timestamp::now() - SignedDuration::from_hours(48);
     Seed::new(INSTANCE)
@@ -21,7 +22,7 @@ fn leaving() -> Seed {
         .channel(ChannelSeed::new("quiet").hidden(["bob"]))
 }
 
-/// What is said of a channel.
+/// Returns the text about a channel.
 fn of<'a>(told: &'a Value, channel_id: &str) -> &'a Value {
     let channels = told["channels"].as_array().unwrap();
     channels.iter().find(|it| it["channel"] == channel(channel_id)).unwrap_or(&Value::Null)
@@ -100,7 +101,7 @@ async fn offboard_proves_nothing_without_a_complete_answer() {
     }
     let gone = rollcall(&stage, &["offboard", "olaf", "--live", "--receipt", &path]).await;
     assert_eq!(gone.code, 0, "{gone:?}");
-    // In no channel, but declared: the operator would add them.
+    // The user is in no channel but declared, so the operator would add the user.
     stage.apply("later", with("quiet", &["olaf"], json!({"suspend": true}))).await;
     let declared = rollcall(&stage, &["offboard", "olaf", "--live", "-o", "json"]).await;
     assert_eq!((declared.code, keeps(&declared.json(), "quiet")), (2, vec!["declared".to_owned()]), "{declared:?}");

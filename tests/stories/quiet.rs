@@ -1,4 +1,4 @@
-//! How little does the operator ask and write?
+//! The operator makes few calls and few writes.
 
 use rollcall::simulator::{ApiOperation, ChannelSeed};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::writes::Writes;
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
-/// Resources in the story of many; `make bench` has the one of 1,000.
+/// The number of resources in the story of many. `make bench` runs 1,000.
 const RESOURCES: usize = 200;
 const MEMBERS: usize = 100;
 
@@ -39,7 +39,8 @@ async fn many_fresh_channels_cost_two_calls_each_and_at_most_two_status_writes()
     let converged = writes.so_far(&stage).await;
     assert!(converged.values().all(|times| (1..=2).contains(times)), "{converged:?}");
 
-    // While nothing changes nothing is written, neither by this process nor by one that looks all the time.
+    // No status is written while nothing changes, neither by this process nor by one that lists all
+    // the time.
     assert!(operator.stop().await.unwrap());
     let operator = stage.operator(&["--resync-interval=1s", "--min-resync-interval=1s"]);
     stage.until_listed(3 * calls).await;
@@ -62,7 +63,7 @@ async fn a_status_is_written_only_when_it_changes() {
     assert_eq!(writes.so_far(&stage).await["team"], 1);
     assert_eq!(stage.events("team").await.len(), 1, "that it became Ready is told once");
 
-    // What is no part of the spec is not worth a look, let alone a write.
+    // A change outside of the spec causes neither a listing nor a write.
     stage.simulator.reset_calls();
     stage.patch("team", json!({"metadata": {"labels": {"colour": "blue"}}})).await;
     stage.until_listed(2).await;

@@ -1,4 +1,4 @@
-//! What does somebody see and get whose channel holds people whom the service refuses?
+//! A resource reports the members that the service refuses.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::stage::{BEARER, Stage, channel, counts, ids, ready, seed, status, sup
 
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
-/// 20 members: one unknown to the service, one banned, one over a quota.
+/// Opens a stage with 20 members: one unknown to the service, one banned, one over a quota.
 async fn three_of_twenty_refused() -> (Stage, Vec<String>, u64) {
     let stage = Stage::open(seed(19)).await;
     stage.simulator.ban_member(&channel("support"), "m0004").unwrap();
@@ -54,7 +54,7 @@ async fn refused_members_are_named_and_not_retried_before_they_are_due() {
         assert!(next.duration_since(Timestamp::now()).as_secs() > 55 * 60, "{problem:?}");
     }
 
-    // Whole passes over the channel, and a new process, try nobody again and write nothing.
+    // Further listings and a new process retry no member and write nothing.
     stage.until_listed(3).await;
     assert!(operator.stop().await.unwrap());
     let _operator = stage.operator(&["--resync-interval=1s", "--min-resync-interval=1s"]);
@@ -123,7 +123,7 @@ async fn members_with_a_passing_error_are_retried_alone() {
 
     let waiting = stage.until_reason("team", "Retrying").await;
     assert_eq!(verdict(&waiting), ["False", "True", "False"]);
-    assert_eq!((counts(&waiting)[0], counts(&waiting)[3]), (30, 0), "nobody is refused for good");
+    assert_eq!((counts(&waiting)[0], counts(&waiting)[3]), (30, 0), "no member is refused for good");
     stage.until_reason("team", "AllPresent").await;
 
     let log = stage.simulator.call_log();
@@ -151,7 +151,7 @@ async fn one_bad_member_of_a_batch_does_not_block_the_other_99() {
     assert!(refused <= 8, "{log:?}");
 }
 
-/// A whole call is refused: a condition says so, nobody is blamed for it, and nothing is changed.
+/// Checks a refused call: a condition reports it, no member gets an error, and nothing is changed.
 async fn told_as(fault: Fault, reason: &str, words: &[&str]) {
     let stage = Stage::open(seed(3)).await;
     stage.simulator.add_member(&channel("support"), "m0000").unwrap();

@@ -1,4 +1,4 @@
-//! Can Rollcall be uninstalled without losing a member, and without anything left that cannot go?
+//! `rollcall release` prepares an uninstall: no member is lost, and no resource is stuck.
 
 use std::process::{Command, Output};
 
@@ -57,7 +57,7 @@ async fn release_of_500_resources_under_a_running_operator_removes_no_member() {
     );
     assert!(said(&release(&stage).await).starts_with("released 0 "), "it may be run again");
 
-    // The operator still runs, and looks at each again.
+    // The operator still runs, and reconciles each resource again.
     let asked = stage.reconcile("r1").await;
     assert!(asked.finalizers().is_empty(), "{asked:?}");
     stage.resources.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();

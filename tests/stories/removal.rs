@@ -1,4 +1,4 @@
-//! Which undeclared members leave a channel, and which stay all the same?
+//! Undeclared members leave a channel or stay, as `prune` and the exemptions say.
 
 use jiff::Timestamp;
 use rollcall::api::{ChannelMembership, KeepReason, Prune};
@@ -9,7 +9,7 @@ use crate::stage::{INSTANCE, Stage, channel, condition, ready, spec, status};
 
 pub const DELETE: ApiOperation = ApiOperation::DeleteChannelMembership;
 
-/// A spec for a channel with these fields on top.
+/// Returns a spec for a channel with these fields on top.
 pub fn with(channel_id: &str, members: &[impl AsRef<str>], fields: Value) -> Value {
     let mut spec = spec(channel_id, members);
     if let (Some(spec), Value::Object(fields)) = (spec.as_object_mut(), fields) {
@@ -18,12 +18,13 @@ pub fn with(channel_id: &str, members: &[impl AsRef<str>], fields: Value) -> Val
     spec
 }
 
-/// One that removes whom it declared and added, as many as it likes.
+/// Returns a spec that removes members which it declared and added, without a limit.
 pub fn owned(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
     with(channel_id, members, json!({"prune": "Owned", "limits": {"removals": "100%"}}))
 }
 
-/// Who left a channel by a call of ours, by id, as they went.
+/// Returns the ids of the members that calls of ours removed from a channel, in the order of
+/// removal.
 pub fn removed(stage: &Stage, channel_id: &str) -> Vec<String> {
     let log = stage.simulator.membership_log().into_iter();
     let gone = log.filter(|entry| entry.action == MembershipAction::Removed && entry.operation == Some(DELETE));
@@ -32,7 +33,7 @@ pub fn removed(stage: &Stage, channel_id: &str) -> Vec<String> {
         .collect()
 }
 
-/// The same, in the order of their names.
+/// Returns the same ids, sorted.
 pub fn removed_sorted(stage: &Stage, channel_id: &str) -> Vec<String> {
     let mut removed = removed(stage, channel_id);
     removed.sort_unstable();
@@ -41,11 +42,11 @@ pub fn removed_sorted(stage: &Stage, channel_id: &str) -> Vec<String> {
 
 const CHANNELS: [&str; 4] = ["never", "owned", "declared", "authoritative"];
 
-/// Everybody whom the resources declare at first, and then all but the first of them not any more.
+/// The members that the resources declare at first. Later, each resource declares only the first.
 const DECLARED: [&str; 7] = ["kept", "fresh", "guest", "mod", "owner", "rollcall", "bot/helper"];
 
-/// In each channel there are, since an hour and invited by somebody else: a guest, a stranger, a bot, a moderator and who made
-/// the channel; and a newcomer.
+/// Returns an app instance. In each channel, another user invited these members an hour ago: a
+/// guest, a stranger, a bot, a moderator and the creator of the channel. A newcomer came just now.
 fn one_channel_a_policy() -> Seed {
     let hour_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
     let people = ["kept", "fresh", "guest", "mod", "owner", "stranger", "newcomer", "rollcall", "olaf"];
@@ -65,18 +66,18 @@ fn one_channel_a_policy() -> Seed {
 async fn undeclared_members_are_removed_exactly_as_prune_says() {
     let stage = Stage::open(one_channel_a_policy()).await;
     let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
-    let everybody = [DECLARED.as_slice(), &["bot/intruder"]].concat();
+    let all = [DECLARED.as_slice(), &["bot/intruder"]].concat();
     let resource = |index: usize, members: &[&str]| {
         with(CHANNELS[index], members, json!({"prune": policies[index], "limits": {"removals": "100%"}}))
     };
     for (index, name) in CHANNELS.iter().enumerate() {
-        stage.apply(name, resource(index, &everybody)).await;
+        stage.apply(name, resource(index, &all)).await;
     }
     let _operator = stage.operator(&["--allow-authoritative"]);
     for name in CHANNELS {
         stage.until_reason(name, "AllPresent").await;
     }
-    // A younger one that wants to remove strangers of the same channel as well.
+    // A younger resource wants to remove strangers of the same channel as well.
     stage.apply("younger", with("authoritative", &["kept"], json!({"prune": "Authoritative"}))).await;
 
     for (index, name) in CHANNELS.iter().enumerate() {
@@ -101,13 +102,17 @@ async fn undeclared_members_are_removed_exactly_as_prune_says() {
         all.sort_unstable();
         all
     };
-    assert_eq!(present("never"), and(&["fresh", "guest", "helper", "stranger"]), "nobody");
-    assert_eq!(present("owned"), and(&["guest", "stranger"]), "who was declared, and invited by the bearer");
-    assert_eq!(present("declared"), and(&["stranger"]), "who was declared, whoever invited them");
+    assert_eq!(present("never"), and(&["fresh", "guest", "helper", "stranger"]), "no member leaves");
+    assert_eq!(
+        present("owned"),
+        and(&["guest", "stranger"]),
+        "members that were declared and invited by the bearer leave"
+    );
+    assert_eq!(present("declared"), and(&["stranger"]), "members that were declared leave, by any inviter");
     assert_eq!(
         present("authoritative"),
         and(&["fresh", "helper"]),
-        "everybody but bots and who came in the last ten minutes"
+        "all leave except bots and members of the last ten minutes"
     );
     let about_never = stage.simulator.call_log().into_iter().filter(|call| call.operation == DELETE);
     assert!(about_never.clone().count() == 7 && about_never.clone().all(|call| call.channel.unwrap().id() != "never"));
@@ -150,11 +155,12 @@ async fn members_declared_again_within_10s_or_returned_by_others_stay() {
         stage.until_reason(name, "AllPresent").await;
     }
 
-    // Left by themselves and were invited by somebody else: not whom we added.
+    // These members left and were invited again by another user, so Rollcall does not own them.
     stage.simulator.remove_member(&channel("returns"), "c").unwrap();
     stage.simulator.add_member_by(&channel("returns"), "c", "olaf", None).unwrap();
     stage.apply("returns", owned("returns", &["a"])).await;
-    // One who was there before us leaves with the others; one of four is within the limit that nobody wrote.
+    // A member that was present before us leaves with the others. One of four is within the default
+    // limit.
     stage.apply("taken-over", declared(&["b", "c", "d"])).await;
     let settled = async {
         stage.until_service("b of returns leaves", |_| removed(&stage, "returns") == ["b"]).await;

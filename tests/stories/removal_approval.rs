@@ -1,4 +1,4 @@
-//! Which removals wait for somebody's approval, and what does an approval let through?
+//! Unlikely removals are pending approval, and an approval admits exactly the approved plan.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::removal::{DELETE, owned, removed, removed_sorted, with};
 use crate::stage::{Stage, ids, ready, seed, spec, status, verdict};
 
-/// One that removes whom it declared and added, within the limit that nobody wrote.
+/// Returns a spec that removes members which it declared and added, within the default limit.
 fn limited(channel_id: &str, members: &[String]) -> Value {
     with(channel_id, members, json!({"prune": "Owned"}))
 }
 
-/// What waits.
+/// Returns the plan that is pending approval.
 fn pending(object: &ChannelMembership) -> PendingApproval {
     status(object).pending_approval.unwrap_or_default()
 }
@@ -33,8 +33,8 @@ async fn until_approval_required(stage: &Stage, name: &str, removals: u32) -> Pe
 #[tokio::test]
 async fn an_approved_plan_completes_once_when_the_operator_is_killed() {
     let stage = Stage::open(seed(101)).await;
-    let (everybody, rest) = (ids(101), ids(41));
-    stage.apply("team", limited("support", &everybody)).await;
+    let (people, rest) = (ids(101), ids(41));
+    stage.apply("team", limited("support", &people)).await;
     let operator = stage.operator(&[]);
     stage.until_reason("team", "AllPresent").await;
 
@@ -56,13 +56,13 @@ async fn an_approved_plan_completes_once_when_the_operator_is_killed() {
     stage.simulator.clear_fault(slow);
     let operator = stage.operator(&[]);
     let told = stage.until_reason("team", "AllPresent").await;
-    assert_eq!(removed_sorted(&stage, "support"), everybody[41..], "each of them, once");
+    assert_eq!(removed_sorted(&stage, "support"), people[41..], "each of them, once");
     assert_eq!(stage.present("support"), rest);
     assert_eq!((status(&told).removed.unwrap().count, status(&told).pending_approval), (60, None));
     assert_eq!(status(&told).last_handled_approval.as_ref(), Some(&plan.hash));
 
-    // The same plan again: the annotation is still there, and was used up.
-    stage.apply("team", limited("support", &everybody)).await;
+    // The same plan is pending again: the annotation is still there, and its approval is used up.
+    stage.apply("team", limited("support", &people)).await;
     stage.until_reason("team", "AllPresent").await;
     stage.apply("team", limited("support", &rest)).await;
     assert_eq!(until_approval_required(&stage, "team", 60).await, plan);
@@ -102,7 +102,7 @@ async fn unlikely_removals_wait_and_an_approval_admits_exactly_that_plan() {
     stage.until_reason("grown", "AllPresent").await;
     assert_eq!(stage.present("grown"), people);
 
-    // Another plan than was approved.
+    // The approval is for another plan.
     stage.apply("changed", limited("changed", &people[..7])).await;
     approve(&stage, "changed", &first.hash).await;
     let second = until_approval_required(&stage, "changed", 5).await;
@@ -113,7 +113,7 @@ async fn unlikely_removals_wait_and_an_approval_admits_exactly_that_plan() {
     let told = stage.until_reason("changed", "AllPresent").await;
     assert_eq!((stage.present("changed"), status(&told).pending_approval), (people[..7].to_vec(), None));
 
-    // Taken back: nothing waits any more, and nobody has left.
+    // The edit is reverted: nothing is pending any more, and no member has left.
     stage.apply("emptied", owned("emptied", &people)).await;
     let told = stage.until_reason("emptied", "AllPresent").await;
     assert_eq!((status(&told).pending_approval, stage.present("emptied")), (None, people));

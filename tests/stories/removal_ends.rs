@@ -1,4 +1,4 @@
-//! What becomes of the members of a resource that is deleted, and does it always end?
+//! A deleted resource removes or keeps its members, and its deletion always ends.
 
 use kube::api::DeleteParams;
 use rollcall::api::FINALIZER;
@@ -23,7 +23,7 @@ async fn a_deleted_resource_removes_or_keeps_its_members_and_always_goes() {
     for name in ENDING {
         stage.apply(name, ending(name, &ids(3))).await;
     }
-    // Declares one of those of `pruned` as well, and one more.
+    // It declares one member of `pruned` as well, and one more.
     stage.apply("other", owned("pruned", &["m0000", "m0004"])).await;
     let _operator = stage.operator(&[]);
     for name in ENDING {
@@ -53,7 +53,7 @@ async fn a_deleted_resource_removes_or_keeps_its_members_and_always_goes() {
     }
     stage.until_reason("closed", "ChannelNotAccessible").await;
     gone("pruned").await;
-    assert_eq!(removed_sorted(&stage, "pruned"), ["m0001", "m0002"], "but for whom another resource declares");
+    assert_eq!(removed_sorted(&stage, "pruned"), ["m0001", "m0002"], "members that another resource declares stay");
     assert_eq!(stage.present("pruned"), ["m0000", "m0003", "m0004"]);
     assert!(stage.resources.get_opt("closed").await.unwrap().is_some(), "it waits for its channel");
 

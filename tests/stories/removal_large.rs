@@ -1,6 +1,7 @@
-//! Is there room for a channel that is full, and what does one person less cost there?
+//! A full channel fits in its resources, and one removal stays cheap there.
 //!
-//! `cargo test --test stories large -- --nocapture` prints the stored size of each resource and the memory of its operator.
+//! `cargo test --test stories large -- --nocapture` prints the stored size of each resource and the
+//! memory of its operator.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,13 +16,13 @@ use crate::operator::Operator;
 use crate::removal::{DELETE, removed, with};
 use crate::stage::{BEARER, INSTANCE, Stage, counts, ready, status};
 
-/// As many as a channel holds (AWS General Reference, Amazon Chime SDK messaging quotas).
+/// The most members of a channel (AWS General Reference, Amazon Chime SDK messaging quotas).
 const FULL: usize = 10_000;
 
-/// What etcd takes in one request, as it is set up by default.
+/// The size limit of a request to etcd by default.
 const MOST_BYTES: usize = 1_572_864;
 
-/// Ids as long as those of Amazon Cognito, which many applications use for their users.
+/// Returns ids as long as the ones of Amazon Cognito, which many applications use for their users.
 fn long_ids() -> Vec<String> {
     (0..FULL).map(|n| format!("{n:08x}-1f2e-4d3c-8b4a-{n:012x}")).collect()
 }
@@ -31,13 +32,13 @@ async fn stage(people: &[String]) -> Stage {
     Stage::open(seed.channel(ChannelSeed::new("support"))).await
 }
 
-/// The resource as the API server has it, in bytes.
+/// Returns the size of the resource in the API server, in bytes.
 async fn stored(stage: &Stage) -> usize {
     let path = format!("{}/team", ChannelMembership::url_path(&(), Some(&stage.namespace)));
     stage.cluster.request_text(Request::get(path).body(Vec::new()).unwrap()).await.unwrap().len()
 }
 
-/// What the kernel says of the operator's memory, where there is such a kernel.
+/// Returns the operator's memory as the kernel reports it, if the kernel does.
 async fn memory(operator: &mut Operator) -> String {
     let pid = operator.pid().await.unwrap().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -54,11 +55,11 @@ async fn tell(what: &str, stage: &Stage, operator: &mut Operator) {
     assert!(size < MOST_BYTES, "{size}");
 }
 
-/// Everybody is added, one is taken out by `drop_one`, and that costs four calls.
+/// Adds all members, then removes one with `drop_one`, and checks that this costs four calls.
 async fn one_person_less(what: &str, stage: &Stage, people: &[String], drop_one: impl AsyncFnOnce()) {
     let mut operator = stage.operator(&[]);
     let full = u32::try_from(FULL).unwrap();
-    stage.until("team", "everybody is there", |it| counts(it) == [full, full, 0, 0]).await;
+    stage.until("team", "all members are present", |it| counts(it) == [full, full, 0, 0]).await;
     tell(&format!("{what}, {FULL} members"), stage, &mut operator).await;
     stage.simulator.reset_calls();
 

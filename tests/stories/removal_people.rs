@@ -1,4 +1,4 @@
-//! What about people who leave by themselves, who are banned, whose time is over, or who sit in a sub-channel?
+//! Members may leave, be banned, expire, or belong to a sub-channel.
 
 use jiff::{SignedDuration, Timestamp};
 use rollcall::api::{ChannelMembership, MembershipType};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::removal::{owned, removed, with};
 use crate::stage::{Stage, channel, counts, ids, ready, seed, spec, status, user};
 
-/// Whose problem has which code, by id.
+/// Returns the id and the code of each member error.
 fn problems(object: &ChannelMembership) -> Vec<(String, String)> {
     let id = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
     status(object).errors.into_iter().map(|it| (id(&it.member_arn), it.error_code)).collect()
@@ -39,11 +39,11 @@ async fn on_leave_adds_members_again_or_not_and_banned_ones_are_named() {
     for id in ["support", "patient"] {
         assert!(stage.simulator.remove_member(&channel(id), "m0001").unwrap());
     }
-    stage.until_service("who left returns", |_| stage.count("support") == 3).await;
-    let told = stage.until("patient", "who left is left out", |it| problems(it) == [problem("m0001", "Left")]).await;
+    stage.until_service("the member returns", |_| stage.count("support") == 3).await;
+    let told = stage.until("patient", "the member is left out", |it| problems(it) == [problem("m0001", "Left")]).await;
     assert_eq!((ready(&told).1.as_str(), counts(&told)), ("MembersRefused", [3, 2, 0, 1]));
     assert_eq!(status(&told).errors[0].next_attempt, None);
-    // Another edit drags nobody back.
+    // Another edit adds no such member again.
     stage.apply("patient", with("patient", &ids(4), json!({"onLeave": "Report", "prune": "Declared"}))).await;
     stage.until("patient", "the new one is there", |it| counts(it) == [4, 3, 0, 1]).await;
     assert_eq!(stage.present("patient"), ["m0000", "m0002", "m0003"]);
@@ -55,7 +55,7 @@ async fn on_leave_adds_members_again_or_not_and_banned_ones_are_named() {
     assert!((5 * 3600..=6 * 3600).contains(&next.as_secs()), "{told:?}");
     assert_eq!(stage.count("support"), 2);
     stage.reconcile("dragging").await;
-    assert_eq!(stage.count("support"), 3, "who asks gets them back");
+    assert_eq!(stage.count("support"), 3, "a requested reconcile adds the member");
 }
 
 #[tokio::test]
@@ -88,9 +88,9 @@ async fn access_ends_at_its_date_and_sub_channels_need_an_elastic_channel() {
     stage.until_service("they leave", |_| removed(&stage, "support") == ["m0002", "m0003"]).await;
     let told = stage.until("guests", "no members are declared", |it| counts(it) == [0, 0, 0, 0]).await;
     assert!(Timestamp::now() > ends);
-    assert_eq!((status(&told).pending_approval, stage.present("support")), (None, ids(2)), "nobody had to approve it");
+    assert_eq!((status(&told).pending_approval, stage.present("support")), (None, ids(2)), "no approval was needed");
 
-    // A later date lets them in again.
+    // A later date admits the guests again.
     guests["expiresAt"] = json!("2099-12-31T00:00:00Z");
     stage.apply("guests", guests).await;
     stage.until_service("they return", |_| stage.present("support") == ids(4)).await;

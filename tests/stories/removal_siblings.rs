@@ -1,4 +1,4 @@
-//! What if several resources declare members of one channel?
+//! Several resources declare members of one channel.
 
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::removal::{owned, removed};
 use crate::stage::{BEARER, Stage, UNPACED, channel, ready, seed, shared, status, user, verdict};
 
-/// A second namespace of the same operator.
+/// Creates a second namespace of the same operator.
 async fn elsewhere(stage: &Stage) -> (String, Api<ChannelMembership>) {
     let namespace = shared().await.namespace("story").await.unwrap();
     let resources = Api::namespaced(stage.cluster.clone(), &namespace);
@@ -54,7 +54,8 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     }
     stage.until_service("all are there", |_| stage.count("shared") == 4 && stage.count("orphaned") == 4).await;
 
-    // The younger of two that want one person with two types says so, and who the other is.
+    // Two resources declare one member with two types. The younger reports the conflict and names
+    // the older.
     let told = stage.until_reason("z-rivals", "OwnershipConflict").await;
     assert_eq!(verdict(&told), ["False", "False", "True"]);
     assert!(ready(&told).2.contains(&format!("{}/a-rivals", stage.namespace)), "{told:?}");
@@ -64,7 +65,7 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
 
     stage.apply("shared", owned("shared", &["a"])).await;
     stage.apply("orphaned", owned("orphaned", &["a", "b"])).await;
-    // From one type to the other, the new one first.
+    // A member changes its type: the new resource declares it before the old one stops.
     stage.apply("z-moved", hidden("moved", &["y", "z"])).await;
     stage.until_reason("z-moved", "OwnershipConflict").await;
     stage.apply("a-moved", owned("moved", &["x"])).await;
@@ -75,7 +76,8 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     assert_eq!(removed(&stage, "shared"), [] as [&str; 0], "b and c are declared in the other namespace");
     assert_eq!(removed(&stage, "orphaned"), [] as [&str; 0], "so is c");
 
-    // One declarer is edited, the other deleted: what the first does not want any more goes, what the second wanted waits.
+    // One declarer is edited and the other deleted: members that the first no longer declares
+    // leave, and members of the second are pending approval.
     apply(&there, "shared", owned("shared", &["c", "d"])).await;
     there.delete("orphaned", &DeleteParams::default()).await.unwrap();
     let told = stage.until_reason("orphaned", "ApprovalRequired").await;
@@ -84,6 +86,6 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     stage.until_service("b leaves", |_| removed(&stage, "shared") == ["b"]).await;
     stage.patch("orphaned", json!({"metadata": {"annotations": {APPROVE: pending.hash}}})).await;
     stage.until_service("c leaves", |_| removed(&stage, "orphaned") == ["c"]).await;
-    assert_eq!(stage.present("orphaned"), ["a", "b", "d"], "d was never declared here, and is nobody's");
+    assert_eq!(stage.present("orphaned"), ["a", "b", "d"], "d was never declared here, and has no owner");
     assert_eq!(stage.present("shared"), ["a", "c", "d"]);
 }

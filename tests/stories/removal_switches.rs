@@ -1,4 +1,4 @@
-//! What can whoever runs the operator forbid, whatever resources ask for?
+//! Flags of the operator limit removals whatever the resources ask for.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::removal::{DELETE, owned, removed, with};
 use crate::stage::{Stage, count, ids, ready, seed, status, verdict};
 
 async fn removals_wait_while_they_are_off() {
-    // `greedy` has a channel of its own, so that its end cannot be mistaken for the end of a declarer of `support`.
+    // `greedy` has a channel of its own. On `support` it would be a declarer whose end needs
+    // approval if the operator sees it together with the edit of `team`.
     let guarded = ChannelSeed::new("guarded").members(["m0000", "m0003"]);
     let stage = Stage::open(seed(4).channel(guarded)).await;
     let switch = tempfile::NamedTempFile::new().unwrap();
@@ -33,7 +34,7 @@ async fn removals_wait_while_they_are_off() {
     assert_eq!(stage.present("guarded"), ["m0000", "m0003"]);
 }
 
-/// One in three seconds: a new operator has none to spare.
+/// Allows one removal in three seconds; a new operator has no unused ones.
 async fn an_hourly_limit_makes_removals_wait_and_no_more() {
     let stage = Stage::open(seed(10)).await;
     stage.apply("team", owned("support", &ids(10))).await;
@@ -75,7 +76,7 @@ async fn a_reader_calls_for_lists_and_nothing_else() {
     assert!(ready(&told).2.starts_with("2 of 5 present, 3 missing"), "{told:?}");
     stage.apply("greedy", with("support", &ids(1), json!({"prune": "Authoritative"}))).await;
     stage.until_reason("greedy", "Observed").await;
-    // Longer than it takes until somebody who is declared no more is removed.
+    // This is longer than the time until an undeclared member would be removed.
     let since = stage.simulator.elapsed();
     let long = |it: &rollcall::simulator::Simulator| it.elapsed() - since > Duration::from_secs(12);
     stage

@@ -1,11 +1,11 @@
-//! What of members who are listed in ConfigMaps?
+//! Members may be listed in ConfigMaps.
 
 use rollcall::api::ChannelMembership;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, eventually, ids, ready, seed, shared, status, support};
 
-/// A spec with members of its own and of the key `members.txt` of a ConfigMap.
+/// Returns a spec with members of its own and of the key `members.txt` of a ConfigMap.
 fn with_source(members: &[&str], name: &str, optional: bool) -> Value {
     let mut spec = support(members);
     spec["membersFrom"] = json!([{"configMapKeyRef": {"name": name, "key": "members.txt", "optional": optional}}]);
@@ -22,13 +22,13 @@ async fn an_edit_of_a_config_map_reaches_the_channel() {
     assert_eq!(stage.present("support"), ids(3));
 
     stage.config_map("on-call", json!({"members.txt": "[m0001, m0003]"})).await;
-    stage.until_service("who was written in is there", |_| stage.count("support") == 4).await;
+    stage.until_service("the new member is present", |_| stage.count("support") == 4).await;
 
     let hash = |object: &ChannelMembership| status(object).sources[0].hash.clone().unwrap();
     let after = stage.until("team", "its status says of which text it speaks", |it| hash(it) != hash(&before)).await;
     let source = &status(&after).sources[0];
     assert_eq!((&*source.name, &*source.key), ("on-call", "members.txt"));
-    assert_eq!(stage.present("support"), ids(4), "prune: Never removes nobody");
+    assert_eq!(stage.present("support"), ids(4), "prune: Never removes no member");
     assert!(operator.stop().await.unwrap());
 }
 
@@ -63,7 +63,7 @@ async fn an_optional_source_may_be_missing_and_is_read_once_created() {
     stage.until_reason("team", "AllPresent").await;
     assert_eq!(stage.count("support"), 1);
     stage.config_map("on-call", json!({"members.txt": "m0001"})).await;
-    stage.until_service("who was written in is there", |_| stage.count("support") == 2).await;
+    stage.until_service("the new member is present", |_| stage.count("support") == 2).await;
     assert!(operator.stop().await.unwrap());
 }
 

@@ -1,4 +1,4 @@
-//! Where does a story take place, and how does it wait for what should happen?
+//! A stage is the setting of a story, with functions that wait for the expected state.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,17 +20,18 @@ use crate::operator::{Launch, Operator};
 /// The app instance of most stories.
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
-/// In this one's name the operator calls.
+/// The bearer that signs the operator's calls.
 pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/user/rollcall";
 
-/// No limit but the service's own, so that a story waits for nothing but what it is about.
+/// Flags that lift all rate limits but the service's own, so that a story does not wait for a
+/// permit.
 pub const UNPACED: [&str; 3] = ["--bearer-rate=0", "--channel-batch-rate=0", "--channel-list-rate=0"];
 
-/// Long enough for two busy cores.
+/// This bound only ends a hanging test.
 pub const DEADLINE: Duration = Duration::from_mins(5);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A namespace and a service, and whatever runs there.
+/// A namespace, a service, and the operators that run there.
 pub struct Stage {
     pub simulator: Simulator,
     pub namespace: String,
@@ -40,37 +41,38 @@ pub struct Stage {
     folder: TempDir,
 }
 
-/// The ARN of a channel.
+/// Returns the ARN of a channel.
 pub fn channel(id: &str) -> String {
     format!("{INSTANCE}/channel/{id}")
 }
 
-/// The ARN of a user.
+/// Returns the ARN of a user.
 pub fn user(id: &str) -> String {
     format!("{INSTANCE}/user/{id}")
 }
 
-/// So many ids of users, in order.
+/// Returns this number of ids of users, in order.
 pub fn ids(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("m{n:04}")).collect()
 }
 
-/// An app instance with so many users, the operator's bearer as its admin and an empty channel `support`.
+/// Returns an app instance with this number of users, the operator's bearer as its admin and an
+/// empty channel `support`.
 pub fn seed(users: usize) -> Seed {
     Seed::new(INSTANCE).users(ids(users)).users(["rollcall"]).admins(["rollcall"]).channel(ChannelSeed::new("support"))
 }
 
-/// A spec for the channel `support`.
+/// Returns a spec for the channel `support`.
 pub fn support(members: &[impl AsRef<str>]) -> Value {
     spec("support", members)
 }
 
-/// A spec for a channel.
+/// Returns a spec for a channel.
 pub fn spec(channel_id: &str, members: &[impl AsRef<str>]) -> Value {
     json!({"channelArn": channel(channel_id), "members": members.iter().map(AsRef::as_ref).collect::<Vec<_>>()})
 }
 
-/// The control plane of this process, with the kind installed.
+/// Returns the control plane of this process, with the kind installed.
 pub async fn shared() -> &'static ControlPlane {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let control_plane = ControlPlane::shared().await.unwrap();
@@ -79,7 +81,7 @@ pub async fn shared() -> &'static ControlPlane {
     control_plane
 }
 
-/// Waits until something is there, or fails in these words.
+/// Waits until `look` finds a value, or fails with this text.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -92,12 +94,12 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 }
 
 impl Stage {
-    /// A namespace of the shared control plane and a service without quotas.
+    /// Opens a namespace of the shared control plane and a service without quotas.
     pub async fn open(seed: Seed) -> Self {
         Self::with(shared().await, SimulatorOptions { seed, quotas: Quotas::Off, ..SimulatorOptions::default() }).await
     }
 
-    /// A namespace of this control plane and this service.
+    /// Opens a namespace of this control plane with this service.
     pub async fn with(control_plane: &ControlPlane, options: SimulatorOptions) -> Self {
         let namespace = control_plane.namespace("story").await.unwrap();
         let cluster = control_plane.client().await.unwrap();
@@ -111,12 +113,12 @@ impl Stage {
         }
     }
 
-    /// From here on operators act by this kubeconfig, and have the rights that it gives.
+    /// Has later operators use this kubeconfig, with the rights that it gives.
     pub fn act_by(&mut self, kubeconfig: PathBuf) {
         self.kubeconfig = kubeconfig;
     }
 
-    /// Puts a ConfigMap in the place of another, or of none.
+    /// Creates a ConfigMap, or replaces it.
     pub async fn config_map(&self, name: &str, data: Value) {
         let maps: Api<ConfigMap> = Api::namespaced(self.cluster.clone(), &self.namespace);
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
@@ -129,36 +131,37 @@ impl Stage {
         maps.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// An operator of this namespace, unpaced and with the usual bearer.
+    /// Starts an operator of this namespace, without rate limits and with the usual bearer.
     pub fn operator(&self, flags: &[&str]) -> Operator {
         let bearer = format!("--chime-bearer={BEARER}");
         self.bare_operator(&[&[bearer.as_str()], UNPACED.as_slice(), flags].concat())
     }
 
-    /// An operator of this namespace with no other flags than these.
+    /// Starts an operator of this namespace with only these flags.
     pub fn bare_operator(&self, flags: &[&str]) -> Operator {
         let namespace = format!("--watch-namespace={}", self.namespace);
         self.operator_of(&self.simulator.endpoint(), &[&[namespace.as_str()], flags].concat())
     }
 
-    /// An operator of whatever these flags say, for another service.
+    /// Starts an operator with only these flags, for another service.
     pub fn operator_of(&self, endpoint: &str, flags: &[&str]) -> Operator {
         self.launch(endpoint, flags, &[])
     }
 
-    /// An operator without flags, of whatever these variables say.
+    /// Starts an operator without flags, with these variables.
     pub fn operator_with_environment(&self, variables: &[(&str, &str)]) -> Operator {
         self.launch(&self.simulator.endpoint(), &[], variables)
     }
 
-    /// The operator of most stories, in an environment with these variables.
+    /// Starts the operator of most stories with these variables.
     pub fn operator_with(&self, variables: &[(&str, &str)]) -> Operator {
         let (bearer, namespace) = (format!("--chime-bearer={BEARER}"), format!("--watch-namespace={}", self.namespace));
         let flags = [&[bearer.as_str(), namespace.as_str()], UNPACED.as_slice()].concat();
         self.launch(&self.simulator.endpoint(), &flags, variables)
     }
 
-    /// One of several operators of this namespace that compete for a lease, by a kubeconfig of its own, if so. It logs by itself.
+    /// Starts one of several operators of this namespace that compete for a lease. It may have a
+    /// kubeconfig of its own, and has a log of its own.
     pub fn replica(&self, name: &str, kubeconfig: Option<&Path>, flags: &[&str]) -> Operator {
         let log = self.folder.path().join(format!("{name}.log"));
         let (program, endpoint) = (Path::new(env!("CARGO_BIN_EXE_rollcall")), self.simulator.endpoint());
@@ -179,17 +182,17 @@ impl Stage {
         Operator::spawn(&command, &log).unwrap()
     }
 
-    /// Where an operator's log is, when it has ended, too.
+    /// Returns the path of the operator's log, which outlives the operator.
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("operator.log")
     }
 
-    /// Server-side apply, as GitOps does it.
+    /// Applies a resource on the server side, as GitOps does.
     pub async fn apply(&self, name: &str, spec: Value) -> ChannelMembership {
         self.try_apply(name, spec).await.unwrap()
     }
 
-    /// As [`Self::apply`], where the API server may refuse.
+    /// Applies a resource as [`Self::apply`] does, and returns a refusal of the API server.
     pub async fn try_apply(&self, name: &str, spec: Value) -> Result<ChannelMembership, kube::Error> {
         let object = json!({
             "apiVersion": "rollcall.dev/v1alpha1",
@@ -205,14 +208,15 @@ impl Stage {
         self.resources.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
-    /// Asks for a reconcile, and gives the value by which the status will tell that it was carried out.
+    /// Requests a reconcile. Returns the value that the status will have once the reconcile is
+    /// done.
     pub async fn request_reconcile(&self, name: &str) -> String {
         let asked = fastrand::u64(..).to_string();
         self.patch(name, json!({"metadata": {"annotations": {"rollcall.dev/reconcile-requested-at": asked}}})).await;
         asked
     }
 
-    /// Asks for a reconcile and waits until it was carried out.
+    /// Requests a reconcile and waits until it is done.
     pub async fn reconcile(&self, name: &str) -> ChannelMembership {
         let asked = self.request_reconcile(name).await;
         self.until(name, "the request is carried out", |it| {
@@ -221,17 +225,17 @@ impl Stage {
         .await
     }
 
-    /// The resource as it is.
+    /// Returns the resource as it is.
     pub async fn get(&self, name: &str) -> ChannelMembership {
         self.resources.get(name).await.unwrap()
     }
 
-    /// Waits until a resource is as it should be.
+    /// Waits until a resource is as expected.
     pub async fn until(&self, name: &str, what: &str, holds: impl Fn(&ChannelMembership) -> bool) -> ChannelMembership {
         let mut last = None;
         let deadline = Instant::now() + DEADLINE;
         loop {
-            // An API server that is away is asked again.
+            // A request to an API server that is away is repeated.
             if let Ok(object) = self.resources.get(name).await {
                 if holds(&object) {
                     return object;
@@ -246,44 +250,45 @@ impl Stage {
         }
     }
 
-    /// Waits until the newest generation of a resource is said to be Ready, or not, for this reason.
+    /// Waits until Ready has this reason for the current generation of a resource.
     pub async fn until_reason(&self, name: &str, reason: &str) -> ChannelMembership {
         let says =
             |it: &ChannelMembership| status(it).observed_generation == it.metadata.generation && ready(it).1 == reason;
         self.until(name, reason, says).await
     }
 
-    /// Waits until the service is as it should be.
+    /// Waits until the service is as expected.
     pub async fn until_service(&self, what: &str, holds: impl FnMut(&Simulator) -> bool) {
         if timeout(DEADLINE, self.simulator.wait_until(holds)).await.is_err() {
             panic!("{what}: not within {} s\n{}", DEADLINE.as_secs(), self.log_tail());
         }
     }
 
-    /// Waits for so many more listings.
+    /// Waits for this number of further listings.
     pub async fn until_listed(&self, times: u64) {
         let before = self.calls(ApiOperation::ListChannelMemberships);
         let more = |service: &Simulator| count(service, ApiOperation::ListChannelMemberships) >= before + times;
         self.until_service("more listings", more).await;
     }
 
-    /// How many calls of an operation there were.
+    /// Returns the number of calls of an operation.
     pub fn calls(&self, operation: ApiOperation) -> u64 {
         count(&self.simulator, operation)
     }
 
-    /// The members of type DEFAULT that a channel has, by id.
+    /// Returns the members of type DEFAULT of a channel, by id.
     pub fn present(&self, channel_id: &str) -> Vec<String> {
         let members = self.simulator.list_members(&channel(channel_id), MembershipType::Default);
         members.iter().map(|arn| arn.rsplit('/').next().unwrap().to_owned()).collect()
     }
 
-    /// How many members of type DEFAULT a channel has.
+    /// Returns the number of members of type DEFAULT of a channel.
     pub fn count(&self, channel_id: &str) -> usize {
         self.simulator.member_count(&channel(channel_id), MembershipType::Default)
     }
 
-    /// The Events about a resource, once there is one: it is sent a moment after the status.
+    /// Returns the Events about a resource once there is one: the operator sends it a moment after
+    /// the status.
     pub async fn events(&self, name: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.cluster.clone(), &self.namespace);
         eventually("an event", async || {
@@ -301,34 +306,34 @@ impl Stage {
     }
 }
 
-/// How many calls of an operation a service has answered.
+/// Returns the number of calls of an operation that a service has answered.
 pub fn count(simulator: &Simulator, operation: ApiOperation) -> u64 {
     simulator.call_counts().get(&operation).copied().unwrap_or_default()
 }
 
-/// The status; an empty one where there is none.
+/// Returns the status, or an empty one if there is none.
 pub fn status(object: &ChannelMembership) -> ChannelMembershipStatus {
     object.status.clone().unwrap_or_default()
 }
 
-/// Status, reason and message of a condition; empty where there is none.
+/// Returns status, reason and message of a condition, or empty texts if there is none.
 pub fn condition(object: &ChannelMembership, kind: &str) -> (String, String, String) {
     let all = status(object).conditions;
     let found = all.into_iter().find(|condition| condition.type_ == kind);
     found.map(|it| (it.status, it.reason, it.message)).unwrap_or_default()
 }
 
-/// Status, reason and message of Ready.
+/// Returns status, reason and message of Ready.
 pub fn ready(object: &ChannelMembership) -> (String, String, String) {
     condition(object, "Ready")
 }
 
-/// What Ready, Reconciling and Stalled say, in this order.
+/// Returns the status of Ready, Reconciling and Stalled, in this order.
 pub fn verdict(object: &ChannelMembership) -> [String; 3] {
     ["Ready", "Reconciling", "Stalled"].map(|kind| condition(object, kind).0)
 }
 
-/// How many are declared, present, pending and refused.
+/// Returns the numbers of declared, present, pending and refused members.
 pub fn counts(object: &ChannelMembership) -> [u32; 4] {
     let status = status(object);
     [status.desired, status.present, status.pending, status.failed].map(|count| count.unwrap_or(u32::MAX))

@@ -1,7 +1,7 @@
-//! What does the operator send to a service that is not our simulator?
+//! An independent service of one channel shows the requests of the operator.
 //!
-//! One channel, all of whose calls are kept as they came, and the check of their signatures after AWS's own description
-//! (Signature Version 4, "Create a signed AWS API request").
+//! It keeps each call as it came, and checks signatures by AWS's own description (Signature Version
+//! 4, "Create a signed AWS API request").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// The secret key that the tests' operators have.
+/// The secret key of the tests' operators.
 const SECRET: &str = "test";
 const PAGE: usize = 50;
 
@@ -36,16 +36,16 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
-    /// As it came, still encoded.
+    /// Still encoded, as it came.
     pub path: String,
-    /// As it came, still encoded.
+    /// Still encoded, as it came.
     pub query: String,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl StandIn {
-    /// With these members, by ARN.
+    /// Starts a service with these members, by ARN.
     pub async fn start(members: BTreeSet<String>) -> Self {
         let shared = Arc::new(Shared { members: Mutex::new(members), calls: Mutex::default() });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
@@ -110,7 +110,7 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The query by name; the values of these calls need no decoding.
+    /// Returns the query by name. The values of these calls need no decoding.
     pub fn query(&self) -> BTreeMap<String, String> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -120,12 +120,13 @@ impl Call {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Whom a batch names.
+    /// Returns the members that a batch names.
     pub fn member_arns(&self) -> Vec<String> {
         serde_json::from_value(self.json()["MemberArns"].clone()).unwrap()
     }
 
-    /// What is wrong with the signature, if it is not one of the tests' key for this region and service.
+    /// Returns the error of a signature that is not made with the tests' key for this region and
+    /// service.
     pub fn signature_problem(&self, region: &str, service: &str) -> Option<String> {
         let Some(authorization) = self.header("authorization").and_then(|it| it.strip_prefix("AWS4-HMAC-SHA256 "))
         else {
@@ -171,7 +172,7 @@ fn sha256(bytes: &[u8]) -> Vec<u8> {
     suite.common.hash_provider.hash(bytes).as_ref().to_vec()
 }
 
-/// RFC 2104 over SHA-256; no key here is longer than its block of 64 bytes.
+/// Computes an HMAC by RFC 2104 over SHA-256. No key here is longer than its block of 64 bytes.
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let pad = |with: u8| (0..64).map(|n| key.get(n).copied().unwrap_or_default() ^ with).collect::<Vec<u8>>();
     let inner = sha256(&[pad(0x36).as_slice(), message].concat());

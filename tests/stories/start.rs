@@ -1,4 +1,4 @@
-//! What does somebody see who starts the operator wrongly?
+//! The operator rejects wrong flags and variables at its start.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::operator::Launch;
 use crate::stage::{BEARER, INSTANCE, Stage, seed, status, support};
 
-/// To say what is wrong takes milliseconds.
+/// This bound only ends a hanging test; an error takes milliseconds.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// A cluster and a service that notice whether anybody calls.
+/// A cluster and a service that record whether a client connects.
 struct Nowhere {
     cluster: TcpListener,
     service: TcpListener,
@@ -56,7 +56,7 @@ impl Nowhere {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let deadline = Instant::now() + DEADLINE;
-        // One that takes what it should refuse runs for ever.
+        // An operator that accepts a wrong flag would run for ever.
         while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -65,9 +65,9 @@ impl Nowhere {
     }
 
     fn was_called(&self) -> bool {
-        let nobody =
+        let uncalled =
             |listener: &TcpListener| listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        !nobody(&self.cluster) || !nobody(&self.service)
+        !uncalled(&self.cluster) || !uncalled(&self.service)
     }
 }
 
@@ -131,7 +131,7 @@ fn wrong_flags_or_variables_are_one_line_and_exit_2_before_any_call() {
     assert!(!nowhere.was_called());
 }
 
-/// The offending one of a list.
+/// Returns the last value of a list.
 fn last(values: &str) -> &str {
     values.rsplit(',').next().unwrap()
 }

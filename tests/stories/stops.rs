@@ -1,4 +1,5 @@
-//! What is left when the operator ends in the middle of its work, well or badly?
+//! An operator that ends in the middle of its work leaves a state from which the next one
+//! continues.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::stage::{Stage, channel, counts, ids, ready, seed, status, support, us
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const MEMBERS: usize = 1_000;
 
-/// A resource of ten batches, each of which takes a moment.
+/// Opens a stage with a resource of ten batches, each of which takes a moment.
 async fn long_work() -> (Stage, u64) {
     let stage = Stage::open(seed(MEMBERS)).await;
     let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_secs(1))).on(BATCH));
@@ -17,7 +18,8 @@ async fn long_work() -> (Stage, u64) {
     (stage, slow)
 }
 
-/// Everybody is there, once, by as many batches as it takes and those that were sent twice.
+/// Waits until each member is present. Each was added once, by the least number of batches and the
+/// batches that were sent twice.
 async fn converges(stage: &Stage, sent_twice: u64) {
     let told = stage.until_reason("team", "AllPresent").await;
     assert_eq!(verdict(&told), ["True", "False", "False"]);
@@ -35,7 +37,7 @@ async fn a_new_process_continues_the_work_after_kill_9() {
         stage.until_service("some are added", |_| stage.count("support") >= members).await;
         operator.kill().await.unwrap();
         let left = stage.get("team").await;
-        assert_ne!(ready(&left).0, "True", "nobody says what is not so: {left:?}");
+        assert_ne!(ready(&left).0, "True", "Ready is never wrongly True: {left:?}");
     }
     stage.simulator.clear_fault(slow);
 
@@ -48,7 +50,8 @@ async fn a_new_process_continues_the_work_after_kill_9() {
 async fn sigterm_lets_the_call_in_flight_end_and_writes_the_status() {
     let (stage, slow) = long_work().await;
     let operator = stage.operator(&[]);
-    // At the beginning of a call: with 200 members the third batch is under way.
+    // The condition holds at the beginning of a call: with 200 members, the third batch is under
+    // way.
     stage.until_service("some are added", |_| stage.count("support") == 200).await;
 
     assert!(operator.stop().await.unwrap(), "it exits with 0");
@@ -125,6 +128,6 @@ async fn an_edit_during_work_is_applied_before_the_old_work_ends() {
             .list_members(&channel("support"), rollcall::api::MembershipType::Default)
             .contains(&user("m0999"))
     );
-    assert!(stage.count("support") < 900, "who is no longer declared is not added");
+    assert!(stage.count("support") < 900, "undeclared members are not added");
     stage.simulator.clear_fault(slow);
 }

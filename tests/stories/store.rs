@@ -1,4 +1,4 @@
-//! Does a real API server answer as the store of the cluster takes it to?
+//! A real API server behaves as the store of the cluster expects.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn present(count: u32) -> ChannelMembershipStatus {
     ChannelMembershipStatus { present: Some(count), ..ChannelMembershipStatus::default() }
 }
 
-/// Deletes it and makes it anew under the same name.
+/// Deletes an object and creates it again under the same name.
 async fn replace(stage: &Stage, name: &str) {
     stage.resources.delete(name, &DeleteParams::default()).await.unwrap();
     stage.apply(name, support(&["m0000"])).await;
@@ -53,7 +53,7 @@ async fn a_status_is_written_on_its_basis_or_not_at_all() {
     assert_eq!(store.write_status(&present(2), Some(&version(&object))).await, Err(StoreError::Conflict));
     stage.patch("team", json!({"metadata": {"labels": {"a": "b"}}})).await;
     assert_eq!(store.write_status(&present(2), Some(&first)).await, Err(StoreError::Conflict));
-    // The same status again, on a version that is too old, is no success either.
+    // Writing the same status on an outdated version does not succeed either.
     assert_eq!(store.write_status(&present(1), Some(&first)).await, Err(StoreError::Conflict));
     assert_eq!(stage.get("team").await.status.unwrap().present, Some(1));
     assert_eq!(store.write_status(&present(3), None).await, Ok(version(&stage.get("team").await)));
@@ -99,7 +99,7 @@ async fn a_finalizer_is_added_once_and_removed_beside_others() {
     let now = stage.get("team").await;
     assert_eq!(now.metadata.finalizers.as_deref().unwrap(), ["example.com/other", FINALIZER]);
     assert_eq!(store.set_finalizer(true, &on).await, Ok(on.clone()), "no write");
-    // A status written on the version that the finalizer made.
+    // The status is written on the version that the finalizer made.
     let on = store.write_status(&present(1), Some(&on)).await.unwrap();
     let off = store.set_finalizer(false, &on).await.unwrap();
     let now = stage.get("team").await;
@@ -133,7 +133,7 @@ async fn the_resources_of_a_channel_are_read_as_they_are_now() {
     stage.apply("b", with_source(support(&["m0000"]), "gone")).await;
     stage.apply("other", spec("other", &["m0000"])).await;
     let mut many = Vec::new();
-    // More than one page.
+    // The objects fill more than one page.
     for n in 0..105 {
         let mut one = object.clone();
         one.metadata = kube::core::ObjectMeta { name: Some(format!("many-{n:03}")), ..Default::default() };
@@ -155,7 +155,7 @@ async fn the_resources_of_a_channel_are_read_as_they_are_now() {
     let texts: Vec<&SourceText> = found[..2].iter().map(|it| &it.sources[0].text).collect();
     assert_eq!(texts[0], &SourceText::Read("m0000\n".to_owned()));
     assert_eq!(texts[1], &SourceText::Absent("ConfigMap gone is not there".to_owned()));
-    // What was written a moment ago is seen, from all of the cluster as well.
+    // A read of the whole cluster sees a recent write as well.
     stage.apply("b", support(&["m0000"])).await;
     stage.resources.delete("a", &DeleteParams::default()).await.unwrap();
     let mut everywhere = store_of(&stage, Scope::Cluster, &object);

@@ -1,4 +1,4 @@
-//! What does a collector of OpenTelemetry learn of the operator, and what if it is away?
+//! The operator sends traces to an OpenTelemetry collector, and works without one.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -18,15 +18,15 @@ use prost::Message as _;
 
 use crate::stage::{INSTANCE, Stage, seed, spec, support};
 
-/// Far longer than a story: what arrives was sent because the process ends.
+/// This delay is longer than a story, so traces arrive only because the process ends.
 const NOT_SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "3600000");
 
-/// What a collector was sent, as it came.
+/// A collector that keeps requests as they came.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<(HeaderMap, Bytes)>>>);
 
 impl Collector {
-    /// Gives its address as well.
+    /// Starts a collector, and returns its address as well.
     async fn start() -> (Self, String) {
         let collector = Self::default();
         let take = async |State(Self(sent)): State<Self>, headers: HeaderMap, body: Bytes| {
@@ -43,7 +43,7 @@ impl Collector {
         self.0.lock().unwrap().clone()
     }
 
-    /// Whose spans came, and which.
+    /// Returns the attributes of the spans' resources, and the spans.
     fn spans(&self) -> (BTreeMap<String, String>, Vec<Span>) {
         let (mut whose, mut spans) = (BTreeMap::new(), Vec::new());
         for (_, body) in self.sent() {
@@ -66,7 +66,7 @@ fn attributes(of: &[KeyValue]) -> BTreeMap<String, String> {
     of.iter().map(|value| (value.key.clone(), text(value))).collect()
 }
 
-/// The one span of this name that has this attribute.
+/// Returns the only span of this name with this attribute.
 fn the<'a>(spans: &'a [Span], name: &str, key: &str, value: &str) -> &'a Span {
     let has = |span: &&Span| span.name == name && attributes(&span.attributes).get(key).is_some_and(|it| it == value);
     let found: Vec<_> = spans.iter().filter(has).collect();
@@ -97,22 +97,23 @@ async fn a_reconcile_and_its_calls_are_spans_that_name_no_member() {
     }
     assert_eq!(collector.sent()[0].0["x-tenant"], "chat team");
     let resource = format!("{}/team", stage.namespace);
-    // A pass that only found nothing left to do may have followed.
-    let passes = spans.iter().filter(|span| attributes(&span.attributes).get("rollcall.resource") == Some(&resource));
-    let pass = passes.min_by_key(|span| span.start_time_unix_nano).unwrap();
-    let said = attributes(&pass.attributes);
-    assert_eq!(pass.name, "pass");
+    // A reconcile that found no work may have followed.
+    let reconciles =
+        spans.iter().filter(|span| attributes(&span.attributes).get("rollcall.resource") == Some(&resource));
+    let reconcile = reconciles.min_by_key(|span| span.start_time_unix_nano).unwrap();
+    let said = attributes(&reconcile.attributes);
+    assert_eq!(reconcile.name, "pass");
     assert_eq!(said["rollcall.uid"], team.metadata.uid.unwrap());
     let expected = [("rollcall.generation", "1"), ("rollcall.channel", "support"), ("rollcall.reason", "AllPresent")];
     for (name, value) in expected {
         assert_eq!(said[name], value, "{said:?}");
     }
     let listing = the(&spans, "listing", "rollcall.channel", "support");
-    assert_eq!(listing.parent_span_id, pass.span_id);
+    assert_eq!(listing.parent_span_id, reconcile.span_id);
     let page = the(&spans, "ListChannelMemberships", "rollcall.channel", "support");
     assert_eq!(page.parent_span_id, listing.span_id);
     let batch = the(&spans, "BatchCreateChannelMembership", "rollcall.channel", "support");
-    assert_eq!((&batch.parent_span_id, &batch.trace_id), (&pass.span_id, &pass.trace_id));
+    assert_eq!((&batch.parent_span_id, &batch.trace_id), (&reconcile.span_id, &reconcile.trace_id));
     for call in [page, batch] {
         let said = attributes(&call.attributes);
         assert_eq!((said["rollcall.answer"].as_str(), said["rpc.method"].as_str()), ("OK", call.name.as_str()));
@@ -172,7 +173,7 @@ async fn an_unreachable_collector_delays_nothing_and_is_logged_once() {
         }
         assert!(operator.stop().await.unwrap());
     }
-    // Both write to one log.
+    // Both operators write to one log.
     let log = std::fs::read_to_string(stage.log()).unwrap();
     assert_eq!(log.matches("failed to send traces").count(), 1, "{log}");
     assert_eq!(log.matches("the last traces were not sent").count(), 1, "{log}");

@@ -1,4 +1,4 @@
-//! What of objects that the operator cannot read, in a cluster whose schema let them through?
+//! The operator reports objects that it cannot read, if the CRD of the cluster let them through.
 
 use rollcall::api::custom_resource_definition;
 use rollcall::simulator::{Quotas, SimulatorOptions};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::control_plane::ControlPlane;
 use crate::stage::{BEARER, Stage, UNPACED, channel, counts, ids, ready, seed, support, verdict};
 
-/// The kind with a schema that takes anything, as an older or a hand-made one might.
+/// Returns the CRD with a schema that accepts everything, as an older or a hand-made one might.
 async fn loose_cluster() -> ControlPlane {
     let control_plane = ControlPlane::start().await.unwrap();
     let mut definition = serde_json::to_value(custom_resource_definition()).unwrap();
@@ -24,7 +24,7 @@ async fn loose_cluster() -> ControlPlane {
     control_plane
 }
 
-/// As [`Stage::apply`], by kubectl: our client reads what it is answered, and this cannot be read.
+/// Applies a resource as [`Stage::apply`] does, but by kubectl: our client cannot read the answer.
 async fn apply(control_plane: &ControlPlane, stage: &Stage, name: &str, spec: Option<Value>) {
     let mut object = json!({
         "apiVersion": "rollcall.dev/v1alpha1",
@@ -39,7 +39,7 @@ async fn apply(control_plane: &ControlPlane, stage: &Stage, name: &str, spec: Op
     assert!(applied.success, "{applied:?}");
 }
 
-/// Reason and message of Ready, where the rest may be unreadable.
+/// Returns reason and message of Ready of an object that may be unreadable.
 async fn told(control_plane: &ControlPlane, stage: &Stage, name: &str) -> (String, String) {
     crate::stage::eventually(&format!("{name} is told of"), async || {
         let get = ["get", "chm", name, "--namespace", &stage.namespace, "--output=json"];
@@ -76,7 +76,7 @@ async fn an_unreadable_object_says_so_and_stops_no_other() {
         ("no-object", Some(json!("x")), "invalid type: string"),
         ("no-spec", None, "spec"),
     ];
-    // Between two good ones, so that it is neither the first nor the last in a list.
+    // The object is between two good ones, so that it is neither the first nor the last of a list.
     apply(&control_plane, &stage, "a-good", Some(support(&["m0000"]))).await;
     for (name, spec, _) in &table {
         apply(&control_plane, &stage, name, spec.clone()).await;
@@ -96,7 +96,7 @@ async fn an_unreadable_object_says_so_and_stops_no_other() {
         assert!(message.contains(word), "{name}: {message}");
     }
 
-    // One that comes or is mended later is seen, too.
+    // An object that is created or fixed later is seen, too.
     apply(&control_plane, &stage, "later", with("members", json!(7))).await;
     assert_eq!(told(&control_plane, &stage, "later").await.0, "InvalidMember");
     apply(&control_plane, &stage, "later", Some(support(&ids(3)))).await;

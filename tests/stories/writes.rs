@@ -1,4 +1,4 @@
-//! How often was a resource's status written? As a watch tells, which shows every single write.
+//! A watch counts the writes of a resource's status, because it shows every single one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::stage::{Stage, eventually};
 
-/// The status writes of a namespace from here on.
+/// The status writes of a namespace since the start of the watch.
 pub struct Writes {
     seen: Arc<Mutex<BTreeMap<String, Seen>>>,
     watch: JoinHandle<()>,
@@ -55,7 +55,7 @@ impl Writes {
         Self { seen, watch }
     }
 
-    /// Once the watch has shown what stands now: how often each status was written.
+    /// Returns the number of writes of each status, once the watch has shown the current state.
     pub async fn so_far(&self, stage: &Stage) -> BTreeMap<String, usize> {
         let now = stage.resources.list(&ListParams::default()).await.unwrap();
         eventually("the watch catches up", async || {

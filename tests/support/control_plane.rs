@@ -1,8 +1,9 @@
 //! A real Kubernetes control plane, etcd and kube-apiserver, for tests, the demo and benchmarks.
 //!
-//! Include it with `#[path = "support/control_plane.rs"] mod control_plane;`. Tests share the one of their process,
-//! [`ControlPlane::shared`], each in a [`ControlPlane::namespace`] of its own; those that disturb the API server start theirs.
-//! No controller runs here: nothing is garbage collected, no pod is made, a deleted namespace stays.
+//! Include it with `#[path = "support/control_plane.rs"] mod control_plane;`. Tests share the
+//! control plane of their process, [`ControlPlane::shared`], and use a [`ControlPlane::namespace`]
+//! each. A test that disturbs the API server starts a control plane of its own. No controller runs
+//! here: no garbage is collected, no pod is created, and a deleted namespace stays.
 
 #![allow(dead_code, unused_imports, reason = "each test, demo and benchmark uses its own part")]
 
@@ -31,14 +32,15 @@ mod program;
 pub use access::Kubectl;
 pub use program::Program;
 
-/// Long enough for two busy cores; usually it takes three seconds.
+/// This bound only ends a hanging start; a start takes three seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_mins(10);
 const POLL: Duration = Duration::from_millis(50);
-/// Below the ports that systems give to outgoing connections, which could take the port while the API server is down.
+/// These ports are below the range for outgoing connections, which could take the port while the
+/// API server is down.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const ADMIN_TOKEN: &str = "admin";
 
-/// Why there is no control plane, or why it did not do what it was asked for.
+/// The reason why a control plane did not start or did not do its work.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Error {
@@ -70,9 +72,11 @@ pub enum Error {
 
 /// One etcd and one kube-apiserver on the loopback, with a folder of their own.
 ///
-/// All of it is gone when this is dropped, and when this process ends, be it by a panic, Ctrl-C or `kill -9`.
+/// All of it is removed when this is dropped, and when this process ends: by a panic, Ctrl-C or
+/// `kill -9`.
 pub struct ControlPlane {
-    // Dropped first to last: the API server goes before its store, whose wrapper removes the folder.
+    // Fields are dropped in this order: the API server goes before its store, whose wrapper removes
+    // the folder.
     apiserver: Option<Program>,
     etcd: Program,
     folder: PathBuf,
@@ -82,7 +86,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// The control plane that all tests of this process share, started by the first that asks.
+    /// Returns the control plane that all tests of this process share. The first caller starts it.
     pub async fn shared() -> Result<&'static Self, Error> {
         static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await
@@ -93,7 +97,8 @@ impl ControlPlane {
         Self::start_with(&[]).await
     }
 
-    /// As [`Self::start`], with more flags for the API server, such as `--audit-log-path=…`.
+    /// Starts a control plane as [`Self::start`] does, with more flags for the API server, such as
+    /// `--audit-log-path=…`.
     pub async fn start_with(flags: &[&str]) -> Result<Self, Error> {
         let tools = find_tools().await?;
         let temporary = tempfile::Builder::new()
@@ -101,7 +106,7 @@ impl ControlPlane {
             .tempdir()
             .map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
         let etcd = start_etcd(&tools, temporary.path())?;
-        // From here on it is removed by etcd's wrapper, which also does it when this process is killed.
+        // From here on, etcd's wrapper removes the folder, even if this process is killed.
         let folder = temporary.keep();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut control_plane = Self { apiserver: None, etcd, folder, tools, port: free_port(), flags };
@@ -111,7 +116,7 @@ impl ControlPlane {
         loop {
             control_plane.write_kubeconfig(&control_plane.kubeconfig(), &json!({"token": ADMIN_TOKEN}))?;
             match control_plane.start_apiserver().await {
-                // Somebody else was quicker.
+                // Another process took the port first.
                 Err(Error::Ended { log, .. }) if log.contains("address already in use") => {
                     control_plane.port = free_port();
                 }
@@ -120,8 +125,8 @@ impl ControlPlane {
         }
     }
 
-    /// Starts the API server again after [`Self::kill_apiserver`], at the same address on the same store, and waits until it is
-    /// ready.
+    /// Starts the API server again after [`Self::kill_apiserver`], at the same address and on the
+    /// same store, and waits until it is ready.
     pub async fn start_apiserver(&mut self) -> Result<(), Error> {
         let apiserver = Program::start(
             &self.tools.join("kube-apiserver"),
@@ -138,22 +143,24 @@ impl ControlPlane {
         started
     }
 
-    /// Kills the API server: its connections break and its port refuses new ones. The store keeps running.
+    /// Kills the API server: its connections break and its port refuses new ones. The store keeps
+    /// running.
     pub fn kill_apiserver(&mut self) {
         self.apiserver = None;
     }
 
-    /// Freezes the API server: connections stay open and are accepted, but nothing is answered.
+    /// Freezes the API server: it accepts connections and keeps them open, but gives no answer.
     pub fn pause_apiserver(&mut self) -> Result<(), Error> {
         self.signal_apiserver("STOP")
     }
 
-    /// Lets the API server go on after [`Self::pause_apiserver`].
+    /// Lets the API server continue after [`Self::pause_apiserver`].
     pub fn resume_apiserver(&mut self) -> Result<(), Error> {
         self.signal_apiserver("CONT")
     }
 
-    /// Ends it all and waits until nothing is left. Dropping does the same without waiting for the folder to go.
+    /// Ends everything and waits until nothing is left. Dropping does the same without waiting for
+    /// the folder to go.
     pub async fn stop(self) {
         let folder = self.folder.clone();
         drop(self);
@@ -163,17 +170,18 @@ impl ControlPlane {
         }
     }
 
-    /// The folder with the data, the logs and the certificates, removed at the end.
+    /// Returns the folder with the data, the logs and the certificates, which is removed at the
+    /// end.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder with the programs `etcd`, `kube-apiserver` and `kubectl`.
+    /// Returns the folder with the programs `etcd`, `kube-apiserver` and `kubectl`.
     pub fn tools(&self) -> &Path {
         &self.tools
     }
 
-    /// The API server's port on 127.0.0.1.
+    /// Returns the API server's port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -186,7 +194,7 @@ impl ControlPlane {
             .map_err(|source| Error::Run { program: "kube-apiserver", source })
     }
 
-    /// Waits for `/readyz`, and for the namespace that most manifests go to, which comes a moment later.
+    /// Waits for `/readyz`, and for the namespace `default`, which comes a moment later.
     async fn wait_until_ready(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -211,7 +219,7 @@ impl ControlPlane {
     }
 
     async fn ask_whether_ready(&self) -> Result<(), String> {
-        // The API server writes the certificate that clients trust, so at first there is none.
+        // The API server writes the certificate that clients trust, so there is none at first.
         let client = self.client().await.map_err(|error| error.to_string())?;
         let request = axum::http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
         client.request_text(request).await.map_err(|error| error.to_string())?;
@@ -226,7 +234,8 @@ impl ControlPlane {
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.port),
-            // It makes its certificate there at the first start. The key of that also signs service account tokens.
+            // The API server creates its certificate there at the first start. The certificate's
+            // key also signs service account tokens.
             format!("--cert-dir={folder}/pki"),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--service-account-key-file={folder}/pki/apiserver.key"),
@@ -250,11 +259,11 @@ fn start_etcd(tools: &Path, folder: &Path) -> Result<Program, Error> {
         // Sockets in the folder need no free port.
         format!("--listen-client-urls=unix://{at}/etcd.sock"),
         format!("--listen-peer-urls=unix://{at}/peer.sock"),
-        // Nobody uses these addresses, but etcd insists on a host and a port.
+        // No client uses these addresses, but etcd requires a host and a port.
         "--advertise-client-urls=http://localhost:2379".to_owned(),
         "--initial-advertise-peer-urls=http://localhost:2380".to_owned(),
         "--initial-cluster=rollcall=http://localhost:2380".to_owned(),
-        // The data dies with the process, so nothing has to reach the disk.
+        // The data ends with the process, so no write has to reach the disk.
         "--unsafe-no-fsync".to_owned(),
         "--log-level=warn".to_owned(),
     ];
@@ -264,7 +273,7 @@ fn start_etcd(tools: &Path, folder: &Path) -> Result<Program, Error> {
 
 async fn find_tools() -> Result<PathBuf, Error> {
     let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/control-plane-tools"))
-        // Its progress is for whoever waits.
+        // The progress of the download goes to standard error.
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()

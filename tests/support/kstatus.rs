@@ -1,4 +1,4 @@
-//! What does kstatus, by which Flux and `helm --wait` decide whether an object is ready, say of an object?
+//! The verdicts of kstatus, by which Flux and `helm --wait` decide whether an object is ready.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What it says.
+/// The verdict on an object.
 #[derive(Debug, Deserialize)]
 pub struct Verdict {
     /// `InProgress`, `Current`, `Failed` or `Terminating`.
     pub status: String,
-    /// Why.
+    /// The reason of the verdict.
     pub message: String,
 }
 
-/// What the real kstatus says of each of these, in their order.
+/// Returns the real kstatus' verdict on each of these objects, in their order.
 pub fn kstatus<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Verdict> {
     let lines: Vec<String> = objects.into_iter().map(Value::to_string).collect();
     let mut program =

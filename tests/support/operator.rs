@@ -1,4 +1,4 @@
-//! How does a test run the operator as its users do: the binary, its flags and its environment?
+//! Runs the operator as its users do: the binary, its flags and its environment.
 
 #![allow(dead_code, reason = "each test, demo and benchmark uses its own part")]
 
@@ -13,17 +13,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::control_plane::Program;
 
-/// A graceful stop takes at most the 10 s of a call in flight, and a little; and the machine may be busy.
+/// A graceful stop takes at most the 10 s of a call in flight and a little more. The machine may be
+/// busy.
 const STOP: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(20);
 
-/// A running `rollcall run`. Dropped, it is killed; it does not outlive this process either, be that killed itself.
+/// A running `rollcall run`. It is killed when this is dropped, and does not outlive this process
+/// even if this process is killed.
 pub struct Operator {
     program: Program,
     log: PathBuf,
 }
 
-/// What to start it with.
+/// The program and its environment.
 #[derive(Clone, Copy)]
 pub struct Launch<'a> {
     /// The binary.
@@ -32,12 +34,12 @@ pub struct Launch<'a> {
     pub kubeconfig: &'a Path,
     /// The service.
     pub endpoint: &'a str,
-    /// Where its log goes.
+    /// The path of its log.
     pub log: &'a Path,
 }
 
 impl Launch<'_> {
-    /// `rollcall run`.
+    /// Returns the command `rollcall run`.
     pub fn command(&self) -> Command {
         let mut command = rollcall(self.program, self.endpoint);
         command.arg("run").env("KUBECONFIG", self.kubeconfig);
@@ -45,7 +47,8 @@ impl Launch<'_> {
     }
 }
 
-/// The program in an environment in which nothing of the machine's AWS, OpenTelemetry, proxies and Rollcall is left.
+/// Returns the program's command without the machine's variables for AWS, OpenTelemetry, proxies
+/// and Rollcall.
 pub fn rollcall(program: &Path, endpoint: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -66,19 +69,19 @@ pub fn rollcall(program: &Path, endpoint: &str) -> Command {
 }
 
 impl Operator {
-    /// Starts it with these flags.
+    /// Starts the operator with these flags.
     pub fn start(launch: &Launch<'_>, flags: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Self> {
         let mut command = launch.command();
         command.args(flags);
         Self::spawn(&command, launch.log)
     }
 
-    /// Starts it by this command, which may have an environment of its own.
+    /// Starts the operator by this command, which may have an environment of its own.
     pub fn spawn(command: &Command, log: &Path) -> io::Result<Self> {
         Ok(Self { program: Program::spawn(command, log.to_owned(), None)?, log: log.to_owned() })
     }
 
-    /// The process, as soon as it runs; `None` where it has ended.
+    /// Returns the id of the process as soon as it runs, or `None` if it has ended.
     pub async fn pid(&mut self) -> io::Result<Option<u32>> {
         loop {
             match (self.program.pid(), self.program.exit()?) {
@@ -88,24 +91,25 @@ impl Operator {
         }
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// As `kill -9` does.
+    /// Kills the operator as `kill -9` does.
     pub async fn kill(mut self) -> io::Result<()> {
         self.program.signal("KILL")?;
         self.exit(STOP).await.map(|_| ())
     }
 
-    /// As a kubelet does: SIGTERM, then waits. Gives whether it ended well in time.
+    /// Stops the operator as a kubelet does: SIGTERM, then waits. Returns whether it exited with 0
+    /// in time.
     pub async fn stop(mut self) -> io::Result<bool> {
         self.program.signal("TERM")?;
         Ok(self.exit(STOP).await?.is_some_and(|status| status.success()))
     }
 
-    /// How it ended, if it does within this time.
+    /// Returns the exit status if the operator ends within this time.
     pub async fn exit(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + within;
         loop {

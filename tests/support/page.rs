@@ -1,4 +1,4 @@
-//! Is a section of a page right? Its files are written, its commands run, and what they print compared.
+//! Checks a section of a page: writes its files, runs its commands, and compares their output.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,13 +9,13 @@ use tokio::task::spawn_blocking;
 
 use crate::desk::Desk;
 
-/// The section of the page on the command line that begins so.
+/// Returns the section of the page about the command line that begins with this heading.
 pub fn section(title: &str) -> String {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md")).unwrap();
     page.split("\n## ").find(|section| section.starts_with(title)).expect("the section").to_owned()
 }
 
-/// Goes through a section, and gives how often what a command prints was compared.
+/// Runs a section, and returns the number of compared outputs.
 pub async fn follow(section: &str, desk: &Desk) -> usize {
     let program = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap().to_owned();
     let path =
@@ -42,13 +42,13 @@ pub async fn follow(section: &str, desk: &Desk) -> usize {
                     .env("AWS_SECRET_ACCESS_KEY", "simulator");
                 let output = spawn_blocking(move || shell.output()).await.unwrap().unwrap();
                 printed = String::from_utf8(output.stdout).unwrap();
-                // Whoever follows the page stays in one shell.
+                // A reader of the page stays in one shell.
                 let lines = text.lines().filter(|line| line.starts_with("export "));
                 exports.extend(lines.map(|line| format!("{line}\n")));
             }
             "text" => {
                 let printed = printed.replace(&desk.simulator.endpoint(), "http://127.0.0.1:4010");
-                // How long it took is another time another thing.
+                // The duration differs between runs.
                 let lines: Vec<&str> = printed.lines().filter(|line| !line.starts_with("changed ")).collect();
                 assert_eq!(lines.join("\n").trim_end(), text, "below a command of the page");
                 compared += 1;
@@ -59,7 +59,7 @@ pub async fn follow(section: &str, desk: &Desk) -> usize {
     compared
 }
 
-/// Every flag of a command, and its variable, has its row in the section.
+/// Checks that every flag of a command, and its variable, has its row in the section.
 pub fn every_flag_has_its_row(command: &str, section: &str) {
     let help = Command::new(env!("CARGO_BIN_EXE_rollcall")).args([command, "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();

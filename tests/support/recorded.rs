@@ -1,7 +1,8 @@
-//! What do resources look like at each stage of their life, for whoever judges their health?
+//! Recorded resources of each stage of their life, for tools that judge health.
 //!
-//! The objects stand where Argo CD's own tests look for them, one a file, as the operator wrote them, without what differs from one
-//! cluster to the next. `RECORD=1 cargo test --test health` writes them anew.
+//! The objects are where Argo CD's own tests look for them, one a file, as the operator wrote them,
+//! without the parts that differ between clusters. `RECORD=1 cargo test --test health` writes them
+//! anew.
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
@@ -15,24 +16,24 @@ use serde_json::{Value, json};
 
 /// Argo CD's health check of the kind, in its upstream layout.
 pub const FOLDER: &str = "examples/gitops/argocd/resource_customizations/rollcall.dev/ChannelMembership";
-/// A moment for all that was recorded.
+/// The time in all recorded objects.
 const THEN: &str = "2026-06-01T12:00:00Z";
 
-/// What Argo CD has to say of an object.
+/// The expected verdict of Argo CD on an object.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct ArgoVerdict {
     /// `Progressing`, `Healthy`, `Degraded` or `Suspended`.
     pub status: String,
-    /// Why.
+    /// The reason of the verdict.
     pub message: String,
 }
 
-/// The folder, from wherever tests run.
+/// Returns the folder, from every folder in which tests run.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER)
 }
 
-/// All of them, by the name of their file.
+/// Returns all objects by the name of their file.
 pub fn all() -> BTreeMap<String, Value> {
     let files = fs::read_dir(folder().join("testdata")).unwrap().map(|entry| entry.unwrap().path());
     files
@@ -43,7 +44,7 @@ pub fn all() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// What Argo CD's own tests expect of each, by the name of its file.
+/// Returns the verdicts that Argo CD's own tests expect, by the name of the file.
 pub fn expected_of_argo_cd() -> BTreeMap<String, ArgoVerdict> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -68,7 +69,7 @@ fn name_of(path: &str) -> &str {
     path.strip_prefix("testdata/").and_then(|file| file.strip_suffix(".yaml")).unwrap_or(path)
 }
 
-/// An object as it is recorded: what a health check may look at.
+/// Returns an object as it is recorded: the parts that a health check may read.
 pub fn of(object: &ChannelMembership) -> Value {
     let whole = serde_json::to_value(object).unwrap();
     let (metadata, status) = (&whole["metadata"], &whole["status"]);
@@ -96,14 +97,14 @@ pub fn of(object: &ChannelMembership) -> Value {
     let namespace = metadata["namespace"].as_str().unwrap();
     for condition in recorded.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
         condition["lastTransitionTime"] = json!(THEN);
-        // The tests' own service says in each message that it is none of AWS.
+        // In each message, the tests' own service says that it is not AWS.
         let message = condition["message"].as_str().unwrap().replace(namespace, "care");
         condition["message"] = json!(message.split(" [the service is ").next());
     }
     recorded
 }
 
-/// Writes an object to its file, if whoever runs the tests asks for it.
+/// Writes an object to its file if `RECORD` is set.
 pub fn write_if_asked(name: &str, object: &Value) {
     if std::env::var_os("RECORD").is_some() {
         let path = folder().join(format!("testdata/{name}.yaml"));
@@ -111,7 +112,7 @@ pub fn write_if_asked(name: &str, object: &Value) {
     }
 }
 
-/// What of an object a verdict depends on.
+/// Returns the parts of an object that a verdict depends on.
 pub fn verdict(object: &Value) -> Value {
     let conditions: Vec<Value> = object["status"]["conditions"]
         .as_array()
@@ -128,7 +129,7 @@ pub fn verdict(object: &Value) -> Value {
     })
 }
 
-/// The reason of its condition Ready.
+/// Returns the reason of its condition Ready.
 pub fn reason(object: &Value) -> Option<String> {
     let conditions = object["status"]["conditions"].as_array()?;
     let ready = conditions.iter().find(|it| it["type"] == "Ready")?;

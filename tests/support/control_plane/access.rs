@@ -1,4 +1,4 @@
-//! How do clients reach the control plane, and as whom?
+//! Clients of the control plane, and the users that they act as.
 
 use std::{
     fs,
@@ -20,24 +20,25 @@ use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 
 use super::{ADMIN_TOKEN, ControlPlane, DEADLINE, Error};
 
-/// What `kubectl` answered.
+/// The answer of `kubectl`.
 #[derive(Debug)]
 pub struct Kubectl {
-    /// Whether it exited with 0.
+    /// True if it exited with 0.
     pub success: bool,
     /// Its standard output.
     pub stdout: String,
-    /// Its standard error: here the API server's refusals arrive.
+    /// Its standard error, which has the API server's refusals.
     pub stderr: String,
 }
 
 impl ControlPlane {
-    /// A kubeconfig of the administrator, who may do everything and is exempt from the API server's own rate limits.
+    /// Returns a kubeconfig of the administrator, which has all rights and is exempt from the API
+    /// server's own rate limits.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
-    /// Writes a kubeconfig that acts as `user` in `groups`, with the rights that RBAC gives those.
+    /// Writes a kubeconfig that acts as `user` in `groups`, with the rights that RBAC gives them.
     pub fn kubeconfig_as(&self, user: &str, groups: &[&str]) -> Result<PathBuf, Error> {
         let file_name: String = user.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let path = self.folder.join(format!("kubeconfig-{file_name}"));
@@ -45,22 +46,22 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// A kubeconfig of whoever this token belongs to, such as one that `kubectl create token` gave.
+    /// Writes a kubeconfig for the owner of a token, such as one of `kubectl create token`.
     pub fn kubeconfig_by_token(&self, name: &str, token: &str) -> Result<PathBuf, Error> {
         let path = self.folder.join(format!("kubeconfig-{name}"));
         self.write_kubeconfig(&path, &json!({"token": token}))?;
         Ok(path)
     }
 
-    /// A client of the administrator.
+    /// Returns a client of the administrator.
     ///
-    /// Take a new one in each test: a client ends with the runtime it was made in.
+    /// Take a new one in each test: a client ends with the runtime that made it.
     pub async fn client(&self) -> Result<Client, Error> {
         self.client_from(&self.kubeconfig()).await
     }
 
-    /// A client that acts as `user` in `groups`, with the rights that RBAC gives those. The roles `admin`, `edit` and `view` are
-    /// empty here: a controller that does not run fills them.
+    /// Returns a client that acts as `user` in `groups`, with the rights that RBAC gives them. The
+    /// roles `admin`, `edit` and `view` are empty here: a controller that does not run fills them.
     pub async fn client_as(&self, user: &str, groups: &[&str]) -> Result<Client, Error> {
         self.client_from(&self.kubeconfig_as(user, groups)?).await
     }
@@ -70,13 +71,14 @@ impl ControlPlane {
         self.kubectl_with_input(arguments, "").await
     }
 
-    /// Runs the real `kubectl` as the administrator with `input` on its standard input, as `apply -f -` wants.
+    /// Runs the real `kubectl` as the administrator with `input` on its standard input, as `apply
+    /// -f -` wants.
     pub async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<Kubectl, Error> {
         let failed = |source| Error::Run { program: "kubectl", source };
         let mut kubectl = Command::new(self.tools.join("kubectl"))
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig())
-            // Neither the caches nor the preferences of whoever runs the tests.
+            // The caches and the preferences of the current user are not read.
             .env("HOME", &self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -87,7 +89,7 @@ impl ControlPlane {
         let stdin = kubectl.stdin.take();
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // One that does not read to the end says why on its standard error.
+                // A program that does not read to the end says why on its standard error.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
@@ -100,8 +102,8 @@ impl ControlPlane {
         })
     }
 
-    /// Makes a namespace of a new name that begins with `prefix`, and returns the name. It goes with the control plane: nobody
-    /// here carries out the deletion of a namespace.
+    /// Creates a namespace with a new name that begins with `prefix`, and returns the name. The
+    /// namespace goes with the control plane, because no controller deletes namespaces here.
     pub async fn namespace(&self, prefix: &str) -> Result<String, Error> {
         let namespace = Namespace {
             metadata: ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() },
@@ -114,7 +116,7 @@ impl ControlPlane {
             .map_err(|source| Error::Api { what: format!("create a namespace {prefix}-…"), source })
     }
 
-    /// Applies the definition of a kind and waits until the API server serves it.
+    /// Applies a CRD and waits until the API server serves it.
     pub async fn install_crd(&self, crd: &CustomResourceDefinition) -> Result<(), Error> {
         let name = crd.name_any();
         let failed = |source| Error::Api { what: format!("install {name}"), source };
@@ -127,7 +129,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// As [`Self::install_crd`], from a YAML file of one definition.
+    /// Applies a CRD as [`Self::install_crd`] does, from a YAML file of one CRD.
     pub async fn install_crd_file(&self, path: &Path) -> Result<(), Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
         let crd = serde_yaml::from_str(&text)
@@ -157,7 +159,7 @@ impl ControlPlane {
         let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
             .await
             .map_err(|error| failed(error.to_string()))?;
-        // An HTTPS_PROXY of the machine does not reach its loopback.
+        // The machine's HTTPS_PROXY does not reach its loopback.
         config.proxy_url = None;
         Client::try_from(config).map_err(|error| failed(error.to_string()))
     }

@@ -1,4 +1,4 @@
-//! How does a program live exactly as long as the test, demo or benchmark that started it?
+//! A program that lives exactly as long as the test, demo or benchmark that started it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -8,12 +8,14 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
-/// How many of the last lines of a log an error shows.
+/// The number of last lines of a log that an error shows.
 const TAIL_LINES: usize = 20;
 
-/// A program under `hack/with-parent`: gone when this is dropped, and when this process ends in whatever way.
+/// A program under `hack/with-parent`. It ends when this is dropped, and when this process ends in
+/// any way.
 ///
-/// It is held by `std`, not tokio, so that it can outlive the runtime of the test that happened to start it.
+/// It is held by `std`, not tokio, so that it can outlive the runtime of the test that happened to
+/// start it.
 pub struct Program {
     wrapper: Child,
     // Each line is a signal for the program; its end is the program's.
@@ -24,14 +26,15 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `program`, its output appended to `log`. `remove` is a folder to remove once the program's time is over.
+    /// Starts `program` and appends its output to `log`. `remove` is a folder to remove once the
+    /// program has ended.
     pub fn start(program: &Path, arguments: &[String], log: PathBuf, remove: Option<&Path>) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args(arguments);
         Self::spawn(&command, log, remove)
     }
 
-    /// As [`Self::start`], in the environment of a command.
+    /// Starts a program as [`Self::start`] does, in the environment of a command.
     pub fn spawn(command: &Command, log: PathBuf, remove: Option<&Path>) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(&log)?;
         let log_start = output.metadata()?.len();
@@ -51,7 +54,8 @@ impl Program {
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
-            // Ctrl-C is for the process that started it, which may still need the program to end well.
+            // Ctrl-C is for the process that started this program, and may still need it to end
+            // well.
             .process_group(0)
             .spawn()?;
         let lifeline = wrapper.stdin.take();
@@ -59,7 +63,7 @@ impl Program {
         Ok(Self { wrapper, lifeline, path, log, log_start })
     }
 
-    /// The program's own process, once the wrapper has started it (Linux only).
+    /// Returns the id of the program's own process, once the wrapper has started it (Linux only).
     pub fn pid(&self) -> Option<u32> {
         let wrapper = self.wrapper.id();
         let path = fs::canonicalize(&self.path).ok()?;
@@ -75,22 +79,22 @@ impl Program {
         lifeline.flush()
     }
 
-    /// How the program ended, if it did.
+    /// Returns the exit status of the program, if it has ended.
     pub fn exit(&mut self) -> io::Result<Option<ExitStatus>> {
         self.wrapper.try_wait()
     }
 
-    /// What the program wrote since this start of it.
+    /// Returns the output of the program since this start.
     pub fn output(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let start = usize::try_from(self.log_start).unwrap_or_default();
         String::from_utf8_lossy(log.get(start..).unwrap_or_default()).into_owned()
     }
 
-    /// The last lines of the output, for an error message.
+    /// Returns the last lines of the output, for an error message.
     pub fn tail(&self) -> String {
         let output = self.output();
-        // While etcd starts, gRPC fills the log with dials it gave up.
+        // While etcd starts, gRPC fills the log with failed dials.
         let lines: Vec<&str> = output.lines().filter(|line| !line.contains("addrConn.createTransport")).collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
@@ -99,8 +103,8 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         drop(self.lifeline.take());
-        // The program is killed by SIGKILL, so this takes milliseconds, and its port is free afterwards. If it fails there is
-        // nobody left to tell.
+        // The program is killed by SIGKILL, so this takes milliseconds, and its port is free
+        // afterwards. A failure cannot be reported here.
         let _ = self.wrapper.wait();
     }
 }
