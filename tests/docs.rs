@@ -85,7 +85,7 @@ fn the_page_of_gitops_names_the_versions_that_are_tried() {
 fn every_field_of_the_kind_is_on_its_page() {
     let page = page(KIND);
     let code: BTreeSet<&str> = page.split('`').skip(1).step_by(2).flat_map(|code| code.split(not_in_a_name)).collect();
-    let definition = serde_json::to_value(custom_resource_definition()).expect("the definition is data");
+    let definition = serde_json::to_value(custom_resource_definition()).expect("the CRD is data");
     let root = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut fields = BTreeSet::new();
     for part in ["spec", "status"] {
@@ -116,7 +116,7 @@ fn names_of_fields(schema: &Value, names: &mut BTreeSet<String>) {
 #[test]
 fn every_file_that_a_page_links_to_is_there() {
     let pages =
-        fs::read_dir("docs").expect("the folder can be read").map(|entry| entry.expect("it can be read").path());
+        fs::read_dir("docs").expect("the folder can be read").map(|entry| entry.expect("the file can be read").path());
     let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let mut links = 0;
     for path in pages.chain(["README.md", "CONTRIBUTING.md", "examples/README.md"].map(PathBuf::from)) {
@@ -193,7 +193,7 @@ fn asked_of_gh(found: &str) -> Vec<String> {
     let page = page(COMMAND_LINE);
     let workflow = between(&page, "# .github/workflows/plan.yaml\n", "\n```").concat();
     let workflow: Value = serde_yaml::from_str(&workflow).expect("the workflow is YAML");
-    let steps = workflow["jobs"]["plan"]["steps"].as_array().expect("it has steps");
+    let steps = workflow["jobs"]["plan"]["steps"].as_array().expect("the workflow has steps");
     let script = steps.last().and_then(|step| step["run"].as_str()).expect("the last step runs something");
     let folder = tempfile::tempdir().expect("a folder can be made");
     let stand_in = format!(
@@ -207,7 +207,7 @@ fn asked_of_gh(found: &str) -> Vec<String> {
         .status()
         .expect("bash runs");
     assert!(done.success());
-    let asked = fs::read_to_string(folder.path().join("asked")).expect("gh was asked");
+    let asked = fs::read_to_string(folder.path().join("asked")).expect("gh was called");
     asked.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
@@ -242,7 +242,7 @@ fn every_test_named_for_a_planted_bug_exists() {
         let tests = between(cells[2], "`", "`");
         assert!(!tests.is_empty(), "{row}");
         for test in tests.into_iter().step_by(2) {
-            let (path, name) = test.rsplit_once("::").expect("a test stands with its path");
+            let (path, name) = test.rsplit_once("::").expect("a test is named with its path");
             let found = module(&path.replace("::", "/")).contains(&format!("fn {name}("));
             assert!(found, "there is no test {test}: {row}");
         }

@@ -4,7 +4,7 @@ use std::fs;
 
 #[test]
 fn the_crd_in_the_repository_is_the_one_the_code_makes() {
-    let generated = rollcall::api::crd_yaml().expect("the definition is written");
+    let generated = rollcall::api::crd_yaml().expect("the CRD is written");
     let committed = fs::read_to_string("crds/channelmemberships.rollcall.dev.yaml").unwrap_or_default();
     assert!(committed == generated, "crds/ is stale: run make manifests and commit what it writes");
 }
@@ -18,7 +18,7 @@ fn the_schema_for_editors_is_the_one_the_code_makes() {
 
 #[test]
 fn the_crd_is_small_enough_for_client_side_apply() {
-    let generated = rollcall::api::crd_yaml().expect("the definition is written");
+    let generated = rollcall::api::crd_yaml().expect("the CRD is written");
     // kubectl's client-side apply keeps the manifest in an annotation, and annotations hold 262,144
     // bytes.
     assert!(generated.len() < 262_144, "{} bytes", generated.len());
@@ -26,7 +26,7 @@ fn the_crd_is_small_enough_for_client_side_apply() {
 
 #[test]
 fn crd_fields_have_no_null_unknown_format_or_accidental_merge() {
-    let definition = serde_json::to_value(rollcall::api::custom_resource_definition()).expect("the definition is data");
+    let definition = serde_json::to_value(rollcall::api::custom_resource_definition()).expect("the CRD is data");
     let mut schemas = vec![&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]];
     let mut lists = 0;
     while let Some(schema) = schemas.pop() {

@@ -144,7 +144,7 @@ fn outlives_the_deletion_of_the_leader(node: &Node) {
     node.kubectl(&["delete", "pod", &first, "--namespace=rollcall"]);
     assert_ne!(one_leads(node), first);
     declare(node, "care", "support", &["alice", "dave"]);
-    node.until("the next leader goes on", || members(node), |members| members == &["alice", "dave"]);
+    node.until("the next leader continues", || members(node), |members| members == &["alice", "dave"]);
     until_ready(node, "care", "support");
 }
 
@@ -157,9 +157,9 @@ fn outlives_a_drain(node: &Node) {
     assert!(answer.contains("violate the pod's disruption budget"), "{answer}");
     let left = ready(node);
     assert_eq!(left.len(), 1, "{answer}");
-    node.until("the one that is left leads", || leader(node), |leader| *leader == left[0]);
+    node.until("the remaining pod leads", || leader(node), |leader| *leader == left[0]);
     declare(node, "care", "support", &["alice", "erin"]);
-    node.until("it does the job", || members(node), |members| members == &["alice", "erin"]);
+    node.until("the remaining pod does the work", || members(node), |members| members == &["alice", "erin"]);
     node.kubectl(&["uncordon", "node"]);
     one_leads(node);
     until_ready(node, "care", "support");
@@ -176,7 +176,7 @@ fn upgrades_and_goes_back_without_touching_a_member(node: &Node) {
     let ask = "rollcall.dev/reconcile-requested-at=after-rollback";
     node.kubectl(&["annotate", "chm", "support", "--namespace=care", ask]);
     let look = || node.get(&["chm", "support", "--namespace=care"])["status"]["lastHandledReconcileAt"].clone();
-    node.until("it was looked at", look, |handled| handled == "after-rollback");
+    node.until("the channel was listed", look, |handled| handled == "after-rollback");
     until_ready(node, "care", "support");
     assert_eq!(changes(node), before);
 }

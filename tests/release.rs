@@ -28,7 +28,7 @@ fn program_chart_and_changelog_have_one_version() {
     assert_eq!(of_chart("appVersion"), VERSION);
     let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
     let mut headings = changelog.lines().filter_map(|line| line.strip_prefix("## ["));
-    assert_eq!(headings.next(), Some("Unreleased]"), "what is not released yet stands first");
+    assert_eq!(headings.next(), Some("Unreleased]"), "the unreleased version is first");
     let newest = headings.next().unwrap();
     assert!(newest.starts_with(&format!("{VERSION}] - ")), "the newest version in CHANGELOG.md is [{newest}");
     assert!(of_chart("version").split('.').count() == 3);

@@ -73,7 +73,7 @@ async fn helm(cluster: &ControlPlane, arguments: &[&str], field: &str, served: b
     assert!(cluster.kubectl(&established).await.unwrap().success);
     let fields = format!("chm.spec.{field}");
     let explained = async || (cluster.kubectl(&["explain", &fields]).await.unwrap().success == served).then_some(());
-    eventually("the definition is served", explained).await;
+    eventually("the CRD is served", explained).await;
 }
 
 fn options() -> SimulatorOptions {
@@ -109,7 +109,7 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     stage.apply("support", spec("support", &ids(4))).await;
     stage.until_reason("support", "AllPresent").await;
     let told = async || running.log().contains("spec.prune").then_some(());
-    eventually("the log names what the definition lacks", told).await;
+    eventually("the log names the missing fields of the CRD", told).await;
     let (before, calls) = (raw(&cluster, &stage, "support").await, writes(&stage));
 
     helm(&cluster, &["upgrade", "rollcall", CHART], "prune", true).await;
@@ -125,7 +125,7 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     let running = stage.operator(&[]);
     stage.until("support", "its claim is written", |it| status(it).last_declared.is_some_and(|it| it.len() == 4)).await;
     stage.patch("support", json!({"spec": {"members": ids(3)}})).await;
-    stage.until_service("one was removed", |_| stage.count("support") == 3).await;
+    stage.until_service("one member was removed", |_| stage.count("support") == 3).await;
     stage.config_map("on-call", json!({"members": ids(2).join("\n")})).await;
     let mut team = owned.clone();
     team["channelArn"] = json!(stage::channel("team"));
@@ -148,10 +148,10 @@ async fn resources_and_members_survive_an_upgrade_and_a_rollback() {
     let running = stage.operator(&[]);
     stage.reconcile("support").await;
     stage.reconcile("team").await;
-    assert!(!finalized(&stage).await, "by the older definition its deletionPolicy is Retain");
+    assert!(!finalized(&stage).await, "the older CRD has deletionPolicy Retain");
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
     let gone = async || stage.resources.get_opt("team").await.unwrap().is_none().then_some(());
-    eventually("nothing of the newer version holds it", gone).await;
+    eventually("no finalizer of the newer version is left", gone).await;
     assert_eq!((stage.present("support"), stage.present("team")), (ids(3), ids(2)));
     assert_eq!(writes(&stage), calls);
 
@@ -184,7 +184,7 @@ async fn an_older_operator_removes_no_member_while_a_newer_field_is_set() {
 
     // The unknown field may be the one that declares the other members.
     stage.patch("support", json!({"spec": {"alsoFrom": "somewhere", "members": ["m0000", "m0004"]}})).await;
-    stage.until_service("additions go on", |_| stage.count("support") == 5).await;
+    stage.until_service("additions continue", |_| stage.count("support") == 5).await;
     let waits = stage.reconcile("support").await;
     assert!(ready(&waits).2.contains("alsoFrom"), "{:?}", ready(&waits));
     assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);

@@ -29,7 +29,7 @@ async fn in_the_middle(desk: &Desk) -> Child {
     let channel = format!("{INSTANCE}/channel/lobby");
     let some = |count: usize| count >= MANY / 5;
     let wait = desk.simulator.wait_until(|it| some(it.member_count(&channel, rollcall::api::MembershipType::Default)));
-    timeout(Duration::from_mins(15), wait).await.expect("they are added");
+    timeout(Duration::from_mins(15), wait).await.expect("members are added");
     child
 }
 
@@ -42,7 +42,7 @@ async fn goes_on(desk: &Desk) {
         assert!(entry.action == MembershipAction::Added, "{entry:?}");
         *came.entry(entry.member.to_string()).or_default() += 1;
     }
-    assert!(came.len() == MANY && came.values().all(|times| *times == 1), "each is added once");
+    assert!(came.len() == MANY && came.values().all(|times| *times == 1), "each member is added once");
     // Batches in flight at the end of the first run may be sent again.
     let batches = desk.simulator.call_counts()[&ApiOperation::BatchCreateChannelMembership];
     assert!(batches <= MANY as u64 / 100 + 4, "{batches}");

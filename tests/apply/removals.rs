@@ -57,7 +57,8 @@ async fn a_plan_pending_approval_is_applied_by_its_hash() {
     desk.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
     let said = desk.apply(&APPLY).await;
     assert_eq!((said.code, members(&desk, "lobby").len()), (Some(1), 4), "{said:?}");
-    let hash = said.stdout.rsplit_once("run it again with --approve ").expect("it says how").1.trim().to_owned();
+    let hash =
+        said.stdout.rsplit_once("run it again with --approve ").expect("the output names the flag").1.trim().to_owned();
     let wrong = desk.apply(&with(&["--approve", "5c1e", "--yes"])).await;
     assert_eq!((wrong.code, members(&desk, "lobby").len()), (Some(1), 4), "{wrong:?}");
     assert!(wrong.stderr.contains("warning: no plan 5c1e waited for approval"), "{wrong:?}");

@@ -38,7 +38,7 @@ async fn an_incomplete_state_is_named_and_not_changed() {
     let path = desk.folder.path().join("state.yaml");
     let whole = fs::read_to_string(&path).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!whole.contains("simulator"), "no credentials are in it");
+    assert!(!whole.contains("simulator"), "the state has no credentials");
     declare(&desk, &["alice", "bob"]);
     let other = whole.replace("format 1,", "format 7,");
     for (text, words) in [

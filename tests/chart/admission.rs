@@ -169,7 +169,7 @@ async fn only_an_approval_needs_the_approve_right() {
     // back.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(15);
     while annotate("editor", "rollcall.dev/approve=5c1e").await.success {
-        assert!(tokio::time::Instant::now() < deadline, "an editor may approve");
+        assert!(tokio::time::Instant::now() < deadline, "an editor may still approve");
         assert!(annotate("editor", "rollcall.dev/approve-").await.success);
     }
     let by_editor = annotate("editor", "rollcall.dev/approve=5c1e").await;

@@ -53,7 +53,7 @@ async fn live(release: &Release) {
     release.apply(&support(&["alice", "bob", "ghost"])).await;
     let reason = "--output=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason} {.status.observedGeneration} {.status.present}";
     let look = ["get", "chm", "support", "--namespace=care", reason];
-    release.until("all but the ghost are there", &look, |it| it == "MembersRefused 1 3").await;
+    release.until("all members but the ghost are present", &look, |it| it == "MembersRefused 1 3").await;
     // The second time, the same event is counted up.
     release.apply(&support(&["alice", "ghost"])).await;
     release.until("bob was removed", &look, |it| it == "MembersRefused 2 2").await;

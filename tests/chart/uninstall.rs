@@ -113,7 +113,7 @@ async fn the_release_hook_needs_all_of_its_rights_and_no_others() {
             gone = eventually(async || release.kubectl(&job).await.is_empty()) => assert!(gone),
         }
         let (used, refused) = release.used("rollcall-release");
-        assert_eq!(used, granted, "on the left what was used, on the right what was granted");
+        assert_eq!(used, granted, "left: rights used, right: rights granted");
         assert_eq!(refused, [""; 0]);
     };
     let (uninstalled, ()) = tokio::join!(uninstall, watch);

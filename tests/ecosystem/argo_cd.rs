@@ -22,7 +22,7 @@ async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
     let cluster = &argo_cd.cluster;
 
     // 1. Everything is applied, and no member is present: the operator does not run.
-    argo_cd.until("it is synced and progressing", "Synced", "Progressing").await;
+    argo_cd.until("the application is synced and progressing", "Synced", "Progressing").await;
     assert_eq!(cluster.support().await["status"], json!({"observedGeneration": -1}));
     let operator = cluster.operator();
     argo_cd.until("all members are present", "Synced", "Healthy").await;
@@ -132,7 +132,7 @@ impl ArgoCd {
         let (namespace, kind, name) = APPLICATION;
         self.cluster.kubectl(&["annotate", "--overwrite", "--namespace", namespace, kind, name, refresh]).await;
         let done = |it: &Value| it["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null();
-        self.cluster.until("it is refreshed", APPLICATION, &self.controller, done).await;
+        self.cluster.until("the application is refreshed", APPLICATION, &self.controller, done).await;
     }
 
     async fn until(&self, what: &str, sync: &str, health: &str) {
@@ -145,14 +145,14 @@ impl ArgoCd {
         self.cluster.kubectl(&["annotate", "chm", "support", "--namespace=care", approve]).await;
         let suspend = r#"{"spec":{"suspend":true}}"#;
         self.cluster.kubectl(&["patch", "chm", "support", "--namespace=care", "--type=merge", "-p", suspend]).await;
-        self.until("it is suspended", "Synced", "Suspended").await;
+        self.until("the application is suspended", "Synced", "Suspended").await;
         self.refresh().await;
         let kept = self.cluster.support().await;
         assert_eq!(kept["metadata"]["annotations"]["rollcall.dev/approve"], "0123456789abcdef");
         assert_eq!(kept["spec"]["suspend"], true);
         let resume = r#"{"spec":{"suspend":null}}"#;
         self.cluster.kubectl(&["patch", "chm", "support", "--namespace=care", "--type=merge", "-p", resume]).await;
-        self.until("it goes on", "Synced", "Healthy").await;
+        self.until("the application is resumed", "Synced", "Healthy").await;
     }
 
     /// Deletes the resource with `deletionPolicy: Retain`, the default.

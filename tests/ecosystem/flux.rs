@@ -32,7 +32,7 @@ async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
         let reconciling = condition(it, "Reconciling");
         reconciling["status"] == "True" && reconciling["message"].as_str().unwrap().contains("Running health checks")
     };
-    flux.until("it waits for the resource", waits).await;
+    flux.until("the Kustomization waits for the resource", waits).await;
     assert_eq!(flux.cluster.support().await["status"], json!({"observedGeneration": -1}));
     assert_ne!(condition(&flux.kustomization().await, "Ready")["status"], "True");
     let operator = flux.cluster.operator();
@@ -48,7 +48,7 @@ async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
     // before the timeout of five minutes.
     flux.repository.edit(SUPPORT, "- carol\n", "- carol\n    - mallory\n");
     flux.publish("three").await;
-    let failed = flux.until("it fails", |it| reason(it) == "HealthCheckFailed").await;
+    let failed = flux.until("the Kustomization fails", |it| reason(it) == "HealthCheckFailed").await;
     let message = condition(&failed, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("ChannelMembership/care/support status: 'Failed'"), "{message}");
     assert_eq!(reason(&flux.cluster.support().await), "MembersRefused");
@@ -75,7 +75,7 @@ async fn flux_treats_suspended_and_observed_resources_as_ready() {
     flux.cluster.kubectl(&[patch.as_slice(), &[file.to_str().unwrap()]].concat()).await;
 
     flux.publish("one").await;
-    assert_eq!(flux.until_ready("one").await, ["alice"], "looked at, and left alone");
+    assert_eq!(flux.until_ready("one").await, ["alice"], "Flux reconciled it and changed nothing");
     assert_eq!(condition(&flux.cluster.support().await, "Ready")["status"], "False");
 
     flux.repository.edit(SUPPORT, "  mode: Observe\n", "  suspend: true\n");
@@ -85,7 +85,7 @@ async fn flux_treats_suspended_and_observed_resources_as_ready() {
     flux.repository.edit(SUPPORT, "  suspend: true\n", "");
     flux.repository.edit(SUPPORT, "- bob\n", "- mallory\n");
     flux.publish("three").await;
-    flux.until("it fails", |it| reason(it) == "HealthCheckFailed").await;
+    flux.until("the Kustomization fails", |it| reason(it) == "HealthCheckFailed").await;
     assert!(operator.stop().await.unwrap());
 }
 
@@ -183,7 +183,7 @@ impl Flux {
         self.cluster.kubectl(&annotate).await;
         let done =
             |it: &Value| it["status"]["lastHandledReconcileAt"] == asked && reason(it) == "ReconciliationSucceeded";
-        self.until("the request is carried out", done).await;
+        self.until("the reconcile is done", done).await;
     }
 
     async fn kustomization(&self) -> Value {
@@ -207,7 +207,7 @@ impl Flux {
         self.repository.edit(SUPPORT, "removals: 50%", "removals: 0");
         self.repository.edit(SUPPORT, "- carol\n", "- dave\n");
         self.publish("five").await;
-        self.until("it fails", |it| reason(it) == "HealthCheckFailed").await;
+        self.until("the Kustomization fails", |it| reason(it) == "HealthCheckFailed").await;
         let pending = self.cluster.support().await;
         assert_eq!(reason(&pending), "ApprovalRequired");
         let approve =
@@ -215,7 +215,9 @@ impl Flux {
         let annotate = ["annotate", "chm", "support", "--namespace=care", "--overwrite", &approve];
         self.cluster.kubectl(&annotate).await;
         let support = ("care", "chm", "support");
-        self.cluster.until("it goes through", support, &self.controller, |it| reason(it) == "AllPresent").await;
+        self.cluster
+            .until("the Kustomization is ready", support, &self.controller, |it| reason(it) == "AllPresent")
+            .await;
         self.reconcile().await;
         assert_eq!(self.until_ready("five").await, ["alice", "dave", "erin", "frank"]);
         let done = self.cluster.support().await;

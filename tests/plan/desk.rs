@@ -135,7 +135,7 @@ impl Desk {
 
     /// Runs `rollcall plan`.
     pub async fn plan(&self, args: &[&str]) -> Said {
-        let output = timeout(DEADLINE, self.command(args).output()).await.expect("it ends").unwrap();
+        let output = timeout(DEADLINE, self.command(args).output()).await.expect("the command ends").unwrap();
         said(output)
     }
 
@@ -146,7 +146,7 @@ impl Desk {
 
     /// Waits until a command ends.
     pub async fn end_of(&self, child: Child) -> Said {
-        said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
+        said(timeout(DEADLINE, child.wait_with_output()).await.expect("the command ends").unwrap())
     }
 
     /// Runs `rollcall plan` with this standard input.
@@ -155,7 +155,7 @@ impl Desk {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
         drop(stdin);
-        said(timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap())
+        said(timeout(DEADLINE, child.wait_with_output()).await.expect("the command ends").unwrap())
     }
 
     /// Checks that only reading calls were made.

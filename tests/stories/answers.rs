@@ -25,7 +25,7 @@ async fn a_conflict_for_a_present_member_is_success() {
     assert_eq!((counts(&told), status(&told).errors), ([10, 10, 0, 0], vec![]));
     let log = stage.simulator.membership_log();
     assert_eq!(log.len(), 10, "the batch had no effect: {log:?}");
-    assert_eq!(stage.calls(DESCRIBE), 1, "one is looked for by one call");
+    assert_eq!(stage.calls(DESCRIBE), 1, "one call looks for one member");
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_member_of_the_other_type_is_a_type_mismatch_once() {
     assert!(ready(&told).2.contains("TypeMismatch ×1"), "{told:?}");
 
     stage.until_listed(3).await;
-    assert_eq!((stage.calls(BATCH), stage.calls(DESCRIBE)), (1, 1), "it is asked about once");
+    assert_eq!((stage.calls(BATCH), stage.calls(DESCRIBE)), (1, 1), "the service is asked once");
     assert_eq!(stage.get("team").await.metadata.resource_version, told.metadata.resource_version);
     assert!(stage.simulator.list_members(&channel("mixed"), MembershipType::Hidden).contains(&user("m0001")));
 }

@@ -334,7 +334,7 @@ async fn each_missing_right_and_the_leader_are_named() {
     ])).await;
     assert_eq!(ask(&all).await.failed(), ["leader"], "no operator leads yet");
     let operator = stage.replica("first", None, &[]);
-    let led = eventually("it leads", async || {
+    let led = eventually("the operator leads", async || {
         let found = ask(&all).await;
         found.failed().is_empty().then_some(found)
     });
@@ -365,7 +365,7 @@ async fn a_kind_the_cluster_does_not_serve_is_named() {
     assert_eq!(nothing.failed(), ["definition"]);
     assert!(nothing.only("definition").1.contains("does not know ChannelMembership"));
     cluster.install_crd_file("tests/data/crd-before-removal.yaml".as_ref()).await.unwrap();
-    let older = eventually("the older definition is served", async || {
+    let older = eventually("the older CRD is served", async || {
         let found = ask("--cluster=on").await;
         found.only("definition").1.contains("is served without").then_some(found)
     });

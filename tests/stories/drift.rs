@@ -60,7 +60,7 @@ async fn undeclared_members_of_the_channel_stay() {
     assert_eq!(stage.present("support"), ids(6), "undeclared members stay");
     assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);
     stage.resources.delete("team", &kube::api::DeleteParams::default()).await.unwrap();
-    assert!(stage.resources.get_opt("team").await.unwrap().is_none(), "nothing holds up a deletion");
+    assert!(stage.resources.get_opt("team").await.unwrap().is_none(), "no finalizer delays a deletion");
 }
 
 #[tokio::test]
@@ -91,9 +91,9 @@ async fn a_suspended_resource_is_neither_listed_nor_judged() {
     stage.apply("team", suspended).await;
     let team = stage.until_reason("team", "Suspended").await;
 
-    assert_eq!(verdict(&team), ["True", "False", "False"], "it stays what it was");
+    assert_eq!(verdict(&team), ["True", "False", "False"], "Ready keeps its status");
     let judged = status(&team).conditions.into_iter().find(|it| it.type_ == "Ready").unwrap();
-    assert_eq!(judged.observed_generation, Some(1), "and speaks of what it was");
+    assert_eq!(judged.observed_generation, Some(1), "the message is about the earlier state");
     stage.simulator.reset_calls();
     stage.simulator.remove_member(&channel("support"), "m0000").unwrap();
     stage.reconcile("team").await;
@@ -101,7 +101,7 @@ async fn a_suspended_resource_is_neither_listed_nor_judged() {
     assert_eq!(stage.simulator.call_log(), []);
 
     stage.apply("team", support(&ids(3))).await;
-    stage.until_service("all are there", |_| stage.count("support") == 3).await;
+    stage.until_service("all members are present", |_| stage.count("support") == 3).await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_observed_channel_is_reported_and_not_changed() {
     for id in &ids(3)[1..] {
         stage.simulator.add_member(&channel("support"), id).unwrap();
     }
-    let told = stage.until("team", "all are there", |it| status(it).present == Some(3)).await;
+    let told = stage.until("team", "all members are present", |it| status(it).present == Some(3)).await;
     assert_eq!((verdict(&told), ready(&told).1.as_str()), (["True", "False", "False"].map(str::to_owned), "Observed"));
     assert_eq!(stage.calls(BATCH), 0);
 }

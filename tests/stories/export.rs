@@ -185,7 +185,7 @@ async fn an_unreadable_channel_is_named_and_read_alone_by_a_second_run() {
     let now = files(&folder.path().join("channels"));
     assert_eq!((now.len(), now.keys().all(|name| manifest(name).is_some())), (5, true));
     assert!(written.iter().all(|(name, text)| now[name] == *text));
-    assert_eq!(now["townhall.yaml"].matches("\n    - ").count(), 120, "of all sub-channels");
+    assert_eq!(now["townhall.yaml"].matches("\n    - ").count(), 120, "members of all sub-channels");
     // The files match one stream, in the same order except for the suffix of files.
     let stream = done(&service, &[&all()]).await;
     let mut together: Vec<(&str, &String)> =

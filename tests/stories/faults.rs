@@ -75,7 +75,7 @@ async fn a_call_without_an_answer_times_out_and_is_repeated() {
     assert_eq!(verdict(&waiting), ["False", "True", "False"]);
     stage.until_reason("team", "AllPresent").await;
 
-    assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (1, 1), "the one that was given up was never answered");
+    assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (1, 1), "the call that timed out was never answered");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_service_that_keeps_failing_is_reported_and_called_less_often() {
 
     let waiting = stage.until_reason("team", "Retrying").await;
     assert!(ready(&waiting).2.contains("ServiceUnavailable"), "{waiting:?}");
-    stage.until_service("it was asked three times", |it| it.fault_hits(down) == 3).await;
+    stage.until_service("the service was called three times", |it| it.fault_hits(down) == 3).await;
     stage.simulator.clear_fault(down);
     stage.until_reason("team", "AllPresent").await;
 
@@ -111,7 +111,7 @@ async fn throttling_slows_all_calls_of_the_bearer_until_it_ends() {
     let bearer = format!("--chime-bearer={BEARER}");
     let _operator = stage.bare_operator(&[&bearer]);
 
-    stage.until_service("the storm strikes", |it| it.fault_hits(storm) >= 8).await;
+    stage.until_service("calls are throttled", |it| it.fault_hits(storm) >= 8).await;
     let struck = stage.simulator.call_log();
     stage.simulator.clear_fault(storm);
     for n in 0..CHANNELS {

@@ -41,21 +41,22 @@ async fn a_leader_hands_over_at_once_on_sigterm() {
     let first = stage.replica("first", None, &[]);
     until_leads(&stage, "first").await;
     let second = stage.replica("second", None, &["--health-address=127.0.0.1:0"]);
-    eventually("it waits", async || second.log().contains("waiting: another process leads").then_some(())).await;
+    eventually("the standby waits", async || second.log().contains("waiting: another process leads").then_some(()))
+        .await;
     stage.until_reason("team", "AllPresent").await;
     let address = crate::operating::address(&second).await;
-    assert_eq!(crate::operating::page(&address, "/readyz"), "ok\n", "one that waits is ready");
+    assert_eq!(crate::operating::page(&address, "/readyz"), "ok\n", "a standby is ready");
     assert!(!leads(&second));
 
     let asked = Instant::now();
-    assert!(first.stop().await.unwrap(), "it exits with 0");
+    assert!(first.stop().await.unwrap(), "the operator exits with 0");
     until_leads(&stage, "second").await;
     println!("handed over on SIGTERM within {} ms", asked.elapsed().as_millis());
 
     stage.apply("team", support(&ids(2))).await;
     stage.until("team", "the second carries it out", |it| status(it).present == Some(2)).await;
     assert!(second.stop().await.unwrap());
-    assert_eq!(holder(&stage).await, "", "the last one gives it back, too");
+    assert_eq!(holder(&stage).await, "", "the last operator releases the lease, too");
 }
 
 #[tokio::test]
@@ -64,7 +65,8 @@ async fn sigterm_ends_a_standby_and_the_leader_keeps_the_lease() {
     let first = stage.replica("first", None, &[SHORT]);
     until_leads(&stage, "first").await;
     let second = stage.replica("second", None, &[SHORT]);
-    eventually("it waits", async || second.log().contains("waiting: another process leads").then_some(())).await;
+    eventually("the standby waits", async || second.log().contains("waiting: another process leads").then_some(()))
+        .await;
     assert!(second.stop().await.unwrap());
     assert_eq!(holder(&stage).await, "first");
     drop(first);
@@ -124,7 +126,7 @@ async fn a_leader_cut_off_from_the_api_server_stops_and_a_standby_leads() {
     let (kubeconfig, cut) = way(&stage).await;
     let mut first = stage.replica("first", Some(&kubeconfig), &["--lease-duration=3s"]);
     until_leads(&stage, "first").await;
-    stage.until_service("it has begun", |_| stage.count("support") >= 100).await;
+    stage.until_service("additions have begun", |_| stage.count("support") >= 100).await;
     let _second = stage.replica("second", None, &["--lease-duration=3s"]);
 
     cut.store(true, Ordering::Relaxed);
@@ -159,7 +161,7 @@ async fn twenty_kills_of_the_leader_mid_batch_lose_and_remove_no_member() {
         until_leads(&stage, &now).await;
         let before = stage.count("support");
         let standby = stage.replica(&next, None, &[SHORT]);
-        stage.until_service("it adds", |_| stage.count("support") >= before + 100).await;
+        stage.until_service("the leader adds members", |_| stage.count("support") >= before + 100).await;
         let killed = Instant::now();
         leader.kill().await.unwrap();
         until_leads(&stage, &next).await;

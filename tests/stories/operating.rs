@@ -12,7 +12,7 @@ use crate::stage::{Stage, eventually, seed, support};
 
 /// Returns the address of an operator from its log.
 pub async fn address(operator: &Operator) -> String {
-    eventually("it listens", async || {
+    eventually("the operator listens", async || {
         let log = operator.log();
         let lines = log.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let mut listening = lines.filter(|line| line["message"] == "listening");
@@ -90,7 +90,10 @@ async fn metrics_count_memberships_and_drop_a_deleted_resource() {
     assert!(String::from_utf8_lossy(&lost.stderr).contains("answered 404"), "{lost:?}");
 
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
-    eventually("its gauges are gone", async || (!page(&address, "/metrics").contains(&mine)).then_some(())).await;
+    eventually("the gauges of the resource are gone", async || {
+        (!page(&address, "/metrics").contains(&mine)).then_some(())
+    })
+    .await;
 }
 
 /// Checks the metrics with promtool if the machine has it.
@@ -120,7 +123,7 @@ async fn an_operator_without_its_crd_is_alive_and_not_ready() {
     let stage = Stage::with(&bare, rollcall::simulator::SimulatorOptions { seed: seed(0), ..Default::default() }).await;
     let operator = stage.operator(&["--health-address", LISTENING]);
     let address = address(&operator).await;
-    eventually("it has tried", async || operator.log().contains("apply crds/").then_some(())).await;
+    eventually("the operator has tried", async || operator.log().contains("apply crds/").then_some(())).await;
     assert_eq!(page(&address, "/healthz"), "ok\n");
     assert_eq!(page(&address, "/readyz"), "the watch has not shown all resources yet\n");
 }
@@ -157,10 +160,10 @@ async fn each_change_is_one_audit_line_with_resource_and_request_id() {
     let made = stage.apply("team", spec).await;
     stage.until_reason("team", "MembersRefused").await;
     stage.resources.delete("team", &DeleteParams::default()).await.unwrap();
-    stage.until_service("they are gone", |_| stage.count("support") == 0).await;
+    stage.until_service("the members are gone", |_| stage.count("support") == 0).await;
     let resource = format!("{}/team", stage.namespace);
     let mut told = Vec::new();
-    let log = eventually("all is told", async || {
+    let log = eventually("all changes are logged", async || {
         let log = operator.log();
         (log.matches(r#""action":"remove""#).count() == 2).then_some(log)
     })
@@ -197,7 +200,7 @@ async fn an_older_crd_is_reported_with_its_missing_fields_only() {
         let operator = stage.replica(if lacks { "older" } else { "whole" }, None, &["--metrics-address", LISTENING]);
         stage.apply("team", support(&["nobody"])).await;
         stage.request_reconcile("team").await;
-        eventually("it works", async || operator.log().contains("MembersRefused").then_some(())).await;
+        eventually("the operator works", async || operator.log().contains("MembersRefused").then_some(())).await;
         let said =
             operator.log().lines().any(|line| line.contains("apply crds/") && line.contains("status.errorsOmitted"));
         assert_eq!(said, lacks, "{}", operator.log());

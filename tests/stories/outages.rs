@@ -69,6 +69,6 @@ async fn the_operator_waits_for_a_late_or_hanging_api_server() {
     let told = stage.until_reason("team", "MembersRefused").await;
     assert_eq!(counts(&told), [10, 9, 0, 1]);
     control_plane.kill_apiserver();
-    assert!(operator.stop().await.unwrap(), "it can be stopped while the API server is away");
+    assert!(operator.stop().await.unwrap(), "the operator stops while the API server is away");
     control_plane.stop().await;
 }

@@ -34,7 +34,7 @@ async fn plan(stage: &Stage, folder: &Path, input: &str, args: &[&str]) -> (Valu
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
-    let output = timeout(DEADLINE, child.wait_with_output()).await.expect("it ends").unwrap();
+    let output = timeout(DEADLINE, child.wait_with_output()).await.expect("the command ends").unwrap();
     (serde_json::from_slice(&output.stdout).unwrap_or_default(), output.status.code())
 }
 
@@ -125,7 +125,7 @@ async fn an_unreachable_cluster_ends_a_plan_before_any_call() {
         .current_dir(folder.path())
         .args(["plan", "-f", "team.yaml", "--with-cluster", "--chime-bearer", BEARER])
         .output();
-    let output = timeout(DEADLINE, output).await.expect("it ends").unwrap();
+    let output = timeout(DEADLINE, output).await.expect("the command ends").unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("error: failed to read the ChannelMemberships of the cluster: "), "{said}");

@@ -71,9 +71,9 @@ async fn suspend_and_resume_change_one_field_and_name_other_managers() {
     assert!(told.stderr.contains("was written by story, whose next apply sets it back"), "{told:?}");
     assert!(told.stderr.contains("is managed by the Flux Kustomization"), "{told:?}");
     assert_eq!(told.json()[0]["warnings"].as_array().unwrap().len(), 2);
-    assert!(suspended(&stage.get("git").await), "it is done all the same");
+    assert!(suspended(&stage.get("git").await), "the resource is suspended all the same");
     stage.apply("git", with("support", &["m0000"], json!({"suspend": false}))).await;
-    assert!(!suspended(&stage.get("git").await), "as it was said");
+    assert!(!suspended(&stage.get("git").await), "the apply reverts it, as the warning said");
 }
 
 /// Returns a plan of this number of removals that is pending approval, and its hash.
@@ -82,7 +82,7 @@ async fn pending(stage: &Stage, name: &str, removals: u32) -> String {
         ready(it).1 == "ApprovalRequired"
             && status(it).pending_approval.is_some_and(|pending| pending.removals == removals && !pending.approved)
     };
-    let told = stage.until(name, "a plan waits", waits).await;
+    let told = stage.until(name, "a plan is pending approval", waits).await;
     status(&told).pending_approval.unwrap().hash
 }
 
@@ -128,7 +128,7 @@ async fn approve_shows_the_plan_and_approves_it_only_when_confirmed() {
     stage.apply("team", owned("support", &people[..6])).await;
     assert_eq!(pending(&stage, "team", 6).await, hash);
     rollcall(&stage, &["approve", "team", "--hash", &hash]).await.well();
-    stage.until_service("they leave again", |_| stage.count("support") == 6).await;
+    stage.until_service("the members leave again", |_| stage.count("support") == 6).await;
 }
 
 #[tokio::test]
@@ -174,12 +174,12 @@ async fn a_plan_that_changes_during_the_question_is_not_approved() {
     let script = format!("{program} approve team; echo ended $?");
     let mut terminal = terminal(&command(&stage, &[]).await, &script, &screen);
     let shown = || std::fs::read_to_string(&screen).unwrap_or_default();
-    eventually("it asks", async || shown().contains("Approve this plan? [y/N]").then_some(())).await;
+    eventually("the command asks", async || shown().contains("Approve this plan? [y/N]").then_some(())).await;
     // The status gets the plan of another reconcile, as the operator writes it.
     let other = json!({"status": {"pendingApproval": {"additions": 0, "removals": 7, "hash": "0123456789abcdef", "members": ["-m0005"]}}});
     stage.resources.patch_status("team", &PatchParams::default(), &Patch::Merge(other)).await.unwrap();
     terminal.stdin.take().unwrap().write_all(b"y\n").await.unwrap();
-    eventually("it ends", async || shown().contains("ended 1").then_some(())).await;
+    eventually("the command ends", async || shown().contains("ended 1").then_some(())).await;
     assert!(shown().contains("the plan of ") && shown().contains("changed since it was shown"), "{}", shown());
     let annotations = stage.get("team").await.metadata.annotations.unwrap_or_default();
     assert!(!annotations.contains_key(APPROVE), "{annotations:?}");

@@ -73,7 +73,7 @@ async fn offboard_follows_a_user_out_of_all_channels_and_prints_a_receipt() {
     assert!(kept["at"].as_str().unwrap().parse::<Timestamp>().is_ok());
     assert_eq!(kept["looked"]["listedBy"], json!([user("rollcall")]));
     assert_eq!(kept["looked"]["described"], json!([channel("support"), channel("taken")]));
-    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 1, "the operator's");
+    assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 1, "the one removal is the operator's");
 }
 
 #[tokio::test]

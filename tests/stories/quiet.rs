@@ -61,7 +61,7 @@ async fn a_status_is_written_only_when_it_changes() {
     let quiet = stage.get("team").await;
     assert_eq!(quiet.metadata.resource_version, told.metadata.resource_version);
     assert_eq!(writes.so_far(&stage).await["team"], 1);
-    assert_eq!(stage.events("team").await.len(), 1, "that it became Ready is told once");
+    assert_eq!(stage.events("team").await.len(), 1, "Ready is reported once");
 
     // A change outside of the spec causes neither a listing nor a write.
     stage.simulator.reset_calls();

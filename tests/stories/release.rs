@@ -42,7 +42,7 @@ async fn release_of_500_resources_under_a_running_operator_removes_no_member() {
     };
     stream::iter(0..RESOURCES).map(apply).buffer_unordered(16).collect::<Vec<_>>().await;
     let list = || async { stage.resources.list(&ListParams::default()).await.unwrap().items };
-    eventually("all are as declared", async || {
+    eventually("all resources are ready", async || {
         let all = list().await;
         all.iter().all(|object| ready(object).1 == "AllPresent").then_some(())
     })
@@ -55,13 +55,13 @@ async fn release_of_500_resources_under_a_running_operator_removes_no_member() {
         said(&release(&stage).await),
         format!("released {bound} ChannelMemberships; nobody was removed from a channel\n")
     );
-    assert!(said(&release(&stage).await).starts_with("released 0 "), "it may be run again");
+    assert!(said(&release(&stage).await).starts_with("released 0 "), "a second run succeeds");
 
     // The operator still runs, and reconciles each resource again.
     let asked = stage.reconcile("r1").await;
     assert!(asked.finalizers().is_empty(), "{asked:?}");
     stage.resources.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
-    eventually("nothing is left", async || list().await.is_empty().then_some(())).await;
+    eventually("no resource is left", async || list().await.is_empty().then_some(())).await;
     assert!(operator.stop().await.unwrap());
     assert_eq!((0..CHANNELS).map(|n| stage.count(&format!("c{n}"))).collect::<Vec<_>>(), before);
     assert_eq!(stage.calls(ApiOperation::DeleteChannelMembership), 0);

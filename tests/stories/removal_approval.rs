@@ -25,7 +25,7 @@ async fn approve(stage: &Stage, name: &str, hash: &str) {
 
 async fn until_approval_required(stage: &Stage, name: &str, removals: u32) -> PendingApproval {
     let waits = |it: &ChannelMembership| ready(it).1 == "ApprovalRequired" && pending(it).removals == removals;
-    let told = stage.until(name, "a plan waits for approval", waits).await;
+    let told = stage.until(name, "a plan is pending approval", waits).await;
     assert_eq!(verdict(&told), ["False", "False", "True"]);
     pending(&told)
 }
@@ -45,7 +45,7 @@ async fn an_approved_plan_completes_once_when_the_operator_is_killed() {
     let message = ready(&stage.get("team").await).2;
     let command = format!("kubectl annotate --overwrite -n {} chm team {APPROVE}={}", stage.namespace, plan.hash);
     assert!(message.contains("60 removals") && message.contains(&command), "{message}");
-    assert_eq!(removed(&stage, "support").len(), 0, "the whole plan waits");
+    assert_eq!(removed(&stage, "support").len(), 0, "the whole plan is pending");
 
     let slow = stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_millis(100))).on(DELETE));
     approve(&stage, "team", &plan.hash).await;
@@ -56,7 +56,7 @@ async fn an_approved_plan_completes_once_when_the_operator_is_killed() {
     stage.simulator.clear_fault(slow);
     let operator = stage.operator(&[]);
     let told = stage.until_reason("team", "AllPresent").await;
-    assert_eq!(removed_sorted(&stage, "support"), people[41..], "each of them, once");
+    assert_eq!(removed_sorted(&stage, "support"), people[41..], "each member is removed once");
     assert_eq!(stage.present("support"), rest);
     assert_eq!((status(&told).removed.unwrap().count, status(&told).pending_approval), (60, None));
     assert_eq!(status(&told).last_handled_approval.as_ref(), Some(&plan.hash));
@@ -97,7 +97,7 @@ async fn unlikely_removals_wait_and_an_approval_admits_exactly_that_plan() {
     assert_eq!((ready(&additions).1.as_str(), stage.count("grown")), ("ApprovalRequired", 1));
     approve(&stage, "grown", &pending(&additions).hash).await;
     let plan = until_approval_required(&stage, "emptied", 12).await;
-    assert_eq!(plan.reasons, [ApprovalReason::NoMembersDeclared], "whatever limits.removals is");
+    assert_eq!(plan.reasons, [ApprovalReason::NoMembersDeclared], "limits.removals does not matter");
     let first = until_approval_required(&stage, "changed", 4).await;
     stage.until_reason("grown", "AllPresent").await;
     assert_eq!(stage.present("grown"), people);

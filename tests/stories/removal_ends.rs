@@ -55,7 +55,7 @@ async fn a_deleted_resource_removes_or_keeps_its_members_and_always_goes() {
     gone("pruned").await;
     assert_eq!(removed_sorted(&stage, "pruned"), ["m0001", "m0002"], "members that another resource declares stay");
     assert_eq!(stage.present("pruned"), ["m0000", "m0003", "m0004"]);
-    assert!(stage.resources.get_opt("closed").await.unwrap().is_some(), "it waits for its channel");
+    assert!(stage.resources.get_opt("closed").await.unwrap().is_some(), "the deletion waits for its channel");
 
     stage.patch("closed", json!({"metadata": {"annotations": {"rollcall.dev/release": "true"}}})).await;
     gone("closed").await;

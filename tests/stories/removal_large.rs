@@ -64,7 +64,7 @@ async fn one_person_less(what: &str, stage: &Stage, people: &[String], drop_one:
     stage.simulator.reset_calls();
 
     drop_one().await;
-    stage.until_service("one leaves", |_| stage.calls(DELETE) == 1).await;
+    stage.until_service("one member leaves", |_| stage.calls(DELETE) == 1).await;
     let told = stage.until("team", "one less", |it| counts(it)[1] == full - 1 && ready(it).1 == "AllPresent").await;
 
     assert_eq!(removed(stage, "support"), people[FULL - 1..]);

@@ -85,7 +85,7 @@ async fn access_ends_at_its_date_and_sub_channels_need_an_elastic_channel() {
     let ends = Timestamp::now() + SignedDuration::from_secs(8);
     guests["expiresAt"] = json!(ends.to_string());
     stage.apply("guests", guests.clone()).await;
-    stage.until_service("they leave", |_| removed(&stage, "support") == ["m0002", "m0003"]).await;
+    stage.until_service("the guests leave", |_| removed(&stage, "support") == ["m0002", "m0003"]).await;
     let told = stage.until("guests", "no members are declared", |it| counts(it) == [0, 0, 0, 0]).await;
     assert!(Timestamp::now() > ends);
     assert_eq!((status(&told).pending_approval, stage.present("support")), (None, ids(2)), "no approval was needed");
@@ -93,5 +93,5 @@ async fn access_ends_at_its_date_and_sub_channels_need_an_elastic_channel() {
     // A later date admits the guests again.
     guests["expiresAt"] = json!("2099-12-31T00:00:00Z");
     stage.apply("guests", guests).await;
-    stage.until_service("they return", |_| stage.present("support") == ids(4)).await;
+    stage.until_service("the guests return", |_| stage.present("support") == ids(4)).await;
 }

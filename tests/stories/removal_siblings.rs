@@ -52,7 +52,9 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     for name in ["shared", "orphaned", "a-rivals", "a-moved", "z-moved"] {
         stage.until_reason(name, "AllPresent").await;
     }
-    stage.until_service("all are there", |_| stage.count("shared") == 4 && stage.count("orphaned") == 4).await;
+    stage
+        .until_service("all members are present", |_| stage.count("shared") == 4 && stage.count("orphaned") == 4)
+        .await;
 
     // Two resources declare one member with two types. The younger reports the conflict and names
     // the older.
@@ -74,7 +76,7 @@ async fn a_member_leaves_with_its_last_declarer_and_two_owners_conflict() {
     assert_eq!(stage.present("moved"), ["x"]);
     assert_eq!(stage.simulator.list_members(&channel("moved"), MembershipType::Hidden), [user("y"), user("z")].into());
     assert_eq!(removed(&stage, "shared"), [] as [&str; 0], "b and c are declared in the other namespace");
-    assert_eq!(removed(&stage, "orphaned"), [] as [&str; 0], "so is c");
+    assert_eq!(removed(&stage, "orphaned"), [] as [&str; 0], "c is declared there, too");
 
     // One declarer is edited and the other deleted: members that the first no longer declares
     // leave, and members of the second are pending approval.

@@ -80,7 +80,9 @@ async fn a_reader_calls_for_lists_and_nothing_else() {
     let since = stage.simulator.elapsed();
     let long = |it: &rollcall::simulator::Simulator| it.elapsed() - since > Duration::from_secs(12);
     stage
-        .until_service("it goes on reading", |it| long(it) && count(it, ApiOperation::ListChannelMemberships) >= 8)
+        .until_service("the operator continues to list", |it| {
+            long(it) && count(it, ApiOperation::ListChannelMemberships) >= 8
+        })
         .await;
 
     let calls = stage.simulator.call_counts();

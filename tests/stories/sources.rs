@@ -40,7 +40,7 @@ async fn a_missing_config_map_is_named_until_it_is_created() {
 
     let told = ready(&stage.until_reason("team", "SourceNotReady").await).2;
     assert!(told.contains("on-call"), "{told}");
-    stage.until_service("the others are added all the same", |_| stage.count("support") == 1).await;
+    stage.until_service("the other members are added all the same", |_| stage.count("support") == 1).await;
 
     stage.config_map("on-call", json!({"another": "m0001"})).await;
     let names_key = |it: &_| ready(it).2.contains("members.txt");
@@ -88,7 +88,7 @@ async fn config_maps_are_not_read_when_members_from_is_off() {
     let operator = stage.operator(&["--members-from=off"]);
     let told = ready(&stage.until_reason("team", "SourceNotReady").await).2;
     assert!(told.contains("--members-from=off"), "{told}");
-    stage.until_service("the others are added all the same", |_| stage.count("support") == 1).await;
+    stage.until_service("the other members are added all the same", |_| stage.count("support") == 1).await;
     assert!(operator.stop().await.unwrap());
 }
 
@@ -119,7 +119,7 @@ async fn a_missing_right_on_config_maps_is_named_and_other_work_goes_on() {
 
     let told = ready(&stage.until_reason("team", "SourceNotReady").await).2;
     assert!(told.contains("get, list and watch on configmaps"), "{told}");
-    stage.until_service("the others are added all the same", |_| stage.count("support") == 1).await;
+    stage.until_service("the other members are added all the same", |_| stage.count("support") == 1).await;
     eventually("the log says so, too", async || {
         operator.log().contains("the watch of ConfigMaps failed").then_some(())
     })

@@ -219,10 +219,8 @@ impl Stage {
     /// Requests a reconcile and waits until it is done.
     pub async fn reconcile(&self, name: &str) -> ChannelMembership {
         let asked = self.request_reconcile(name).await;
-        self.until(name, "the request is carried out", |it| {
-            status(it).last_handled_reconcile_at.as_deref() == Some(&asked)
-        })
-        .await
+        self.until(name, "the reconcile is done", |it| status(it).last_handled_reconcile_at.as_deref() == Some(&asked))
+            .await
     }
 
     /// Returns the resource as it is.

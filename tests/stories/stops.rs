@@ -54,7 +54,7 @@ async fn sigterm_lets_the_call_in_flight_end_and_writes_the_status() {
     // way.
     stage.until_service("some are added", |_| stage.count("support") == 200).await;
 
-    assert!(operator.stop().await.unwrap(), "it exits with 0");
+    assert!(operator.stop().await.unwrap(), "the operator exits with 0");
 
     let log = stage.simulator.call_log();
     assert!(log.iter().all(|call| !call.cut), "{log:?}");
@@ -88,7 +88,7 @@ async fn sigterm_does_not_wait_for_the_backoff_of_a_failed_call() {
     let down = stage.simulator.inject_fault(Fault::new(FaultEffect::status(503)).on(BATCH));
     stage.apply("team", support(&ids(3))).await;
     let operator = stage.operator(&[]);
-    stage.until_service("it failed often", |it| it.fault_hits(down) >= 3).await;
+    stage.until_service("calls failed often", |it| it.fault_hits(down) >= 3).await;
 
     assert!(operator.stop().await.unwrap());
 

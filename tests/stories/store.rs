@@ -98,7 +98,7 @@ async fn a_finalizer_is_added_once_and_removed_beside_others() {
     let on = store.set_finalizer(true, &basis).await.unwrap();
     let now = stage.get("team").await;
     assert_eq!(now.metadata.finalizers.as_deref().unwrap(), ["example.com/other", FINALIZER]);
-    assert_eq!(store.set_finalizer(true, &on).await, Ok(on.clone()), "no write");
+    assert_eq!(store.set_finalizer(true, &on).await, Ok(on.clone()), "the status is not written");
     // The status is written on the version that the finalizer made.
     let on = store.write_status(&present(1), Some(&on)).await.unwrap();
     let off = store.set_finalizer(false, &on).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_resource_being_deleted_goes_with_its_last_finalizer() {
     assert!(ending.metadata.deletion_timestamp.is_some());
     assert!(store.set_finalizer(false, &version(&ending)).await.is_ok());
     assert!(stage.resources.get_opt("team").await.unwrap().is_none());
-    assert_eq!(store.set_finalizer(false, &version(&ending)).await, Ok(version(&ending)), "it is gone already");
+    assert_eq!(store.set_finalizer(false, &version(&ending)).await, Ok(version(&ending)), "the object is gone already");
     assert_eq!(store.set_finalizer(true, &version(&ending)).await, Err(StoreError::Gone));
 }
 

@@ -169,7 +169,7 @@ async fn an_unreachable_collector_delays_nothing_and_is_logged_once() {
         }
         if collector == away {
             let told = async || operator.log().contains("failed to send traces").then_some(());
-            crate::stage::eventually("it is told", told).await;
+            crate::stage::eventually("the failure is logged", told).await;
         }
         assert!(operator.stop().await.unwrap());
     }
