@@ -46,7 +46,7 @@ async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
     argo_cd.publish("Healthy").await;
 
     argo_cd.people_can_write_beside_argo_cd().await;
-    argo_cd.a_deleted_manifest_deletes_the_resource_and_removes_nobody().await;
+    argo_cd.a_deleted_manifest_deletes_the_resource_and_removes_no_member().await;
     assert!(operator.stop().await.unwrap());
 }
 
@@ -156,7 +156,7 @@ impl ArgoCd {
     }
 
     /// Deletes the resource with `deletionPolicy: Retain`, the default.
-    async fn a_deleted_manifest_deletes_the_resource_and_removes_nobody(&self) {
+    async fn a_deleted_manifest_deletes_the_resource_and_removes_no_member(&self) {
         let before = self.cluster.members();
         self.repository.delete(SUPPORT);
         self.publish("Healthy").await;

@@ -60,7 +60,7 @@ async fn flux_applies_a_change_and_is_ready_once_all_members_are_present() {
 
     flux.an_approval_lets_a_plan_through_though_flux_takes_the_annotation_back().await;
     flux.people_can_write_beside_flux().await;
-    flux.a_deleted_manifest_deletes_the_resource_and_removes_nobody().await;
+    flux.a_deleted_manifest_deletes_the_resource_and_removes_no_member().await;
     assert!(operator.stop().await.unwrap());
 }
 
@@ -250,7 +250,7 @@ impl Flux {
     }
 
     /// Deletes the resource with `deletionPolicy: Retain`, the default.
-    async fn a_deleted_manifest_deletes_the_resource_and_removes_nobody(&self) {
+    async fn a_deleted_manifest_deletes_the_resource_and_removes_no_member(&self) {
         let before = self.cluster.members();
         self.repository.delete(SUPPORT);
         self.publish("six").await;

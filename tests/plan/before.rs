@@ -29,7 +29,7 @@ async fn removals_are_an_upper_bound_when_the_prior_state_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_state_proves_removals_and_tells_what_awaits_approval() {
+async fn a_state_gives_exact_removals_and_pending_approvals() {
     let desk = Desk::open().await;
     let spec = json!({"members": ["alice", "bob", "carol", "zoe"], "prune": "Owned", "limits": {"removals": 1}});
     desk.write("state.yaml", &[carried_out("support", spec)]);

@@ -17,7 +17,7 @@ const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 
 /// Runs the whole story of one channel on an independent service: `live` members are present, and
 /// `missing` more are declared.
-async fn told_of(live: usize, missing: usize, region: &str) {
+async fn check_complete_story(live: usize, missing: usize, region: &str) {
     let stage = Stage::open(seed(0)).await;
     let instance = INSTANCE.replace("us-east-1", region);
     let (arn, bearer) = (format!("{instance}/channel/support"), format!("{instance}/user/rollcall"));
@@ -62,17 +62,17 @@ async fn told_of(live: usize, missing: usize, region: &str) {
 
 #[tokio::test]
 async fn a_channel_costs_its_pages_and_batches_signed_for_the_bearer() {
-    told_of(120, 230, "us-east-1").await;
+    check_complete_story(120, 230, "us-east-1").await;
 }
 
 #[tokio::test]
 async fn an_empty_channel_costs_one_listing_and_its_batches_in_its_own_region() {
-    told_of(0, 100, "eu-central-1").await;
+    check_complete_story(0, 100, "eu-central-1").await;
 }
 
 #[tokio::test]
 async fn a_complete_channel_costs_its_listing_only() {
-    told_of(50, 0, "us-east-1").await;
+    check_complete_story(50, 0, "us-east-1").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 
 /// Three pages are listed, three batches are missing, and the second call of each kind fails.
-async fn ends_well_in_spite_of(effect: FaultEffect) {
+async fn recovers_from(effect: FaultEffect) {
     let stage = Stage::open(seed(370)).await;
     for id in &ids(120) {
         stage.simulator.add_member(&crate::stage::channel("support"), id).unwrap();
@@ -35,33 +35,33 @@ async fn ends_well_in_spite_of(effect: FaultEffect) {
 
 #[tokio::test]
 async fn the_operator_recovers_from_answers_of_500() {
-    ends_well_in_spite_of(FaultEffect::status(500)).await;
+    recovers_from(FaultEffect::status(500)).await;
 }
 
 #[tokio::test]
 async fn the_operator_recovers_from_answers_of_503() {
-    ends_well_in_spite_of(FaultEffect::status(503)).await;
+    recovers_from(FaultEffect::status(503)).await;
 }
 
 #[tokio::test]
 async fn the_operator_recovers_from_answers_of_429() {
-    ends_well_in_spite_of(FaultEffect::status(429)).await;
+    recovers_from(FaultEffect::status(429)).await;
 }
 
 #[tokio::test]
 async fn the_operator_recovers_from_cut_connections() {
-    ends_well_in_spite_of(FaultEffect::Cut).await;
+    recovers_from(FaultEffect::Cut).await;
 }
 
 #[tokio::test]
 async fn the_operator_recovers_from_answers_lost_after_their_effect() {
-    ends_well_in_spite_of(FaultEffect::LoseAnswer).await;
+    recovers_from(FaultEffect::LoseAnswer).await;
 }
 
 #[tokio::test]
 async fn the_operator_recovers_from_the_error_page_of_a_proxy() {
     let body = Some("<html>Bad gateway</html>".to_owned());
-    ends_well_in_spite_of(FaultEffect::Refuse { status: 502, code: None, message: None, body }).await;
+    recovers_from(FaultEffect::Refuse { status: 502, code: None, message: None, body }).await;
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn metrics_count_memberships_and_drop_a_deleted_resource() {
     for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
         assert!(told.contains(&format!("\n| `{name}` |")), "docs/operating.md says nothing of {name}");
     }
-    promtool_likes(&metrics);
+    promtool_accepts(&metrics);
 
     let ready = healthcheck(&format!("http://{address}/readyz"));
     assert!(ready.status.success(), "{ready:?}");
@@ -97,7 +97,7 @@ async fn metrics_count_memberships_and_drop_a_deleted_resource() {
 }
 
 /// Checks the metrics with promtool if the machine has it.
-fn promtool_likes(metrics: &str) {
+fn promtool_accepts(metrics: &str) {
     let promtool =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut promtool) = promtool else { return };

@@ -47,7 +47,7 @@ const DECLARED: [&str; 7] = ["kept", "fresh", "guest", "mod", "owner", "rollcall
 
 /// Returns an app instance. In each channel, another user invited these members an hour ago: a
 /// guest, a stranger, a bot, a moderator and the creator of the channel. A newcomer came just now.
-fn one_channel_a_policy() -> Seed {
+fn one_channel_per_policy() -> Seed {
     let hour_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
     let people = ["kept", "fresh", "guest", "mod", "owner", "stranger", "newcomer", "rollcall", "olaf"];
     let seed = Seed::new(INSTANCE).users(people).bots(["helper", "intruder"]).admins(["rollcall"]);
@@ -64,7 +64,7 @@ fn one_channel_a_policy() -> Seed {
 
 #[tokio::test]
 async fn undeclared_members_are_removed_exactly_as_prune_says() {
-    let stage = Stage::open(one_channel_a_policy()).await;
+    let stage = Stage::open(one_channel_per_policy()).await;
     let policies = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
     let all = [DECLARED.as_slice(), &["bot/intruder"]].concat();
     let resource = |index: usize, members: &[&str]| {

@@ -56,7 +56,7 @@ async fn tell(what: &str, stage: &Stage, operator: &mut Operator) {
 }
 
 /// Adds all members, then removes one with `drop_one`, and checks that this costs four calls.
-async fn one_person_less(what: &str, stage: &Stage, people: &[String], drop_one: impl AsyncFnOnce()) {
+async fn check_one_removal(what: &str, stage: &Stage, people: &[String], drop_one: impl AsyncFnOnce()) {
     let mut operator = stage.operator(&[]);
     let full = u32::try_from(FULL).unwrap();
     stage.until("team", "all members are present", |it| counts(it) == [full, full, 0, 0]).await;
@@ -92,7 +92,7 @@ async fn removal_from_a_list_of_10000_costs_four_calls() {
     let applied = stage.apply("team", spec(&people)).await;
     assert_eq!(applied.spec.members.map(|members| members.len()), Some(FULL));
 
-    one_person_less("a list", &stage, &people, async || drop(stage.apply("team", spec(&people[..FULL - 1])).await))
+    check_one_removal("a list", &stage, &people, async || drop(stage.apply("team", spec(&people[..FULL - 1])).await))
         .await;
 }
 
@@ -116,6 +116,6 @@ async fn removal_from_nine_config_maps_of_10000_costs_four_calls() {
     stage.apply("team", spec).await;
 
     let last = maps[8];
-    one_person_less("nine ConfigMaps", &stage, &people, async || config_map(8, &last[..last.len() - 1]).await).await;
+    check_one_removal("nine ConfigMaps", &stage, &people, async || config_map(8, &last[..last.len() - 1]).await).await;
     assert_eq!(status(&stage.get("team").await).bearer.as_deref(), Some(BEARER));
 }
