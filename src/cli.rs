@@ -1,33 +1,9 @@
-//! Which commands are there? One file a command.
+//! The command line: one file for each command, and the dispatch from a command line to it.
 
-mod apply;
-mod approve;
-mod cluster;
-mod completion;
-mod crd;
-mod doctor;
-mod export;
-mod files;
-mod healthcheck;
-mod live;
-mod man;
-mod offboard;
-mod output;
-mod permits;
-mod person;
-mod plan;
-mod progress;
-mod reconcile;
-mod release;
-mod resources;
-mod run;
-mod service;
-mod simulate;
-mod status;
-mod suspend;
-mod undeclared;
-mod validate;
-mod why;
+mod kubectl;
+mod manifests;
+mod process;
+mod shared;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -37,7 +13,13 @@ use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-/// Keeps the members of Amazon Chime SDK messaging channels as ChannelMembership resources declare them.
+use self::kubectl::{approve, doctor, offboard, reconcile, status, suspend, undeclared, why};
+use self::manifests::{apply, export, plan, validate};
+use self::process::{completion, crd, healthcheck, man, release, run, simulate};
+use self::shared::failure::Failure;
+
+/// Keeps the members of Amazon Chime SDK messaging channels as ChannelMembership resources declare
+/// them.
 #[derive(Debug, Parser)]
 #[command(name = "rollcall", version, max_term_width = 100)]
 struct Cli {
@@ -69,8 +51,8 @@ enum Command {
     Man(man::Args),
 }
 
-/// Carries out a command line and gives the exit code: 0 done, 1 failed or not begun. 2 is left to what a command says of what it
-/// found, as the flags of that command have it.
+/// Runs a command line and returns its exit code: 0 for success, 1 for a failure. A command may
+/// return 2 to report a finding; its flags say when.
 pub fn main<I>(arguments: I) -> ExitCode
 where
     I: IntoIterator<Item = OsString>,
@@ -79,7 +61,7 @@ where
     let called = arguments.first().map(|path| Called::by(path.as_os_str())).unwrap_or_default();
     if called == Called::ToComplete {
         let words: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-        completion::for_kubectl(&words);
+        completion::complete_for_kubectl(&Cli::command(), &words);
         return ExitCode::SUCCESS;
     }
     let parsed = called.command().try_get_matches_from(arguments).and_then(|mut it| Cli::from_arg_matches_mut(&mut it));
@@ -107,10 +89,10 @@ where
         Command::Healthcheck(args) => healthcheck::run(&args).map(done),
         Command::Simulate(args) => simulate::run(&args).map(done),
         Command::Completion(args) => {
-            completion::run(&args);
+            completion::run(&args, Cli::command());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Man(args) => man::run(&args).map(done),
+        Command::Man(args) => man::run(&args, Cli::command()).map(done),
     };
     result.unwrap_or_else(|Failure(why)| {
         eprintln!("error: {why}");
@@ -118,15 +100,15 @@ where
     })
 }
 
-/// By which of its names the program was called.
+/// The name by which the program was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Called {
-    /// Its own.
+    /// `rollcall`.
     #[default]
     Rollcall,
-    /// As kubectl's plugin: kubectl runs `kubectl-rollcall` for `kubectl rollcall`.
+    /// `kubectl-rollcall`, which kubectl runs for `kubectl rollcall`.
     Plugin,
-    /// By kubectl, to complete a line.
+    /// `kubectl_complete-rollcall`, which kubectl runs to complete a command line.
     ToComplete,
 }
 
@@ -140,7 +122,8 @@ impl Called {
         }
     }
 
-    /// The same commands under every name; only what help says they are called differs.
+    /// Returns the clap definition. The commands are the same under every name; the help shows the
+    /// name that was called.
     fn command(self) -> clap::Command {
         let command = Cli::command();
         if self != Self::Plugin {
@@ -154,22 +137,12 @@ impl Called {
     }
 }
 
-/// Why a command ended, in one line.
-#[derive(Debug)]
-struct Failure(String);
-
-impl Failure {
-    fn of(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// Of a command whose result is that it was done.
+/// Returns the exit code of a command that has no result of its own.
 fn done((): ()) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Help and version as clap has them; what is wrong in one line.
+/// Prints help and version as clap formats them, and an error in one line.
 fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
@@ -190,7 +163,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 mod tests {
     use super::*;
 
-    /// The words of a line, as a shell parts them, up to the first that is the shell's own.
+    /// Splits a command line into words as a shell does, up to the first shell operator.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
         for letter in line.chars().chain([' ']) {
@@ -208,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_every_command_has_examples_and_each_of_them_is_a_command_line() {
+    fn every_example_in_help_is_a_valid_command_line() {
         let mut all = Cli::command();
         all.build();
         for command in all.get_subcommands().filter(|it| it.get_name() != "help") {
@@ -229,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn as_a_plugin_the_same_commands_are_called_by_kubectls_name() {
+    fn plugin_help_names_kubectl_rollcall() {
         assert_eq!(Called::by("/usr/bin/kubectl-rollcall".as_ref()), Called::Plugin);
         assert_eq!(Called::by("kubectl_complete-rollcall".as_ref()), Called::ToComplete);
         assert_eq!(Called::by("/usr/bin/rollcall".as_ref()), Called::Rollcall);
@@ -242,5 +215,23 @@ mod tests {
         plain.build();
         let status = plain.find_subcommand_mut("status").unwrap().render_help().to_string();
         assert!(status.contains("Usage: rollcall status") && !status.contains("kubectl rollcall"), "{status}");
+    }
+
+    fn complete(line: &str) -> Vec<String> {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let suggestions = completion::suggestions(&Cli::command(), &words);
+        suggestions.into_iter().map(|it| it.split('\t').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn commands_flags_and_values_are_completed_for_kubectl() {
+        assert_eq!(complete("stat"), ["status"]);
+        assert!(complete("").contains(&"offboard".to_owned()));
+        assert!(complete("status --wat").contains(&"--watch".to_owned()));
+        assert_eq!(complete("status -o "), ["text", "json"]);
+        assert_eq!(complete("status --output j"), ["json"]);
+        assert_eq!(complete("completion "), ["bash", "zsh", "fish"]);
+        assert_eq!(complete("status -n "), [] as [&str; 0]);
+        assert_eq!(complete("nothing --x"), [] as [&str; 0]);
     }
 }

@@ -69,7 +69,7 @@ async fn a_second_run_adds_the_rest_after_an_interrupt() {
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
         let said = desk.end_of(child).await;
         assert_eq!(said.code, Some(1), "{said:?}");
-        assert!(said.stderr.ends_with("run it again to go on\n"), "{said:?}");
+        assert!(said.stderr.ends_with("run it again to continue\n"), "{said:?}");
         let state = std::fs::read_to_string(desk.folder.path().join("state.yaml")).unwrap();
         let there = members(&desk, "lobby").len();
         assert!(there < MANY && state.contains(&format!("present: {there}\n")), "{there}");

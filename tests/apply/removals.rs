@@ -44,7 +44,7 @@ async fn no_member_is_removed_without_a_state_and_apply_says_so_once() {
     for _ in 0..2 {
         let said = desk.apply(&["-f", "m.json", "--yes"]).await;
         assert_eq!(said.code, Some(0), "{said:?}");
-        assert_eq!(said.stderr.matches("nobody is removed").count(), 1, "{said:?}");
+        assert_eq!(said.stderr.matches("no members are removed").count(), 1, "{said:?}");
         desk.write("m.json", &[resource("lobby", members_of(&["bob"])), resource("support", members_of(&["bob"]))]);
     }
     assert_eq!((members(&desk, "lobby").len(), members(&desk, "support").len()), (2, 4));

@@ -38,7 +38,7 @@ async fn reconcile_lists_the_channel_now_and_waits_for_the_result() {
 
     assert!(operator.stop().await.unwrap());
     let late = rollcall(&stage, &["reconcile", "team", "--wait", "--timeout", "1s"]).await.error();
-    assert!(late.contains("1 resource was not looked at within 1s") && late.contains("/team"), "{late}");
+    assert!(late.contains("1 resource was not reconciled within 1s") && late.contains("/team"), "{late}");
     let none = rollcall(&stage, &["reconcile"]).await.error();
     assert!(none.contains("say which resources"), "{none}");
     let none = rollcall(&stage, &["reconcile", "-l", "team=none"]).await.error();
@@ -68,7 +68,7 @@ async fn suspend_and_resume_change_one_field_and_name_other_managers() {
     let labels = json!({"metadata": {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps", "team": "care"}}});
     stage.patch("git", labels).await;
     let told = rollcall(&stage, &["suspend", "-l", "team=care", "-o", "json"]).await;
-    assert!(told.stderr.contains("was written by story, whose next apply sets it back"), "{told:?}");
+    assert!(told.stderr.contains("was written by story, whose next apply reverts it"), "{told:?}");
     assert!(told.stderr.contains("is managed by the Flux Kustomization"), "{told:?}");
     assert_eq!(told.json()[0]["warnings"].as_array().unwrap().len(), 2);
     assert!(suspended(&stage.get("git").await), "the resource is suspended all the same");
@@ -104,10 +104,10 @@ async fn approve_shows_the_plan_and_approves_it_only_when_confirmed() {
     let hash = pending(&stage, "team", 6).await;
 
     let asked = rollcall(&stage, &["approve", "team"]).await;
-    assert!(asked.stdout.contains("/team: 6 leave and 0 come; 6 declared"), "{asked:?}");
+    assert!(asked.stdout.contains("/team: 6 removals and 0 additions; 6 declared"), "{asked:?}");
     assert!(asked.stdout.contains("more removals in 24 hours than limits.removals (25%)"), "{asked:?}");
     assert!(asked.stdout.contains("\n  -m0006\n") && asked.stdout.contains(&hash), "{asked:?}");
-    assert!(asked.error().contains("nobody can be asked here, so say --yes"));
+    assert!(asked.error().contains("there is no terminal to ask on, so give --yes"));
     // A pipe cannot answer a question.
     let mut piped = command(&stage, &["approve", "team"]).await;
     let mut piped = piped.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -59,7 +59,11 @@ async fn offboard_follows_a_user_out_of_all_channels_and_prints_a_receipt() {
     assert_eq!(text.code, 2);
     let place = format!("take them out of ConfigMap {}/on-call, key members.txt, line 2", stage.namespace);
     assert!(text.stdout.contains(&place) && text.stdout.contains("alice: not gone; in 3 channels"), "{}", text.stdout);
-    assert!(text.stdout.contains("no resource is about this channel: remove them in the service"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("no resource declares members of this channel: remove the member in the service"),
+        "{}",
+        text.stdout
+    );
 
     stage.config_map("on-call", json!({"members.txt": "bob\n"})).await;
     stage.simulator.remove_member(&channel("taken"), "alice").unwrap();
@@ -117,7 +121,7 @@ async fn offboard_finds_a_hidden_member_and_hints_at_a_misspelt_name() {
     let told = rollcall(&stage, &["offboard", "bob", "--live", "-o", "json"]).await;
     assert_eq!((told.code, of(&told.json(), "quiet")["live"]["type"].as_str()), (2, Some("HIDDEN")), "{told:?}");
     let misspelt = rollcall(&stage, &["offboard", "Bob", "--live"]).await;
-    assert!(misspelt.stderr.contains("Bob is nowhere; perhaps bob?"), "{misspelt:?}");
+    assert!(misspelt.stderr.contains("Bob was found in no channel; perhaps bob?"), "{misspelt:?}");
     let wrong = rollcall(&stage, &["offboard", "Bob Smith", "--live"]).await.error();
     assert!(wrong.contains("names no member"), "{wrong}");
 }

@@ -53,7 +53,7 @@ async fn release_of_500_resources_under_a_running_operator_removes_no_member() {
 
     assert_eq!(
         said(&release(&stage).await),
-        format!("released {bound} ChannelMemberships; nobody was removed from a channel\n")
+        format!("released {bound} ChannelMemberships; no member was removed from a channel\n")
     );
     assert!(said(&release(&stage).await).starts_with("released 0 "), "a second run succeeds");
 

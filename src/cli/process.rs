@@ -1,0 +1,9 @@
+//! Commands that run a process or prepare its surroundings: the operator, the simulator, and what packages and scripts call.
+
+pub(super) mod completion;
+pub(super) mod crd;
+pub(super) mod healthcheck;
+pub(super) mod man;
+pub(super) mod release;
+pub(super) mod run;
+pub(super) mod simulate;
