@@ -218,15 +218,15 @@ mod tests {
 
     use super::*;
     use crate::api::PendingApproval;
-    use crate::engine::tests::cluster::Object;
-    use crate::engine::tests::fake::{Fake, Resource, engine, users};
+    use crate::engine::tests::cluster::StoredObject;
+    use crate::engine::tests::fake::{FakeService, TestResource, engine, users};
     use crate::membership::record::Record;
     use crate::membership::spec::ValidSpec;
 
     fn found(present: usize, desired: usize, refused: &[(&str, usize)]) -> Summary {
-        let settings = engine(&Fake::default()).settings;
-        let spec = Resource::declaring(users(desired)).spec;
-        let resource = Object::of(spec).resource(&[]);
+        let settings = engine(&FakeService::default()).settings;
+        let spec = TestResource::declaring(users(desired)).spec;
+        let resource = StoredObject::of(spec).resource(&[]);
         let spec = Arc::new(ValidSpec::parse(&resource, &settings, Timestamp::UNIX_EPOCH).unwrap());
         let failed = refused.iter().map(|(_, count)| count).sum();
         Summary {

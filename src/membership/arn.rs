@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_arn_tells_its_region_instance_and_id() {
+    fn channel_arn_has_region_instance_and_id() {
         let channel = channel();
         assert_eq!(channel.region(), "us-east-1");
         assert_eq!(channel.app_instance(), INSTANCE);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_the_same_however_it_is_written() {
+    fn member_name_is_equal_in_every_notation() {
         let full = format!("{INSTANCE}/user/alice");
         for written in ["alice", "user/alice", &full] {
             assert_eq!(channel().name(written).unwrap(), "user/alice");
@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_with_colons_and_at_signs_are_whole() {
+    fn member_id_keeps_colons_and_at_signs() {
         for id in ["us-east-1:0f0a", "a@b.c", "x"] {
             assert_eq!(channel().name(&format!("{INSTANCE}/user/{id}")).unwrap(), channel().name(id).unwrap());
         }
     }
 
     #[test]
-    fn a_member_of_another_app_instance_is_refused_by_name() {
+    fn member_of_another_app_instance_is_refused_by_name() {
         let foreign = "arn:aws:chime:us-east-1:123456789012:app-instance/other/user/bob";
         let error = channel().name(foreign).unwrap_err();
         assert!(matches!(error, ArnError::ForeignMember { .. }));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_channel_is_refused() {
+    fn invalid_channel_arn_is_refused() {
         for bad in [
             "",
             "support",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_member_is_refused_without_a_panic() {
+    fn invalid_member_is_refused_without_a_panic() {
         for bad in ["", "-a", "a-", "a b", "admin/alice", "user/", "ü", "arn:", "arn:aws:chime:::x", "a/b/c"] {
             assert!(channel().name(bad).is_err(), "{bad}");
         }

@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_one_part_ends_matters() {
+    fn digest_depends_on_where_parts_end() {
         assert_ne!(of(["ab", "c"]), of(["a", "bc"]));
         assert_eq!(of(["ab", "c"]).len(), 16);
     }

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn grace_period_begins_anew_after_a_declaration() {
+    fn grace_period_starts_again_after_a_declaration() {
         let mut grace = GracePeriods::default();
         let both: NameSet = ["user/a", "user/b"].into_iter().collect();
         grace.observe(&both, at(0));

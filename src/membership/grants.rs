@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_instance_grants_its_channels_and_a_pattern_those_that_begin_so() {
+    fn grant_covers_an_app_instance_or_a_channel_prefix() {
         let grants = grants(
             "[{namespaces: [a], appInstances: [INSTANCE]}, {namespaces: ['*'], channels: [INSTANCE/channel/team-*]}]",
         );
@@ -192,11 +192,11 @@ mod tests {
         let other = ChannelArn::parse(&format!("{INSTANCE}0/channel/support")).unwrap();
         let bearer = MemberArn::parse(&format!("{INSTANCE}0/user/bot")).unwrap();
         let wish = AccessRequest { namespace: "a", channel: &other, bearer: &bearer, prune: Prune::Never };
-        assert!(grants.decide(&wish).is_err(), "1f0 begins as 1f does and is another");
+        assert!(grants.decide(&wish).is_err(), "1f0 is another app instance than 1f");
     }
 
     #[test]
-    fn two_grants_that_allow_a_half_each_allow_nothing_together() {
+    fn halves_of_two_grants_do_not_combine() {
         let grants = grants(
             "[{namespaces: [a], channels: [INSTANCE/channel/c], bearers: [INSTANCE/user/x], prune: [Never]},
               {namespaces: [a], channels: [INSTANCE/channel/c], bearers: [INSTANCE/user/y], prune: [Declared]}]",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_granted_is_nothing_allowed() {
+    fn empty_grants_allow_nothing() {
         assert!(decide(&Grants::default(), "a", "c", "x", Prune::Never).is_err());
         assert!(
             decide(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_refused_and_neither_denies_nor_allows_silently() {
+    fn invalid_grant_is_refused_with_its_number() {
         for (slip, word) in [
             ("[{namespaces: [], appInstances: [INSTANCE]}]", "grants nothing"),
             ("[{namespaces: [a]}]", "grants nothing"),

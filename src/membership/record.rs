@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_under_another_uid_claims_nobody_and_counts_all_the_same() {
+    fn record_of_another_uid_owns_no_member_and_still_counts() {
         let mut status = ChannelMembershipStatus::default();
         record().write(&mut status, Some("uid"), at(10));
         let copy = read(&status, "other", 10);
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_was_wiped_does_not_buy_more_removals() {
+    fn wiped_status_does_not_allow_more_removals() {
         let (wiped, mut counted) = (ChannelMembershipStatus::default(), KnownRemovals::default());
         record().remember(&mut counted, true, at(10));
         assert_eq!(Record::read(&wiped, "uid", &channel(), &counted, at(10)).counted(at(10)), 3);
     }
 
     #[test]
-    fn refunded_removal_is_not_counted_whatever_the_status_says() {
+    fn refunded_removal_is_not_counted_from_the_status() {
         let (mut status, mut counted, mut record) =
             (ChannelMembershipStatus::default(), KnownRemovals::default(), record());
         record.write(&mut status, Some("uid"), at(10));
@@ -250,11 +250,15 @@ mod tests {
         assert_eq!(Record::read(&status, "uid", &channel(), &counted, at(10)).counted(at(10)), 2);
         record.count(3, at(10));
         record.write(&mut status, Some("uid"), at(10));
-        assert_eq!(Record::read(&status, "uid", &channel(), &counted, at(10)).counted(at(10)), 5, "another wrote that");
+        assert_eq!(
+            Record::read(&status, "uid", &channel(), &counted, at(10)).counted(at(10)),
+            5,
+            "another process wrote the status"
+        );
     }
 
     #[test]
-    fn removal_that_counts_no_more_is_counted_again() {
+    fn expired_removal_is_counted_again() {
         let mut status = ChannelMembershipStatus::default();
         record().write(&mut status, Some("uid"), at(10));
         assert!(!read(&status, "uid", 10).removing.is_empty());
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_counts_for_a_day_at_least_and_an_hour_more_at_most() {
+    fn removal_counts_for_24h_to_25h() {
         let mut record = Record::default();
         record.count(1, at(0));
         record.count(2, at(3599));

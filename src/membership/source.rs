@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_line_and_never_by_its_text() {
+    fn invalid_line_is_named_by_number_and_not_by_text() {
         for (text, line) in [
             ("alice\n\nsecret word\n", 3),
             ("- alice\n- {secret: word}\n", 2),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_a_bomb_or_a_panic() {
+    fn hostile_text_is_read_without_a_panic() {
         let bomb = "- &a [x,x,x,x,x,x,x,x]\n- &b [*a,*a,*a,*a,*a,*a,*a,*a]\n- &c [*b,*b,*b,*b,*b,*b,*b]\n- [*c,*c,*c,*c,*c,*c]\n";
         for text in [bomb, "\0", "- \0", "-", "---", "- ", "[", "é\u{7f}"] {
             let _ = read_in_support(text);

@@ -27,10 +27,10 @@ use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::Engine;
 use crate::engine::settings::Settings;
-use crate::engine::tests::cluster::Object;
+use crate::engine::tests::cluster::StoredObject;
 use crate::engine::tests::operator::{LATENCY, Options};
 use crate::engine::tests::process::Process;
-use crate::engine::tests::world::World;
+use crate::engine::tests::world::TestWorld;
 use crate::manifests::{self, Input, Manifests};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -40,7 +40,7 @@ fn settings() -> Settings {
 }
 
 /// As `kubectl get` prints it.
-fn printed(object: &Object) -> Value {
+fn printed(object: &StoredObject) -> Value {
     let (namespace, name) = object.resource.split_once('/').unwrap();
     let metadata = ObjectMeta {
         namespace: Some(namespace.to_owned()),
@@ -74,7 +74,7 @@ fn write(folder: &Path, name: &str, items: impl IntoIterator<Item = Value>) -> V
 }
 
 /// The state of a world, as a cluster prints it.
-fn state(world: &World) -> Manifests {
+fn state(world: &TestWorld) -> Manifests {
     let folder = tempfile::tempdir().unwrap();
     let objects = world.cluster.objects();
     if objects.is_empty() {
@@ -96,9 +96,9 @@ fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipS
 }
 
 /// What would happen to a world if these files were applied and others deleted. Nothing is done.
-async fn plan(world: &World, files: &Manifests, origin: &Origin) -> Plan {
+async fn plan(world: &TestWorld, files: &Manifests, origin: &Origin) -> Plan {
     let scene = Scene::new(files, origin, true, &settings(), world.clock.now());
-    let service = Arc::new(world.port(&Process::with_latency(LATENCY)));
+    let service = Arc::new(world.service_port(&Process::with_latency(LATENCY)));
     let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
     let engine = Engine::new(client, settings(), world.clock, CancellationToken::new());
     forecast::plan(&engine, &scene, &Rates::default(), |_, _| {}).await

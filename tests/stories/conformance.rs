@@ -17,7 +17,7 @@ use rollcall::engine::store::{Store, StoreError, Version};
 use rollcall::membership::arn::ChannelArn;
 use serde_json::{Value, json};
 
-use self::suite::{Ground, Seen};
+use self::suite::{SeenResource, StoreFixture};
 use crate::stage::shared;
 
 #[path = "../conformance/store.rs"]
@@ -34,15 +34,15 @@ impl Real {
         Api::namespaced(self.client.clone(), &self.namespaces[namespace])
     }
 
-    async fn patch(&self, namespace: usize, name: &str, patch: Value) -> Seen {
+    async fn patch(&self, namespace: usize, name: &str, patch: Value) -> SeenResource {
         let patched = self.api(namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
         seen(patched.unwrap())
     }
 }
 
-fn seen(object: ChannelMembership) -> Seen {
+fn seen(object: ChannelMembership) -> SeenResource {
     let metadata = object.metadata;
-    Seen {
+    SeenResource {
         resource: format!("{}/{}", metadata.namespace.unwrap(), metadata.name.unwrap()),
         uid: metadata.uid.unwrap(),
         generation: metadata.generation.unwrap(),
@@ -54,25 +54,25 @@ fn seen(object: ChannelMembership) -> Seen {
     }
 }
 
-impl Ground for Real {
+impl StoreFixture for Real {
     type Store = ClusterStore;
 
-    async fn create(&self, namespace: usize, name: &str, spec: ChannelMembershipSpec) -> Seen {
+    async fn create(&self, namespace: usize, name: &str, spec: ChannelMembershipSpec) -> SeenResource {
         let object = ChannelMembership::new(name, spec);
         seen(self.api(namespace).create(&kube::api::PostParams::default(), &object).await.unwrap())
     }
 
-    async fn edit(&self, namespace: usize, name: &str, change: fn(&mut ChannelMembershipSpec)) -> Seen {
+    async fn edit(&self, namespace: usize, name: &str, change: fn(&mut ChannelMembershipSpec)) -> SeenResource {
         let mut spec = self.api(namespace).get(name).await.unwrap().spec;
         change(&mut spec);
         self.patch(namespace, name, json!({"spec": spec})).await
     }
 
-    async fn annotate(&self, namespace: usize, name: &str, value: &str) -> Seen {
+    async fn annotate(&self, namespace: usize, name: &str, value: &str) -> SeenResource {
         self.patch(namespace, name, json!({"metadata": {"annotations": {"example.com/note": value}}})).await
     }
 
-    async fn set_finalizers(&self, namespace: usize, name: &str, finalizers: &[&str]) -> Seen {
+    async fn set_finalizers(&self, namespace: usize, name: &str, finalizers: &[&str]) -> SeenResource {
         self.patch(namespace, name, json!({"metadata": {"finalizers": finalizers}})).await
     }
 
@@ -80,7 +80,7 @@ impl Ground for Real {
         self.api(namespace).delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    async fn find(&self, namespace: usize, name: &str) -> Option<Seen> {
+    async fn find(&self, namespace: usize, name: &str) -> Option<SeenResource> {
         self.api(namespace).get_opt(name).await.unwrap().map(seen)
     }
 
@@ -92,7 +92,7 @@ impl Ground for Real {
         maps.patch(config_map, &PatchParams::apply("story"), &Patch::Apply(map)).await.unwrap();
     }
 
-    fn store(&self, seen: &Seen) -> ClusterStore {
+    fn store(&self, seen: &SeenResource) -> ClusterStore {
         let (namespace, name) = seen.resource.split_once('/').unwrap();
         let identity = Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: seen.uid.clone() };
         ClusterStore::new(Arc::clone(&self.cluster), identity, Arc::new(|| ()))
@@ -105,5 +105,5 @@ async fn the_store_of_a_cluster_is_as_the_one_in_memory() {
     let client = control_plane.client().await.unwrap();
     let namespaces = [control_plane.namespace("story").await.unwrap(), control_plane.namespace("story").await.unwrap()];
     let cluster = Cluster::new(client.clone(), Scope::Namespaces(namespaces.to_vec()), true);
-    suite::holds(&Real { client, namespaces, cluster: Arc::new(cluster) }).await;
+    suite::check_store(&Real { client, namespaces, cluster: Arc::new(cluster) }).await;
 }

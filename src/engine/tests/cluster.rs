@@ -1,7 +1,9 @@
-//! An API server in memory: resources and ConfigMaps, as people, the garbage collector and an operator change them.
+//! An API server in memory: resources and ConfigMaps that users, the garbage collector and an
+//! operator change.
 //!
-//! It keeps the rules that a removal leans on: every change has a new version, a change of the spec (and a deletion that
-//! waits for finalizers) a new generation, a new object a new UID; a write that would change nothing changes nothing.
+//! It keeps the rules that removals depend on. Every change makes a new version. A change of the
+//! spec, and a deletion that waits for finalizers, make a new generation. A new object has a new
+//! UID. A write without a difference changes nothing.
 
 mod object;
 mod store;
@@ -12,19 +14,19 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-pub use self::object::{Object, Trigger};
+pub use self::object::{ReconcileTrigger, StoredObject};
 pub use self::store::ObjectStore;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, FINALIZER, SourceRef};
 use crate::engine::clock::Clock;
 use crate::engine::resource::{Source, SourceText};
 use crate::engine::store::{Event, StoreError, Version};
 
-/// UIDs differ between clusters too: several may stand on one service.
+/// UIDs differ between clusters too, because several clusters may use one service.
 static UIDS: AtomicU64 = AtomicU64::new(1);
 
-/// What an operator does with the API server.
+/// The kinds of calls that an operator makes to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+pub enum StoreOperation {
     Status,
     Finalizer,
     Read,
@@ -34,42 +36,42 @@ pub enum Op {
 type ConfigMap = Result<BTreeMap<String, String>, String>;
 
 #[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Arc<Object>>,
+struct ClusterState {
+    objects: BTreeMap<String, Arc<StoredObject>>,
     config_maps: BTreeMap<String, ConfigMap>,
-    /// The versions of those that are there.
+    /// The versions of the ConfigMaps that exist.
     map_versions: BTreeMap<String, u64>,
     events: Vec<(String, Event)>,
-    faults: VecDeque<(Op, StoreError)>,
+    faults: VecDeque<(StoreOperation, StoreError)>,
     version: u64,
 }
 
-/// Clones are of the same cluster.
+/// A cluster in memory. All clones share its state.
 #[derive(Clone)]
-pub struct Cluster {
-    state: Arc<Mutex<State>>,
+pub struct TestCluster {
+    state: Arc<Mutex<ClusterState>>,
     changed: watch::Sender<()>,
     pub clock: Clock,
 }
 
-impl Cluster {
+impl TestCluster {
     pub fn new(clock: Clock) -> Self {
         Self { state: Arc::default(), changed: watch::Sender::new(()), clock }
     }
 
-    /// Somebody creates a resource, by `namespace/name`.
+    /// Creates a resource, by `namespace/name`.
     pub fn create(&self, resource: &str, spec: ChannelMembershipSpec) -> String {
-        // An operator takes resources in this order, which is that of their creation.
+        // An operator takes resources in the order of their UIDs, which is the order of creation.
         let uid = format!("uid-{:06}", UIDS.fetch_add(1, Ordering::Relaxed));
         self.change(|state, version| {
             assert!(!state.objects.contains_key(resource), "{resource} exists, or is being deleted");
-            let object = Object::new(resource, &uid, self.clock.now(), version, spec);
+            let object = StoredObject::new(resource, &uid, self.clock.now(), version, spec);
             state.objects.insert(resource.to_owned(), Arc::new(object));
         });
         uid
     }
 
-    /// Somebody edits its spec.
+    /// Edits the spec of a resource.
     pub fn edit(&self, resource: &str, change: impl FnOnce(&mut ChannelMembershipSpec)) {
         self.update(resource, |object| {
             let before = object.spec.clone();
@@ -78,20 +80,20 @@ impl Cluster {
         });
     }
 
-    /// Somebody changes its list.
+    /// Replaces the members of a resource.
     pub fn declare<T: AsRef<str>>(&self, resource: &str, members: impl IntoIterator<Item = T>) {
         self.edit(resource, |spec| spec.members = Some(members.into_iter().collect()));
     }
 
-    /// Somebody sets an annotation.
+    /// Sets an annotation.
     pub fn annotate(&self, resource: &str, key: &str, value: &str) {
         self.update(resource, |object| {
             object.annotations.insert(key.to_owned(), value.to_owned());
         });
     }
 
-    /// Somebody changes it in any way, without the care of an API server for the generation.
-    pub fn update(&self, resource: &str, change: impl FnOnce(&mut Object)) {
+    /// Changes an object in any way. Unlike an API server, it does not maintain the generation.
+    pub fn update(&self, resource: &str, change: impl FnOnce(&mut StoredObject)) {
         self.change(|state, version| {
             let object = state.objects.get_mut(resource).unwrap_or_else(|| panic!("there is no {resource}"));
             let before = Arc::clone(object);
@@ -105,7 +107,7 @@ impl Cluster {
         });
     }
 
-    /// Somebody deletes it: at once, or when its finalizers are off.
+    /// Deletes a resource: at once, or when its finalizers are removed.
     pub fn delete(&self, resource: &str) {
         let now = self.clock.now();
         self.change(|state, version| {
@@ -121,16 +123,16 @@ impl Cluster {
         });
     }
 
-    /// Somebody takes its finalizers off by force, if it is still there, and it ends.
-    pub fn force_end(&self, resource: &str) {
+    /// Removes an object without regard to its finalizers, if it still exists.
+    pub fn force_delete(&self, resource: &str) {
         self.change(|state, _| state.objects.remove(resource));
     }
 
-    pub fn find(&self, resource: &str) -> Option<Arc<Object>> {
+    pub fn find(&self, resource: &str) -> Option<Arc<StoredObject>> {
         self.with(|state| state.objects.get(resource).cloned())
     }
 
-    pub fn get(&self, resource: &str) -> Arc<Object> {
+    pub fn get(&self, resource: &str) -> Arc<StoredObject> {
         self.find(resource).unwrap_or_else(|| panic!("there is no {resource}"))
     }
 
@@ -139,18 +141,18 @@ impl Cluster {
     }
 
     /// All resources, by `namespace/name`.
-    pub fn objects(&self) -> BTreeMap<String, Arc<Object>> {
+    pub fn objects(&self) -> BTreeMap<String, Arc<StoredObject>> {
         self.with(|state| state.objects.clone())
     }
 
-    /// What was told of a resource of this name.
+    /// Returns the events that were published for a resource of this name.
     pub fn events(&self, resource: &str) -> Vec<Event> {
         self.with(|state| {
             state.events.iter().filter(|(of, _)| of == resource).map(|(_, event)| event.clone()).collect()
         })
     }
 
-    /// Somebody writes a key of a ConfigMap, by `namespace/name`.
+    /// Writes a key of a ConfigMap, by `namespace/name`.
     pub fn set_source(&self, config_map: &str, key: &str, text: &str) {
         self.change(|state, _| {
             state.map_versions.insert(config_map.to_owned(), state.version);
@@ -162,8 +164,8 @@ impl Cluster {
         });
     }
 
-    /// Somebody takes a key out of a ConfigMap.
-    pub fn drop_source(&self, config_map: &str, key: &str) {
+    /// Removes a key of a ConfigMap.
+    pub fn remove_source_key(&self, config_map: &str, key: &str) {
         self.change(|state, _| {
             if let Some(Ok(keys)) = state.config_maps.get_mut(config_map) {
                 state.map_versions.insert(config_map.to_owned(), state.version);
@@ -172,44 +174,44 @@ impl Cluster {
         });
     }
 
-    /// A ConfigMap cannot be read any more.
-    pub fn close_source(&self, config_map: &str, why: &str) {
+    /// Makes a ConfigMap unreadable.
+    pub fn make_source_unreadable(&self, config_map: &str, why: &str) {
         self.change(|state, _| {
             state.map_versions.remove(config_map);
             state.config_maps.insert(config_map.to_owned(), Err(why.to_owned()));
         });
     }
 
-    /// The next call of this kind fails before it has an effect.
-    pub fn fail(&self, op: Op, error: StoreError) {
+    /// Lets the next call of this kind fail before its effect.
+    pub fn fail_next(&self, op: StoreOperation, error: StoreError) {
         self.with(|state| state.faults.push_back((op, error)));
     }
 
-    /// No call fails any more.
-    pub fn mend(&self) {
+    /// Removes all faults that are still to come.
+    pub fn clear_faults(&self) {
         self.with(|state| state.faults.clear());
     }
 
-    /// What the sources of a resource hold now.
+    /// Returns the current content of the sources of a resource.
     pub fn sources(&self, namespace: &str, from: &[SourceRef]) -> Vec<Source> {
         self.with(|state| from.iter().map(|source| source_of(state, namespace, source)).collect())
     }
 
-    /// Tells of every change.
-    pub fn watch(&self) -> watch::Receiver<()> {
+    /// Returns a receiver that is notified of every change.
+    pub fn watch_changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Whoever watches looks again.
-    pub fn touch(&self) {
+    /// Makes every watch read all objects again.
+    pub fn notify_watchers(&self) {
         self.changed.send_replace(());
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, read: impl FnOnce(&mut ClusterState) -> T) -> T {
         read(&mut self.state.lock().unwrap())
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State, Version) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut ClusterState, Version) -> T) -> T {
         let changed = self.with(|state| {
             state.version += 1;
             let version = Version(state.version.to_string());
@@ -219,12 +221,12 @@ impl Cluster {
         changed
     }
 
-    /// The object with this UID: a write is of no other of its name.
-    fn of_uid<T>(
+    /// Changes the object with this UID, and never another object of its name.
+    fn update_by_uid<T>(
         &self,
         uid: &str,
         basis: Option<&Version>,
-        change: impl FnOnce(&mut Object) -> Result<T, StoreError>,
+        change: impl FnOnce(&mut StoredObject) -> Result<T, StoreError>,
     ) -> Result<Version, StoreError> {
         self.change(|state, version| {
             let object = state.objects.values_mut().find(|object| object.uid == uid).ok_or(StoreError::Gone)?;
@@ -250,17 +252,17 @@ impl Cluster {
         status: &ChannelMembershipStatus,
         basis: Option<&Version>,
     ) -> Result<Version, StoreError> {
-        // As it is sent and stored: times are cut to what their text holds.
+        // The status is stored as it is sent: times lose what their text does not hold.
         let sent = serde_json::to_value(status).map_err(|error| StoreError::Refused(error.to_string()))?;
         let stored = serde_json::from_value(sent).map_err(|error| StoreError::Refused(error.to_string()))?;
-        self.of_uid(uid, basis, |object| {
+        self.update_by_uid(uid, basis, |object| {
             object.status = Some(stored);
             Ok(())
         })
     }
 
     fn set_finalizer(&self, uid: &str, present: bool, basis: &Version) -> Result<Version, StoreError> {
-        let written = self.of_uid(uid, Some(basis), |object| {
+        let written = self.update_by_uid(uid, Some(basis), |object| {
             let has = object.finalizers.iter().any(|finalizer| finalizer == FINALIZER);
             if present && !has && object.deleting_since.is_some() {
                 return Err(StoreError::Refused(
@@ -274,14 +276,14 @@ impl Cluster {
             Ok(())
         });
         match written {
-            // Nothing is left that it could be on.
+            // The object is gone, and the finalizer with it.
             Err(StoreError::Gone) if !present => Ok(basis.clone()),
             written => written,
         }
     }
 
-    /// The fault that waits for a call of this kind.
-    fn fault(&self, op: Op) -> Option<StoreError> {
+    /// Takes the next fault for a call of this kind.
+    fn take_fault(&self, op: StoreOperation) -> Option<StoreError> {
         self.with(|state| {
             let place = state.faults.iter().position(|(of, _)| *of == op)?;
             state.faults.remove(place).map(|(_, error)| error)
@@ -289,7 +291,7 @@ impl Cluster {
     }
 }
 
-fn source_of(state: &State, namespace: &str, source: &SourceRef) -> Source {
+fn source_of(state: &ClusterState, namespace: &str, source: &SourceRef) -> Source {
     let reference = source.config_map_key_ref.clone();
     let (name, key) = (format!("{namespace}/{}", reference.name), &reference.key);
     let text = match state.config_maps.get(&name) {
@@ -307,12 +309,12 @@ fn source_of(state: &State, namespace: &str, source: &SourceRef) -> Source {
 mod tests {
     use super::*;
 
-    fn cluster() -> Cluster {
-        Cluster::new(Clock::starting_at(jiff::Timestamp::UNIX_EPOCH))
+    fn cluster() -> TestCluster {
+        TestCluster::new(Clock::starting_at(jiff::Timestamp::UNIX_EPOCH))
     }
 
     #[test]
-    fn only_changes_of_the_spec_and_a_deletion_that_waits_make_a_generation() {
+    fn generation_grows_only_on_spec_change_and_pending_deletion() {
         let cluster = cluster();
         let uid = cluster.create("n/a", ChannelMembershipSpec::default());
         cluster.edit("n/a", |spec| spec.suspend = true);
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_of_one_uid_and_of_the_version_that_it_was_based_on() {
+    fn write_needs_the_same_uid_and_version() {
         let cluster = cluster();
         let uid = cluster.create("n/a", ChannelMembershipSpec::default());
         let basis = cluster.get("n/a").version.clone();
@@ -342,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_finalizer_of_a_deleted_object_ends_it() {
+    fn deleted_object_disappears_with_its_last_finalizer() {
         let cluster = cluster();
         let uid = cluster.create("n/a", ChannelMembershipSpec::default());
         let version = cluster.set_finalizer(&uid, true, &cluster.get("n/a").version).unwrap();

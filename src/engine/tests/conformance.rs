@@ -1,4 +1,5 @@
-//! Are the service and the store in memory like the real ones? All tests of passes lean on that.
+//! The service and the store in memory behave like the real ones. All tests of reconciles depend on
+//! that.
 
 mod service;
 mod store;

@@ -1,46 +1,48 @@
-//! Is a life of adding and removing the same, whatever effect the process is killed at?
+//! A run of additions and removals ends the same, whichever effect the process is killed at.
 //!
-//! Every effect is numbered by the ports. An undisturbed life counts them and says what its end is; then the process is killed
-//! at each of them, before it, after it but before its answer, and after its answer, and one that knows nothing takes over.
+//! The ports number every effect. An undisturbed run counts the effects and gives the expected end.
+//! Then the process is killed at each effect: before it, after it and before its answer, and after
+//! its answer. A process without any notes takes over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::operator::{LATENCY, Operator, Options};
+use super::operator::{LATENCY, Options, TestOperator};
 use super::process::{Moment, Process};
-use super::world::{Move, World, arn};
+use super::world::{Move, TestWorld, arn};
 use crate::api::{DeletionPolicy, Prune, Tolerance};
 use crate::chime::port::Operation;
 
-/// Long enough for whatever follows an edit, newcomers' ten minutes among it.
+/// Long enough for all consequences of an edit, including the ten minutes of new members.
 const PHASE: Duration = Duration::from_mins(20);
 
-/// Two resources declare the one, and may ask for it in the same moment; the other is banned, and is asked for again by
-/// whoever does not know yet. Neither comes twice.
+/// Members that may be requested more often than in the undisturbed run. Two resources declare the
+/// first, and may request it at the same moment. The second is banned, and a new process requests
+/// it again. Neither is added twice.
 const ASKED_FOR_AGAIN: [&str; 2] = ["new2", "banned"];
 
-/// Who is in the channel and by whom, and what each resource says.
+/// The members of the channel with their inviters, and the state of each resource.
 #[derive(Debug, PartialEq, Eq)]
-struct Scene {
+struct EndState {
     members: BTreeMap<String, String>,
     resources: BTreeMap<String, Vec<String>>,
 }
 
-/// A life that was lived.
-struct Lived {
+/// A run that has ended.
+struct FinishedRun {
     process: Process,
-    scenes: Vec<Scene>,
-    /// How often somebody was named by a batch or a delete.
+    end_states: Vec<EndState>,
+    /// How often a batch or a delete named each member.
     named: BTreeMap<(Operation, String), usize>,
-    /// How often somebody came or went by that.
+    /// How often each member was really added or removed.
     moved: BTreeMap<Move, usize>,
-    /// Whom the calls named of which the process that died heard nothing.
+    /// The members of the calls whose answer did not reach the killed process.
     ambiguous: Vec<(Operation, String)>,
 }
 
-fn scene(world: &World) -> Scene {
+fn end_state(world: &TestWorld) -> EndState {
     let members = world.support().with(|channel| channel.invited_by.clone());
     let resources = world.cluster.objects().into_iter().map(|(resource, object)| {
         let mut told = vec![format!("{:?} {}", object.finalizers, object.deleting_since.is_some())];
@@ -61,36 +63,43 @@ fn scene(world: &World) -> Scene {
         }
         (resource, told)
     });
-    Scene { members, resources: resources.collect() }
+    EndState { members, resources: resources.collect() }
 }
 
-/// The process lives until it dies, and another after it, until the time is over.
-async fn phase(operator: &mut Operator, heirs: &mut Vec<Process>, options: &Options, world: &World) -> Scene {
+/// Runs the process until it dies, and then its successors, until the phase is over.
+async fn run_phase(
+    operator: &mut TestOperator,
+    successors: &mut Vec<Process>,
+    options: &Options,
+    world: &TestWorld,
+) -> EndState {
     let end = Instant::now() + PHASE;
-    while operator.live_or_die(end).await {
+    while operator.run_until_dead(end).await {
         operator.kill().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let heir = heirs.pop().unwrap_or_else(|| Process::with_latency(LATENCY));
-        *operator = Operator::start_as(world, options.clone(), heir);
+        let successor = successors.pop().unwrap_or_else(|| Process::with_latency(LATENCY));
+        *operator = TestOperator::start_as(world, options.clone(), successor);
     }
-    scene(world)
+    end_state(world)
 }
 
-/// Some strangers are in the channel. One resource declares two of them and two new people, another one of these too; it is
-/// edited to add one and drop two, and deleted.
-async fn live(prune: Prune, process: Process) -> Lived {
-    live_on(prune, process, Vec::new()).await
+/// Some strangers are in the channel. One resource declares two of them and two new members, and
+/// another resource declares one of these too. The first resource is edited to add one member and
+/// drop two, and then deleted.
+async fn run_life(prune: Prune, process: Process) -> FinishedRun {
+    run_life_with_successors(prune, process, Vec::new()).await
 }
 
-/// The same; after the first process others take over, the last one first, and then one that does not die.
-async fn live_on(prune: Prune, process: Process, mut heirs: Vec<Process>) -> Lived {
-    let all: Vec<Process> = heirs.iter().chain([&process]).cloned().collect();
-    let world = World::new();
-    world.strangers(["old1", "old2", "stranger"]);
+/// Makes the same run. The successors take over after the first process, the last of the list
+/// first, and then a process that does not die.
+async fn run_life_with_successors(prune: Prune, process: Process, mut successors: Vec<Process>) -> FinishedRun {
+    let all: Vec<Process> = successors.iter().chain([&process]).cloned().collect();
+    let world = TestWorld::new();
+    world.add_strangers(["old1", "old2", "stranger"]);
     world.support().with(|channel| channel.bans.insert(arn("banned")));
     tokio::time::sleep(PHASE).await;
     let options = Options::with(|settings| settings.allow_authoritative = true);
-    let mut operator = Operator::start_as(&world, options.clone(), process.clone());
+    let mut operator = TestOperator::start_as(&world, options.clone(), process.clone());
 
     world.create("care/main", ["old1", "old2", "new1", "new2"], |spec| {
         spec.prune = prune;
@@ -100,11 +109,11 @@ async fn live_on(prune: Prune, process: Process, mut heirs: Vec<Process>) -> Liv
     world.create("care/other", ["new2", "other1", "banned"], |spec| {
         spec.prune = if prune == Prune::Never { Prune::Never } else { Prune::Owned };
     });
-    let mut scenes = vec![phase(&mut operator, &mut heirs, &options, &world).await];
+    let mut end_states = vec![run_phase(&mut operator, &mut successors, &options, &world).await];
     world.cluster.declare("care/main", ["old2", "new2", "new3"]);
-    scenes.push(phase(&mut operator, &mut heirs, &options, &world).await);
+    end_states.push(run_phase(&mut operator, &mut successors, &options, &world).await);
     world.cluster.delete("care/main");
-    scenes.push(phase(&mut operator, &mut heirs, &options, &world).await);
+    end_states.push(run_phase(&mut operator, &mut successors, &options, &world).await);
 
     let mut named = BTreeMap::new();
     for (operation, ids) in
@@ -120,10 +129,10 @@ async fn live_on(prune: Prune, process: Process, mut heirs: Vec<Process>) -> Liv
     }
     let unanswered = all.iter().flat_map(Process::unanswered);
     let ambiguous = unanswered.flat_map(|what| named_by(&what)).collect();
-    Lived { process, scenes, named, moved, ambiguous }
+    FinishedRun { process, end_states, named, moved, ambiguous }
 }
 
-/// Whom an effect added or removed.
+/// Returns the members that an effect added or removed.
 fn named_by(what: &str) -> Vec<(Operation, String)> {
     let of = [Operation::BatchCreateChannelMembership, Operation::DeleteChannelMembership];
     let Some(operation) = of.into_iter().find(|operation| what.starts_with(operation.as_str())) else {
@@ -133,31 +142,32 @@ fn named_by(what: &str) -> Vec<(Operation, String)> {
     ids.split_whitespace().map(|id| (operation, id.to_owned())).collect()
 }
 
-/// Lives the life once for each effect of it and each moment of that.
-async fn whatever_effect_it_dies_at(prune: Prune, stay: &[&str]) {
-    let undisturbed = live(prune, Process::with_latency(LATENCY)).await;
+/// Makes one run for each effect and each moment.
+async fn assert_same_end_after_any_crash(prune: Prune, stay: &[&str]) {
+    let undisturbed = run_life(prune, Process::with_latency(LATENCY)).await;
     let effects = undisturbed.process.effects();
-    let there: Vec<&str> = undisturbed.scenes[2].members.keys().map(|arn| arn.rsplit('/').next().unwrap()).collect();
+    let there: Vec<&str> =
+        undisturbed.end_states[2].members.keys().map(|arn| arn.rsplit('/').next().unwrap()).collect();
     assert_eq!(there, stay, "{effects:#?}");
-    assert!(!undisturbed.scenes[2].resources.contains_key("care/main"), "{:#?}", undisturbed.scenes[2]);
+    assert!(!undisturbed.end_states[2].resources.contains_key("care/main"), "{:#?}", undisturbed.end_states[2]);
     let twice: Vec<_> = undisturbed.moved.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
 
     let mut troubles = Vec::new();
     for (effect, what) in effects.iter().enumerate() {
         for moment in Moment::ALL {
-            let lived = live(prune, Process::fated(LATENCY, effect, moment)).await;
-            troubles.extend(lived.unlike(&undisturbed).map(|it| format!("{moment:?} {effect} ({what}): {it}")));
+            let run = run_life(prune, Process::killed_at(LATENCY, effect, moment)).await;
+            troubles.extend(run.differences(&undisturbed).map(|it| format!("{moment:?} {effect} ({what}): {it}")));
         }
     }
-    none(&troubles);
+    assert_no_troubles(&troubles);
 }
 
-impl Lived {
-    /// In what it was another life.
-    fn unlike(&self, undisturbed: &Self) -> impl Iterator<Item = String> {
+impl FinishedRun {
+    /// Returns the differences from the undisturbed run.
+    fn differences(&self, undisturbed: &Self) -> impl Iterator<Item = String> {
         let mut troubles = Vec::new();
-        for (phase, (now, then)) in self.scenes.iter().zip(&undisturbed.scenes).enumerate() {
+        for (phase, (now, then)) in self.end_states.iter().zip(&undisturbed.end_states).enumerate() {
             if now != then {
                 troubles.push(format!("phase {phase} ended in {now:#?}, not in {then:#?}"));
             }
@@ -177,78 +187,82 @@ impl Lived {
 }
 
 #[track_caller]
-fn none(troubles: &[String]) {
+fn assert_no_troubles(troubles: &[String]) {
     let shown = &troubles[..troubles.len().min(20)];
     assert!(troubles.is_empty(), "{} troubles, the first:\n{}", troubles.len(), shown.join("\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_removes_nobody_ends_as_if_its_process_had_not_been_killed() {
-    whatever_effect_it_dies_at(Prune::Never, &["new1", "new2", "new3", "old1", "old2", "other1", "stranger"]).await;
+async fn resource_with_never_ends_the_same_after_a_crash_at_any_effect() {
+    assert_same_end_after_any_crash(Prune::Never, &["new1", "new2", "new3", "old1", "old2", "other1", "stranger"])
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_removes_whom_it_added_ends_as_if_its_process_had_not_been_killed() {
-    whatever_effect_it_dies_at(Prune::Owned, &["new2", "old1", "old2", "other1", "stranger"]).await;
+async fn resource_with_owned_ends_the_same_after_a_crash_at_any_effect() {
+    assert_same_end_after_any_crash(Prune::Owned, &["new2", "old1", "old2", "other1", "stranger"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_removes_whom_it_declared_ends_as_if_its_process_had_not_been_killed() {
-    whatever_effect_it_dies_at(Prune::Declared, &["new2", "other1", "stranger"]).await;
+async fn resource_with_declared_ends_the_same_after_a_crash_at_any_effect() {
+    assert_same_end_after_any_crash(Prune::Declared, &["new2", "other1", "stranger"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_removes_all_others_ends_as_if_its_process_had_not_been_killed() {
-    whatever_effect_it_dies_at(Prune::Authoritative, &["new2", "other1"]).await;
+async fn authoritative_resource_ends_the_same_after_a_crash_at_any_effect() {
+    assert_same_end_after_any_crash(Prune::Authoritative, &["new2", "other1"]).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_life_of_which_one_call_fails_is_as_if_it_had_not() {
+for_each_prune!(run_ends_the_same_after_a_failure_of_any_call in [Never, Owned, Declared, Authoritative]);
+async fn run_ends_the_same_after_a_failure_of_any_call(prune: Prune) {
     let mut troubles = Vec::new();
-    for prune in [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative] {
-        let undisturbed = live(prune, Process::with_latency(LATENCY)).await;
-        for (effect, what) in undisturbed.process.effects().iter().enumerate() {
-            for after in [false, true] {
-                let lived = live(prune, Process::failing(LATENCY, effect, after)).await;
-                let unlike = lived.unlike(&undisturbed);
-                troubles.extend(unlike.map(|it| format!("{prune:?} {effect} ({what}), after: {after}: {it}")));
-            }
+    let undisturbed = run_life(prune, Process::with_latency(LATENCY)).await;
+    for (effect, what) in undisturbed.process.effects().iter().enumerate() {
+        for after in [false, true] {
+            let run = run_life(prune, Process::failing_at(LATENCY, effect, after)).await;
+            let differences = run.differences(&undisturbed);
+            troubles.extend(differences.map(|it| format!("{effect} ({what}), after: {after}: {it}")));
         }
     }
-    none(&troubles);
+    assert_no_troubles(&troubles);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_process_that_dies_soon_after_the_first_changes_nothing() {
-    let undisturbed = live(Prune::Owned, Process::with_latency(LATENCY)).await;
+async fn run_ends_the_same_after_a_second_crash_soon_after_the_first() {
+    let undisturbed = run_life(Prune::Owned, Process::with_latency(LATENCY)).await;
     let mut troubles = Vec::new();
     for (effect, what) in undisturbed.process.effects().iter().enumerate() {
         for moment in Moment::ALL {
-            for heirs in 0..8 {
-                let heir = Process::fated(LATENCY, heirs, moment);
-                let lived = live_on(Prune::Owned, Process::fated(LATENCY, effect, moment), vec![heir]).await;
-                let unlike = lived.unlike(&undisturbed);
-                troubles.extend(unlike.map(|it| format!("{moment:?} {effect} ({what}), then {heirs}: {it}")));
+            for second in 0..8 {
+                let successor = Process::killed_at(LATENCY, second, moment);
+                let run = run_life_with_successors(
+                    Prune::Owned,
+                    Process::killed_at(LATENCY, effect, moment),
+                    vec![successor],
+                )
+                .await;
+                let differences = run.differences(&undisturbed);
+                troubles.extend(differences.map(|it| format!("{moment:?} {effect} ({what}), then {second}: {it}")));
             }
         }
     }
-    none(&troubles);
+    assert_no_troubles(&troubles);
 }
 
 #[tokio::test(start_paused = true)]
-async fn processes_that_die_young_bring_a_life_to_its_end_together() {
+async fn short_lived_processes_finish_the_work_together() {
     for age in [12, 17, 25] {
-        let world = World::new();
-        world.strangers(["stranger"]);
+        let world = TestWorld::new();
+        world.add_strangers(["stranger"]);
         world.create("care/main", ["a", "b", "c"], |spec| {
             spec.prune = Prune::Owned;
             spec.deletion_policy = DeletionPolicy::Delete;
         });
         let mut step = 0;
         for life in 0..200 {
-            let process = Process::fated(LATENCY, age + life % 3, Moment::ALL[life % 3]);
-            let mut operator = Operator::start_as(&world, Options::default(), process);
-            let died = operator.live_or_die(Instant::now() + Duration::from_mins(1)).await;
+            let process = Process::killed_at(LATENCY, age + life % 3, Moment::ALL[life % 3]);
+            let mut operator = TestOperator::start_as(&world, Options::default(), process);
+            let died = operator.run_until_dead(Instant::now() + Duration::from_mins(1)).await;
             operator.kill().await;
             if died {
                 continue;

@@ -1,4 +1,4 @@
-//! A channel in memory, whose answers a test can spoil, and a resource that stands on it.
+//! A channel in memory whose calls a test can make fail, and a resource that uses it.
 
 mod channel;
 
@@ -11,15 +11,15 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use self::channel::{Fake, Fault};
-use super::cluster::{Cluster, ObjectStore};
+pub use self::channel::{CallFault, FakeService};
+use super::cluster::{ObjectStore, TestCluster};
 use super::process::Process;
 use super::world::spec;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, RECONCILE_REQUESTED_AT};
 use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::engine::clock::Clock;
-use crate::engine::resource::Resource as Observed;
+use crate::engine::resource::Resource;
 use crate::engine::session::Session;
 use crate::engine::settings::Settings;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
@@ -36,8 +36,8 @@ pub fn users(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("u{n:05}")).collect()
 }
 
-/// One resource in a cluster of its own, and what was written to it.
-pub struct Written {
+/// The store of one resource in its own cluster. It records all writes.
+pub struct RecordingStore {
     pub statuses: Vec<ChannelMembershipStatus>,
     pub events: Vec<Event>,
     pub failures: VecDeque<StoreError>,
@@ -45,9 +45,9 @@ pub struct Written {
     woken: Arc<Notify>,
 }
 
-impl Written {
+impl RecordingStore {
     fn new(spec: ChannelMembershipSpec) -> Self {
-        let cluster = Cluster::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
+        let cluster = TestCluster::new(Clock::starting_at(Timestamp::UNIX_EPOCH));
         cluster.create("care/support", spec);
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
@@ -57,7 +57,7 @@ impl Written {
     }
 }
 
-impl Store for Written {
+impl Store for RecordingStore {
     async fn write_status(
         &mut self,
         status: &ChannelMembershipStatus,
@@ -75,7 +75,7 @@ impl Store for Written {
         self.object.set_finalizer(present, basis).await
     }
 
-    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Observed>, StoreError> {
+    async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
         self.object.resources_of(channel).await
     }
 
@@ -88,25 +88,25 @@ impl Store for Written {
     }
 }
 
-/// One resource that nobody but a test looks after, as a test changes it.
-pub struct Resource {
+/// One resource that a test changes and reconciles itself.
+pub struct TestResource {
     pub generation: i64,
     pub spec: ChannelMembershipSpec,
     pub requested_at: Option<String>,
-    pub memory: Session,
-    pub written: Written,
+    pub session: Session,
+    pub store: RecordingStore,
     pub cancel: CancellationToken,
 }
 
-impl Resource {
+impl TestResource {
     pub fn declaring<T: AsRef<str>>(members: impl IntoIterator<Item = T>) -> Self {
         let spec = spec(members);
         Self {
             generation: 1,
-            written: Written::new(spec.clone()),
+            store: RecordingStore::new(spec.clone()),
             spec,
             requested_at: None,
-            memory: Session::default(),
+            session: Session::default(),
             cancel: CancellationToken::new(),
         }
     }
@@ -117,10 +117,10 @@ impl Resource {
     }
 
     pub fn status(&self) -> &ChannelMembershipStatus {
-        self.written.statuses.last().expect("no status was written")
+        self.store.statuses.last().expect("no status was written")
     }
 
-    /// Ready, Reconciling and Stalled, and the reason.
+    /// Returns the conditions Ready, Reconciling and Stalled, and the reason.
     pub fn conditions(&self) -> String {
         let conditions = &self.status().conditions;
         let all: Vec<String> = conditions.iter().map(|c| format!("{}={}", c.type_, c.status)).collect();
@@ -141,23 +141,23 @@ impl Resource {
             .collect()
     }
 
-    /// One pass over it.
-    pub async fn pass(&mut self, engine: &Engine<Fake>) -> Requeue {
-        let cluster = self.written.object.cluster.clone();
+    /// Reconciles the resource once.
+    pub async fn reconcile(&mut self, engine: &Engine<FakeService>) -> Requeue {
+        let cluster = self.store.object.cluster.clone();
         cluster.update("care/support", |object| {
             (object.spec, object.generation) = (self.spec.clone(), self.generation);
             let asked = self.requested_at.iter().map(|asked| (RECONCILE_REQUESTED_AT.to_owned(), asked.clone()));
             object.annotations = asked.collect();
         });
         let object = cluster.get("care/support");
-        engine.reconcile(&object.resource(&[]), &mut self.memory, &mut self.written, &self.cancel).await
+        engine.reconcile(&object.resource(&[]), &mut self.session, &mut self.store, &self.cancel).await
     }
 
-    /// Passes over it as often as it wants to be looked at within a time.
-    pub async fn live(&mut self, engine: &Engine<Fake>, time: Duration) {
+    /// Reconciles the resource whenever it is due, for a time.
+    pub async fn run_for(&mut self, engine: &Engine<FakeService>, time: Duration) {
         let end = tokio::time::Instant::now() + time;
         loop {
-            let rest = match self.pass(engine).await {
+            let rest = match self.reconcile(engine).await {
                 Requeue::After(rest) => rest,
                 Requeue::AtOnce => Duration::ZERO,
                 Requeue::OnChange => Duration::MAX,
@@ -166,7 +166,7 @@ impl Resource {
             let due = (tokio::time::Instant::now() + rest).min(end);
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
-                () = self.written.woken.notified() => continue,
+                () = self.store.woken.notified() => continue,
             }
             if due == end {
                 return;
@@ -175,22 +175,22 @@ impl Resource {
     }
 }
 
-pub fn engine_at(service: &Fake, rates: Rates) -> Engine<Fake> {
+pub fn engine_at(service: &FakeService, rates: Rates) -> Engine<FakeService> {
     engine_until(service, rates, CancellationToken::new())
 }
 
-/// An engine of a process that stops when `stop` is cancelled.
-pub fn engine_until(service: &Fake, rates: Rates, stop: CancellationToken) -> Engine<Fake> {
+/// Returns the engine of a process that stops when `stop` is cancelled.
+pub fn engine_until(service: &FakeService, rates: Rates, stop: CancellationToken) -> Engine<FakeService> {
     let client = Client::new(Arc::new(service.clone()), Arc::new(RateLimiter::new(rates, NonZeroU16::MAX)));
     Engine::new(client, settings(), service.clock, stop)
 }
 
-/// An engine without a limit.
-pub fn engine(service: &Fake) -> Engine<Fake> {
+/// Returns an engine without a rate limit.
+pub fn engine(service: &FakeService) -> Engine<FakeService> {
     engine_at(service, Rates::UNLIMITED)
 }
 
-/// As an operator is started that was given a bearer and nothing else.
+/// Returns the settings of an operator that has a bearer and defaults.
 pub fn settings() -> Settings {
     Settings::of_bearer(&user("rollcall"))
 }

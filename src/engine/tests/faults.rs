@@ -1,11 +1,11 @@
-//! Once faults stop, does a resource reach what it declares, and stay?
+//! A resource becomes ready after all faults end, and stays ready.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::fake::{Fake, Fault, Resource, engine, user, users};
+use super::fake::{CallFault, FakeService, TestResource, engine, user, users};
 use crate::api::MembershipType;
 use crate::chime::port::CallErrorClass;
 use crate::engine::Requeue;
@@ -21,7 +21,7 @@ enum Trouble {
     TakenOut(usize),
     Restart,
     StatusLost,
-    Pass,
+    Reconcile,
 }
 
 fn class() -> impl Strategy<Value = CallErrorClass> {
@@ -47,19 +47,21 @@ fn trouble() -> impl Strategy<Value = Trouble> {
         1 => (0..300_usize).prop_map(Trouble::TakenOut),
         1 => Just(Trouble::Restart),
         1 => Just(Trouble::StatusLost),
-        4 => Just(Trouble::Pass),
+        4 => Just(Trouble::Reconcile),
     ]
 }
 
 async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Result<(), TestCaseError> {
-    let service = Fake::default();
+    let service = FakeService::default();
     service.with(|channel| channel.members.extend(users(live).iter().map(|id| (user(id), MembershipType::Default))));
     let mut engine_now = engine(&service);
-    let mut resource = Resource::declaring(users(declared));
+    let mut resource = TestResource::declaring(users(declared));
     for trouble in troubles {
         match trouble {
-            Trouble::Before(class) => service.with(|channel| channel.faults.push_back(Fault::Before(class, "Fault"))),
-            Trouble::After(class) => service.with(|channel| channel.faults.push_back(Fault::After(class, "Fault"))),
+            Trouble::Before(class) => {
+                service.with(|channel| channel.faults.push_back(CallFault::Before(class, "Fault")));
+            }
+            Trouble::After(class) => service.with(|channel| channel.faults.push_back(CallFault::After(class, "Fault"))),
             Trouble::Refuse(who, code, times) => service.with(|channel| {
                 channel.refused.insert(user(&format!("u{who:05}")), (code.map(str::to_owned), times));
             }),
@@ -68,23 +70,24 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
                 channel.members.remove(&user(&format!("u{who:05}")));
             }),
             Trouble::Restart => {
-                resource.memory = Session::default();
+                resource.session = Session::default();
                 engine_now = engine(&service);
             }
             Trouble::StatusLost => {
-                resource.written.failures.push_back(StoreError::Unavailable("lost".to_owned()));
+                resource.store.failures.push_back(StoreError::Unavailable("lost".to_owned()));
             }
-            Trouble::Pass => {
-                let Requeue::After(_) = resource.pass(&engine_now).await else {
-                    return Err(TestCaseError::fail("a pass that was not cancelled is due again some time"));
+            Trouble::Reconcile => {
+                let Requeue::After(_) = resource.reconcile(&engine_now).await else {
+                    return Err(TestCaseError::fail("a reconcile that was not cancelled has a time for the next"));
                 };
             }
         }
     }
     service.with(|channel| channel.faults.clear());
-    // A refused member is tried again at a resync after an hour, every two hours at the least, and refused up to six times.
-    resource.live(&engine_now, Duration::from_hours(15)).await;
-    let written = resource.written.statuses.len();
+    // A refused member is retried at a resync after an hour, at least every two hours, and refused
+    // up to six times.
+    resource.run_for(&engine_now, Duration::from_hours(15)).await;
+    let written = resource.store.statuses.len();
     let declared: BTreeSet<String> = resource.spec.members.iter().flat_map(|list| list.iter().map(user)).collect();
     let there: BTreeSet<String> = service.with(|channel| channel.members.keys().cloned().collect());
     prop_assert!(declared.is_subset(&there), "{:?} are missing", declared.difference(&there).collect::<Vec<_>>());
@@ -92,16 +95,16 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
     prop_assert_eq!(resource.status().present, Some(u32::try_from(declared.len()).unwrap_or_default()));
 
     let batches = service.batches().len();
-    resource.live(&engine_now, Duration::from_hours(15)).await;
-    prop_assert_eq!(resource.written.statuses.len(), written, "written though nothing changed");
-    prop_assert_eq!(service.batches().len(), batches, "added though nobody was missing");
+    resource.run_for(&engine_now, Duration::from_hours(15)).await;
+    prop_assert_eq!(resource.store.statuses.len(), written, "the status was written without a change");
+    prop_assert_eq!(service.batches().len(), batches, "a batch was made without a missing member");
     Ok(())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_went_wrong_everybody_declared_is_there_once_it_stops(
+    fn declared_members_are_present_after_all_faults_end(
         live in 0..300_usize,
         declared in 0..300_usize,
         troubles in prop::collection::vec(trouble(), 0..24),

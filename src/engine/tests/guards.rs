@@ -1,21 +1,21 @@
-//! Does each of the rules hold that keep somebody in a channel?
+//! Each rule that keeps a member in a channel holds.
 //!
-//! One test for each, and beside it what happens without: somebody whom nobody protects is removed.
+//! Each rule has one test. For comparison, an unprotected member is removed.
 
 mod approval;
 mod authoritative;
 mod deletion;
-mod departures;
+mod drift;
 mod knowledge;
 mod limits;
 mod moments;
 mod order;
-mod people;
+mod protected_members;
 
 use std::time::Duration;
 
-use super::operator::{Operator, Options};
-use super::world::World;
+use super::operator::{Options, TestOperator};
+use super::world::TestWorld;
 use crate::api::{ChannelMembershipSpec, Prune};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -23,71 +23,70 @@ const HOUR: Duration = Duration::from_hours(1);
 const MAIN: &str = "care/main";
 const TEAM: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 const WITHOUT_ERIN: [&str; 4] = ["alice", "bob", "carol", "dave"];
-const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Authoritative];
-const CLAIMING: [Prune; 2] = [Prune::Owned, Prune::Declared];
 
-/// An operator that is allowed everything.
-fn generous() -> Options {
+/// Options of an operator that may use every prune mode.
+fn permissive_options() -> Options {
     Options::with(|settings| settings.allow_authoritative = true)
 }
 
 /// `care/main` declares the team, which joined more than ten minutes ago.
-async fn team(prune: Prune) -> (World, Operator) {
-    team_with(generous(), |spec| spec.prune = prune).await
+async fn settled_team(prune: Prune) -> (TestWorld, TestOperator) {
+    settled_team_with(permissive_options(), |spec| spec.prune = prune).await
 }
 
-async fn team_with(options: Options, change: impl FnOnce(&mut ChannelMembershipSpec)) -> (World, Operator) {
-    let world = World::new();
-    let mut operator = Operator::start_with(&world, options);
+async fn settled_team_with(
+    options: Options,
+    change: impl FnOnce(&mut ChannelMembershipSpec),
+) -> (TestWorld, TestOperator) {
+    let world = TestWorld::new();
+    let mut operator = TestOperator::start_with(&world, options);
     world.create(MAIN, TEAM, change);
-    operator.live(MINUTE * 15).await;
-    assert_eq!(world.reason(MAIN), "AllPresent");
+    operator.run_for(MINUTE * 15).await;
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
     (world, operator)
 }
 
-/// Erin is dropped, and three hours pass.
-async fn drop_erin(world: &World, operator: &mut Operator) {
+/// Stops to declare erin, and lets three hours pass.
+async fn undeclare_erin(world: &TestWorld, operator: &mut TestOperator) {
     world.cluster.declare(MAIN, WITHOUT_ERIN);
-    operator.live(HOUR * 3).await;
+    operator.run_for(HOUR * 3).await;
 }
 
-/// Lets time pass second by second until something is so: an hour at most.
-async fn until(operator: &mut Operator, holds: impl Fn() -> bool) {
+/// Lets time pass second by second until a condition holds, for at most an hour.
+async fn run_until(operator: &mut TestOperator, holds: impl Fn() -> bool) {
     for _ in 0..3600 {
         if holds() {
             return;
         }
-        operator.live(MINUTE / 60).await;
+        operator.run_for(MINUTE / 60).await;
     }
-    panic!("it does not come to that");
+    panic!("the condition did not hold within an hour");
 }
 
-/// Erin was removed, and nobody else.
+/// Asserts that erin was removed, and no other member.
 #[track_caller]
-fn erin_left(world: &World, case: impl std::fmt::Debug) {
+fn assert_erin_removed(world: &TestWorld, case: impl std::fmt::Debug) {
     assert_eq!(world.deletes(), ["erin"], "{case:?}");
-    assert_eq!(world.reason(MAIN), "AllPresent", "{case:?}");
+    assert_eq!(world.ready_reason(MAIN), "AllPresent", "{case:?}");
 }
 
-/// No call that deletes was made.
+/// Asserts that no delete call was made.
 #[track_caller]
-fn all_stay(world: &World, case: impl std::fmt::Debug) {
+fn assert_none_removed(world: &TestWorld, case: impl std::fmt::Debug) {
     assert_eq!(world.deletes(), [""; 0], "{case:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_is_dropped_and_protected_by_nothing_is_removed() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        drop_erin(&world, &mut operator).await;
-        erin_left(&world, prune);
-    }
+for_each_prune!(undeclared_unprotected_member_is_removed in [Owned, Declared, Authoritative]);
+async fn undeclared_unprotected_member_is_removed(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    undeclare_erin(&world, &mut operator).await;
+    assert_erin_removed(&world, prune);
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_removes_nobody() {
-    let (world, mut operator) = team(Prune::Never).await;
-    drop_erin(&world, &mut operator).await;
-    all_stay(&world, "");
-    assert_eq!(world.reason(MAIN), "AllPresent");
+async fn no_member_is_removed_with_never() {
+    let (world, mut operator) = settled_team(Prune::Never).await;
+    undeclare_erin(&world, &mut operator).await;
+    assert_none_removed(&world, "");
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
 }

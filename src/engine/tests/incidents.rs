@@ -1,6 +1,7 @@
-//! What emptied other people's channels: does it empty one here?
+//! Incidents that emptied channels elsewhere do not empty a channel here.
 //!
-//! Each incident is a function of `prune`, so that all of them can also be lived through with `Never`, which never deletes.
+//! Each incident is a function of `prune`, so that all incidents also run with `Never`, which never
+//! deletes.
 
 mod listings;
 mod lists;
@@ -12,64 +13,63 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fake::users;
-use super::operator::{Operator, Options};
-use super::world::World;
+use super::operator::{Options, TestOperator};
+use super::world::TestWorld;
 use crate::api::{ChannelMembershipSpec, DeletionPolicy, Prune};
 use crate::chime::port::Operation;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const MAIN: &str = "care/main";
-const ALL: [Prune; 4] = [Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
-const PRUNING: [Prune; 3] = [Prune::Owned, Prune::Declared, Prune::Authoritative];
 
-/// An operator that is allowed everything.
-fn generous() -> Options {
+/// Options of an operator that may use every prune mode.
+fn permissive_options() -> Options {
     Options::with(|settings| settings.allow_authoritative = true)
 }
 
-/// `prune` as it is, and `deletionPolicy: Delete` with all that allow it.
-fn pruning(prune: Prune) -> impl Fn(&mut ChannelMembershipSpec) {
+/// Sets `prune`, and `deletionPolicy: Delete` with every mode that allows it.
+fn with_prune(prune: Prune) -> impl Fn(&mut ChannelMembershipSpec) {
     move |spec| {
         spec.prune = prune;
         spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
     }
 }
 
-/// So many people are declared by `care/main` and in the channel, for more than ten minutes.
-async fn settled(count: usize, prune: Prune) -> (World, Operator) {
-    let world = World::new();
-    let mut operator = Operator::start_with(&world, generous());
+/// `care/main` declares a number of members, which have been in the channel for more than ten
+/// minutes.
+async fn settled_members(count: usize, prune: Prune) -> (TestWorld, TestOperator) {
+    let world = TestWorld::new();
+    let mut operator = TestOperator::start_with(&world, permissive_options());
     world.create(MAIN, users(count), |spec| spec.prune = prune);
-    operator.live(MINUTE * 15).await;
-    assert_eq!(world.reason(MAIN), "AllPresent");
+    operator.run_for(MINUTE * 15).await;
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
     (world, operator)
 }
 
-fn set<T: AsRef<str>>(ids: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+fn name_set<T: AsRef<str>>(ids: impl IntoIterator<Item = T>) -> BTreeSet<String> {
     ids.into_iter().map(|id| id.as_ref().to_owned()).collect()
 }
 
-/// No call that deletes was made.
+/// Asserts that no delete call was made.
 #[track_caller]
-fn nobody_removed(world: &World, prune: Prune) {
+fn assert_none_removed(world: &TestWorld, prune: Prune) {
     assert_eq!(world.deletes(), [""; 0], "prune: {prune:?}");
 }
 
-/// Nobody but these was ever removed, and nobody at all by `Never`.
+/// Asserts that no other member was ever removed, and with `Never` no member at all.
 #[track_caller]
-fn removed_at_most<T: AsRef<str>>(world: &World, ids: impl IntoIterator<Item = T>, prune: Prune) {
-    let allowed = if prune == Prune::Never { BTreeSet::new() } else { set(ids) };
-    let removed = set(world.deletes());
+fn assert_removed_only<T: AsRef<str>>(world: &TestWorld, ids: impl IntoIterator<Item = T>, prune: Prune) {
+    let allowed = if prune == Prune::Never { BTreeSet::new() } else { name_set(ids) };
+    let removed = name_set(world.deletes());
     assert!(removed.is_subset(&allowed), "prune: {prune:?} removed {:?}", removed.difference(&allowed));
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_one_of_ten_thousand_costs_four_calls_and_no_listing() {
-    let (world, mut operator) = settled(10_000, Prune::Owned).await;
+async fn removing_one_of_10000_members_costs_4_calls_and_no_listing() {
+    let (world, mut operator) = settled_members(10_000, Prune::Owned).await;
     world.support().with(|channel| channel.made.clear());
     world.cluster.declare(MAIN, users(9_999));
-    operator.live(MINUTE).await;
+    operator.run_for(MINUTE).await;
     let made: Vec<Operation> = world.support().with(|channel| channel.made.iter().map(|made| made.operation).collect());
     let mut cost = made.clone();
     cost.sort_unstable();
@@ -84,16 +84,16 @@ async fn dropping_one_of_ten_thousand_costs_four_calls_and_no_listing() {
     );
     assert_eq!(made[2..], [Operation::DescribeChannelMembership, Operation::DeleteChannelMembership]);
     assert_eq!(world.deletes(), ["u09999"]);
-    assert_eq!(world.reason(MAIN), "AllPresent");
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_does_not_call_delete_in_any_incident() {
-    let mut worlds = lists::all(Prune::Never).await;
-    worlds.extend(listings::all(Prune::Never).await);
-    worlds.extend(statuses::all(Prune::Never).await);
-    worlds.extend(owners::all(Prune::Never).await);
-    worlds.extend(operators::all(Prune::Never).await);
+async fn delete_is_not_called_with_never_in_any_incident() {
+    let mut worlds = lists::all_incidents(Prune::Never).await;
+    worlds.extend(listings::all_incidents(Prune::Never).await);
+    worlds.extend(statuses::all_incidents(Prune::Never).await);
+    worlds.extend(owners::all_incidents(Prune::Never).await);
+    worlds.extend(operators::all_incidents(Prune::Never).await);
     assert!(worlds.len() >= 30, "{} incidents", worlds.len());
     for world in worlds {
         assert_eq!(world.calls(Operation::DeleteChannelMembership), 0);

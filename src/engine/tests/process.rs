@@ -1,4 +1,4 @@
-//! A process whose every effect on the world is numbered, so that a test can kill it at each of them.
+//! A process with numbered effects, so that a test can kill it at each of them.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// When, in the course of one effect, a process is killed.
+/// The moment of an effect at which a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Before it has an effect.
+    /// Before the effect.
     Before,
-    /// After it had its effect, before its answer is there.
+    /// After the effect, and before its answer arrives.
     BeforeAnswer,
-    /// When its answer is there: what follows from it in memory is lost, and there is no further effect.
+    /// When the answer arrives: its consequences in memory are lost, and no further effect happens.
     AfterAnswer,
 }
 
@@ -22,56 +22,56 @@ impl Moment {
     pub const ALL: [Self; 3] = [Self::Before, Self::BeforeAnswer, Self::AfterAnswer];
 }
 
-/// What happens to a process in the course of one effect.
+/// The fault of one effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is killed.
+    /// The process is killed.
     Dies(Moment),
-    /// The call fails, before it had its effect or after it.
+    /// The call fails, before or after its effect.
     Fails { after: bool },
 }
 
 #[derive(Default)]
 struct Inner {
     effects: Mutex<Vec<String>>,
-    /// Those that were had and not answered yet.
+    /// Effects that happened and have no answer yet.
     unanswered: Mutex<BTreeMap<usize, String>>,
     fate: Option<(usize, Fate)>,
     latency: Duration,
     died: CancellationToken,
 }
 
-/// One process. Clones are of the same.
+/// One process. All clones share its state.
 #[derive(Clone, Default)]
 pub struct Process(Arc<Inner>);
 
 impl Process {
-    /// A process whose calls take some time, half of it before their effect and half after it.
+    /// A process whose calls take some time: half of it before their effect, half after.
     pub fn with_latency(latency: Duration) -> Self {
         Self(Arc::new(Inner { latency, ..Inner::default() }))
     }
 
-    /// One that is killed at its nth effect, the first being 0.
-    pub fn fated(latency: Duration, effect: usize, moment: Moment) -> Self {
+    /// A process that is killed at an effect. The first effect has the number 0.
+    pub fn killed_at(latency: Duration, effect: usize, moment: Moment) -> Self {
         Self(Arc::new(Inner { fate: Some((effect, Fate::Dies(moment))), latency, ..Inner::default() }))
     }
 
-    /// One whose nth effect fails as calls do over a network, before or after it has its effect.
-    pub fn failing(latency: Duration, effect: usize, after: bool) -> Self {
+    /// A process with one call that fails as over a network, before or after its effect.
+    pub fn failing_at(latency: Duration, effect: usize, after: bool) -> Self {
         Self(Arc::new(Inner { fate: Some((effect, Fate::Fails { after })), latency, ..Inner::default() }))
     }
 
-    /// What it did, in order.
+    /// Returns all effects in order.
     pub fn effects(&self) -> Vec<String> {
         self.0.effects.lock().unwrap().clone()
     }
 
-    /// What it did and never heard of, as it died: whether that was done, nobody after it can know.
+    /// Returns the effects whose answer never arrived. A later process cannot know their outcome.
     pub fn unanswered(&self) -> Vec<String> {
         self.0.unanswered.lock().unwrap().values().cloned().collect()
     }
 
-    /// From now on it has no effect, and gets no answer.
+    /// Kills the process: it has no further effect and gets no answer.
     pub fn kill(&self) {
         self.0.died.cancel();
     }
@@ -80,14 +80,14 @@ impl Process {
         self.0.died.is_cancelled()
     }
 
-    /// Waits until it is dead.
+    /// Waits until the process is dead.
     pub async fn died(&self) {
         self.0.died.cancelled().await;
     }
 
-    /// One call of the world around it; `failed` is its answer when the network fails.
-    pub async fn effect<T>(&self, what: String, effect: impl Future<Output = T>, failed: impl FnOnce() -> T) -> T {
-        self.alive().await;
+    /// Runs one call to the service or the cluster. `failed` makes the answer of a network failure.
+    pub async fn run_effect<T>(&self, what: String, effect: impl Future<Output = T>, failed: impl FnOnce() -> T) -> T {
+        self.halt_if_dead().await;
         let number = {
             let mut effects = self.0.effects.lock().unwrap();
             effects.push(what.clone());
@@ -95,7 +95,7 @@ impl Process {
         };
         let fate = self.0.fate.and_then(|(fated, fate)| (fated == number).then_some(fate));
         self.pass_time().await;
-        self.dies(fate, Moment::Before).await;
+        self.die_if_due(fate, Moment::Before).await;
         let mut answer = match fate {
             Some(Fate::Fails { after: false }) => return failed(),
             _ => effect.await,
@@ -104,9 +104,9 @@ impl Process {
         if fate == Some(Fate::Fails { after: true }) {
             answer = failed();
         }
-        self.dies(fate, Moment::BeforeAnswer).await;
+        self.die_if_due(fate, Moment::BeforeAnswer).await;
         self.pass_time().await;
-        self.alive().await;
+        self.halt_if_dead().await;
         if fate.is_none() {
             self.0.unanswered.lock().unwrap().remove(&number);
         }
@@ -117,12 +117,12 @@ impl Process {
         answer
     }
 
-    /// Dies, if this is when it is to die, and does not go on if it is dead.
-    async fn dies(&self, fate: Option<Fate>, now: Moment) {
+    /// Dies if the chosen moment has come, and stops for ever if the process is dead.
+    async fn die_if_due(&self, fate: Option<Fate>, now: Moment) {
         if fate == Some(Fate::Dies(now)) {
             self.kill();
         }
-        self.alive().await;
+        self.halt_if_dead().await;
     }
 
     async fn pass_time(&self) {
@@ -131,7 +131,7 @@ impl Process {
         }
     }
 
-    async fn alive(&self) {
+    async fn halt_if_dead(&self) {
         if self.is_dead() {
             pending::<()>().await;
         }

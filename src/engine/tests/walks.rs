@@ -1,6 +1,7 @@
-//! Whatever people, faults and restarts do to a channel of several resources: is anybody removed whom nothing lets go?
+//! Random walks: users, faults and restarts act on a channel with several resources, and no member
+//! is removed without a right to.
 //!
-//! Each delete is judged when it is made, by what the test itself knows of the cluster's history.
+//! The test checks each delete when it is made, against its own history of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,11 +10,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::cluster::{Cluster, Op};
-use super::fake::{Fault, user};
-use super::operator::{LATENCY, Operator, Options};
+use super::cluster::{StoreOperation, TestCluster};
+use super::fake::{CallFault, user};
+use super::operator::{LATENCY, Options, TestOperator};
 use super::process::{Moment, Process};
-use super::world::{World, spec};
+use super::world::{TestWorld, spec};
 use crate::api::{
     APPROVE, ChannelMembershipStatus, DeletionPolicy, MemberList, Prune, RECONCILE_REQUESTED_AT, Tolerance,
 };
@@ -40,7 +41,7 @@ enum Step {
     Restart,
     RestartFated(usize, Moment),
     ServiceFails,
-    StoreFails(Op),
+    StoreFails(StoreOperation),
     Wait(u64),
 }
 
@@ -72,28 +73,29 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Restart),
         2 => (0..30_usize, prop::sample::select(Moment::ALL.to_vec())).prop_map(|(n, when)| Step::RestartFated(n, when)),
         2 => Just(Step::ServiceFails),
-        2 => prop::sample::select(vec![Op::Status, Op::Finalizer, Op::Read]).prop_map(Step::StoreFails),
+        2 => prop::sample::select(vec![StoreOperation::Status, StoreOperation::Finalizer, StoreOperation::Read]).prop_map(Step::StoreFails),
         16 => prop::sample::select(vec![1, 3, 8, 11, 20, 60, 700, 4000]).prop_map(Step::Wait),
     ]
 }
 
-/// What the test knows.
+/// The history of the cluster as the test knows it.
 #[derive(Default)]
 struct History {
-    /// Whom a resource ever declared, by its UID.
+    /// All members that a resource ever declared, by its UID.
     declared: BTreeMap<String, BTreeSet<String>>,
-    /// When somebody was last declared by a resource that was not being deleted, and whether they still are.
+    /// The last time at which a resource that was not being deleted declared a member, and whether
+    /// one still does.
     last: BTreeMap<String, (Instant, bool)>,
-    /// Since when somebody moderates.
+    /// The time since when a member moderates.
     moderates: BTreeMap<&'static str, Instant>,
-    /// What each UID asked for lately: an operator may still be at it.
+    /// The latest prune modes of each UID: an operator may still carry out the one before.
     prunes: BTreeMap<String, Vec<(Instant, Prune)>>,
     complaints: Vec<String>,
 }
 
 impl History {
-    /// Takes in how the cluster is now; to be called after each change.
-    fn note(&mut self, cluster: &Cluster) {
+    /// Records the state of the cluster. Every change of the cluster needs a call.
+    fn record_state(&mut self, cluster: &TestCluster) {
         let now = Instant::now();
         let mut current = BTreeSet::new();
         let objects = cluster.objects();
@@ -120,16 +122,16 @@ impl History {
         }
     }
 
-    /// A call that deletes is about to have its effect.
-    fn judge(&mut self, world: &World, id: &str) {
+    /// Checks a delete just before its effect.
+    fn judge_delete(&mut self, world: &TestWorld, id: &str) {
         let now = Instant::now();
         let mut complain = |what: &str| self.complaints.push(format!("{id} was removed {what}"));
-        // What happened between the last look and the delete cannot be known.
+        // The operator cannot know what happened between its last read and the delete.
         let race = LATENCY * 4;
         if let Some((at, still)) = self.last.get(id)
             && (*still && now - *at > race || !*still && now - *at < Duration::from_secs(9))
         {
-            complain(if *still { "though declared" } else { "too soon" });
+            complain(if *still { "while declared" } else { "too soon" });
         }
         if !world.members().contains(id) {
             complain("twice");
@@ -138,17 +140,17 @@ impl History {
         let (moderator, inviter) = world
             .support()
             .with(|channel| (channel.moderators.contains(&user(id)), channel.invited_by.get(&user(id)).cloned()));
-        // Who moderates was asked ten seconds ago at most.
+        // The list of moderators is at most ten seconds old.
         let known = self.moderates.get(id).is_some_and(|since| now - *since > Duration::from_secs(10) + race);
         if moderator && known {
-            complain("though a moderator");
+            complain("while a moderator");
         }
         let ours = inviter == Some(user("rollcall"));
         let objects = world.cluster.objects();
         let entitled = objects.values().any(|object| {
-            let claimed = self.declared.get(&object.uid).is_some_and(|declared| declared.contains(id));
+            let declared = self.declared.get(&object.uid).is_some_and(|declared| declared.contains(id));
             let asked = self.prunes.get(&object.uid).into_iter().flatten().rev();
-            // The last thing asked for, and what was asked for until just now.
+            // The current mode, and the modes that ended a moment ago.
             let mut until = now;
             let asked = asked.take_while(|(at, _)| {
                 let recent = now - until <= race;
@@ -157,33 +159,33 @@ impl History {
             });
             asked.into_iter().any(|(_, prune)| match prune {
                 Prune::Never => false,
-                Prune::Owned => claimed && ours,
-                Prune::Declared => claimed,
+                Prune::Owned => declared && ours,
+                Prune::Declared => declared,
                 Prune::Authoritative => true,
             })
         });
         if !entitled {
-            complain("by no resource that may");
+            complain("without a resource that has the right");
         }
     }
 }
 
-fn name(which: usize) -> String {
+fn resource_name(which: usize) -> String {
     format!("care/r{which}")
 }
 
-fn options() -> Options {
+fn permissive_options() -> Options {
     Options::with(|settings| settings.allow_authoritative = true)
 }
 
-async fn walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let world = World::new();
+async fn run_walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let world = TestWorld::new();
     let history: Arc<Mutex<History>> = Arc::default();
     let (judge, judged) = (Arc::clone(&history), world.clone());
-    world.before_delete(move |id| judge.lock().unwrap().judge(&judged, id));
-    let mut operator = Operator::start_with(&world, options());
+    world.before_delete(move |id| judge.lock().unwrap().judge_delete(&judged, id));
+    let mut operator = TestOperator::start_with(&world, permissive_options());
     let mut older: BTreeMap<String, (String, ChannelMembershipStatus)> = BTreeMap::new();
-    // Two resources that share people, for more than ten minutes.
+    // Two resources share members for more than ten minutes.
     let settled = [
         Step::Create(0, first, true, vec!["a", "b", "c", "d"]),
         Step::Create(1, Prune::Owned, false, vec!["c", "d", "e", "f"]),
@@ -193,28 +195,28 @@ async fn walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
         if let Step::Moderates(id) = step {
             history.lock().unwrap().moderates.entry(id).or_insert_with(Instant::now);
         }
-        take(&world, &mut operator, &mut older, step).await;
-        history.lock().unwrap().note(&world.cluster);
-        operator.live(Duration::from_millis(1)).await;
+        take_step(&world, &mut operator, &mut older, step).await;
+        history.lock().unwrap().record_state(&world.cluster);
+        operator.run_for(Duration::from_millis(1)).await;
         for (resource, object) in world.cluster.objects() {
             if let Some(status) = &object.status {
                 older.entry(resource).or_insert((object.uid.clone(), status.clone()));
             }
         }
     }
-    // Once all is well again, everybody who is declared is there, and nothing hangs.
+    // After all faults, every declared member is present and every deletion has ended.
     world.support().with(|channel| channel.faults.clear());
-    world.cluster.mend();
+    world.cluster.clear_faults();
     operator.regain_watch();
-    operator.restart_with(options()).await;
+    operator.restart_with(permissive_options()).await;
     for (resource, object) in world.cluster.objects() {
         if object.deleting_since.is_none() {
             world.cluster.edit(&resource, |spec| spec.suspend = false);
             world.cluster.annotate(&resource, RECONCILE_REQUESTED_AT, "at last");
         }
     }
-    history.lock().unwrap().note(&world.cluster);
-    operator.live(Duration::from_hours(30)).await;
+    history.lock().unwrap().record_state(&world.cluster);
+    operator.run_for(Duration::from_hours(30)).await;
     let history = history.lock().unwrap();
     prop_assert!(history.complaints.is_empty(), "{:?}", history.complaints);
     for (resource, object) in world.cluster.objects() {
@@ -226,44 +228,47 @@ async fn walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-async fn take(
-    world: &World,
-    operator: &mut Operator,
+async fn take_step(
+    world: &TestWorld,
+    operator: &mut TestOperator,
     older: &mut BTreeMap<String, (String, ChannelMembershipStatus)>,
     step: Step,
 ) {
     let cluster = &world.cluster;
-    let there = |which: usize| cluster.find(&name(which)).is_some();
+    let there = |which: usize| cluster.find(&resource_name(which)).is_some();
     let policy = |prune: Prune, ends: bool| {
         if ends && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain }
     };
     match step {
         Step::Create(which, prune, ends, who) if !there(which) => {
-            older.remove(&name(which));
+            older.remove(&resource_name(which));
             let mut spec = spec(who);
             (spec.prune, spec.deletion_policy) = (prune, policy(prune, ends));
             spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
-            cluster.create(&name(which), spec);
+            cluster.create(&resource_name(which), spec);
         }
-        Step::Declare(which, who) if there(which) => cluster.declare(&name(which), who),
-        Step::Change(which, prune, ends) if there(which) => cluster.edit(&name(which), |spec| {
+        Step::Declare(which, who) if there(which) => cluster.declare(&resource_name(which), who),
+        Step::Change(which, prune, ends) if there(which) => cluster.edit(&resource_name(which), |spec| {
             (spec.prune, spec.deletion_policy) = (prune, policy(prune, ends));
         }),
-        Step::Delete(which) if there(which) => cluster.delete(&name(which)),
-        Step::Suspend(which, suspend) if there(which) => cluster.edit(&name(which), |spec| spec.suspend = suspend),
+        Step::Delete(which) if there(which) => cluster.delete(&resource_name(which)),
+        Step::Suspend(which, suspend) if there(which) => {
+            cluster.edit(&resource_name(which), |spec| spec.suspend = suspend);
+        }
         Step::Approve(which) => {
-            let pending = cluster.find(&name(which)).and_then(|object| object.status.clone()?.pending_approval);
+            let pending =
+                cluster.find(&resource_name(which)).and_then(|object| object.status.clone()?.pending_approval);
             if let Some(pending) = pending {
-                cluster.annotate(&name(which), APPROVE, &pending.hash);
+                cluster.annotate(&resource_name(which), APPROVE, &pending.hash);
             }
         }
-        Step::WipeStatus(which) if there(which) => cluster.update(&name(which), |object| object.status = None),
+        Step::WipeStatus(which) if there(which) => cluster.update(&resource_name(which), |object| object.status = None),
         Step::OlderStatus(which) if there(which) => {
-            if let Some((_, status)) = older.get(&name(which)).cloned() {
-                cluster.update(&name(which), |object| object.status = Some(status));
+            if let Some((_, status)) = older.get(&resource_name(which)).cloned() {
+                cluster.update(&resource_name(which), |object| object.status = Some(status));
             }
         }
-        Step::Joins(id) if !world.members().contains(id) => world.strangers([id]),
+        Step::Joins(id) if !world.members().contains(id) => world.add_strangers([id]),
         Step::Leaves(id) => world.support().with(|channel| {
             channel.members.remove(&user(id));
             channel.invited_by.remove(&user(id));
@@ -276,24 +281,25 @@ async fn take(
         Step::Restart => operator.restart().await,
         Step::RestartFated(effect, moment) => {
             operator.kill().await;
-            *operator = Operator::start_as(world, options(), Process::fated(LATENCY, effect, moment));
+            *operator =
+                TestOperator::start_as(world, permissive_options(), Process::killed_at(LATENCY, effect, moment));
         }
         Step::ServiceFails => world.support().with(|channel| {
-            channel.faults.push_back(Fault::After(CallErrorClass::Transient, "ConnectionFailed"));
+            channel.faults.push_back(CallFault::After(CallErrorClass::Transient, "ConnectionFailed"));
         }),
-        Step::StoreFails(op) => cluster.fail(op, StoreError::Unavailable("as the test has it".to_owned())),
-        Step::Wait(seconds) => operator.live(Duration::from_secs(seconds)).await,
+        Step::StoreFails(op) => cluster.fail_next(op, StoreError::Unavailable("as the test has it".to_owned())),
+        Step::Wait(seconds) => operator.run_for(Duration::from_secs(seconds)).await,
         _ => {}
     }
 }
 
 proptest! {
     #[test]
-    fn nobody_is_removed_whom_nothing_lets_go_and_everybody_declared_is_there_in_the_end(
+    fn removals_are_justified_and_declared_members_end_present(
         first in prune(),
         steps in prop::collection::vec(step(), 1..30),
     ) {
         let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        clock.expect("a runtime without sockets").block_on(walk(first, steps))?;
+        clock.expect("a runtime without sockets").block_on(run_walk(first, steps))?;
     }
 }

@@ -1,12 +1,12 @@
-//! A cluster, the service's channels and the time, as several processes share them.
+//! A cluster, the channels of the service, and a clock, shared by several processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
-use super::cluster::Cluster;
-use super::fake::{Fake, INSTANCE, user};
+use super::cluster::TestCluster;
+use super::fake::{FakeService, INSTANCE, user};
 use super::process::Process;
 use crate::api::{APPROVE, ChannelMembershipSpec, KeepReason, MembershipType};
 use crate::chime::port::{
@@ -17,32 +17,33 @@ use crate::engine::clock::Clock;
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Removal;
 
-/// What happens to the pages of listings on their way: given the token that was asked with.
-type Spoiler = Box<dyn FnMut(Option<&str>, Result<Page, CallError>) -> Result<Page, CallError> + Send>;
+/// Changes the pages of listings. It gets the token of the request and the answer.
+type PageFilter = Box<dyn FnMut(Option<&str>, Result<Page, CallError>) -> Result<Page, CallError> + Send>;
 
-/// What else happens just before a call has its effect.
-type Meanwhile = Box<dyn FnMut(Operation) + Send>;
+/// Runs just before a call has its effect.
+type CallHook = Box<dyn FnMut(Operation) + Send>;
 
-/// Hears of each delete just before it has its effect: whose it is.
-type Judge = Box<dyn FnMut(&str) + Send>;
+/// Runs just before each delete has its effect. It gets the short id of the member.
+type DeleteHook = Box<dyn FnMut(&str) + Send>;
 
-/// Clones are of the same world.
+/// A cluster with its service and clock. All clones share their state.
 #[derive(Clone)]
-pub struct World {
-    pub cluster: Cluster,
+pub struct TestWorld {
+    pub cluster: TestCluster,
     pub clock: Clock,
-    channels: Arc<Mutex<BTreeMap<String, Fake>>>,
-    spoiler: Arc<Mutex<Option<Spoiler>>>,
-    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
-    judge: Arc<Mutex<Option<Judge>>>,
+    channels: Arc<Mutex<BTreeMap<String, FakeService>>>,
+    page_filter: Arc<Mutex<Option<PageFilter>>>,
+    call_hook: Arc<Mutex<Option<CallHook>>>,
+    delete_hook: Arc<Mutex<Option<DeleteHook>>>,
     moves: Arc<Mutex<Vec<Move>>>,
     refusals: Arc<Mutex<Vec<Refusal>>>,
 }
 
-/// Calls that are refused as long as it stands: of one kind, or all.
+/// Calls that are refused: all calls, or the calls of one operation.
 type Refusal = (Option<Operation>, CallErrorClass, &'static str);
 
-/// Somebody came or went by a call of an operator, which is more than that a call named them.
+/// A member that a call of an operator really added or removed. A call may name a member and change
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Move {
     pub channel: String,
@@ -50,12 +51,12 @@ pub struct Move {
     pub came: bool,
 }
 
-/// A spec that declares these for the channel `support`.
+/// Returns a spec that declares members of the channel `support`.
 pub fn spec<T: AsRef<str>>(members: impl IntoIterator<Item = T>) -> ChannelMembershipSpec {
     spec_of("support", members)
 }
 
-/// A spec that declares these for a channel.
+/// Returns a spec that declares members of a channel.
 pub fn spec_of<T: AsRef<str>>(channel: &str, members: impl IntoIterator<Item = T>) -> ChannelMembershipSpec {
     ChannelMembershipSpec {
         channel_arn: format!("{INSTANCE}/channel/{channel}"),
@@ -64,34 +65,34 @@ pub fn spec_of<T: AsRef<str>>(channel: &str, members: impl IntoIterator<Item = T
     }
 }
 
-impl World {
+impl TestWorld {
     pub fn new() -> Self {
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         Self {
-            cluster: Cluster::new(clock),
+            cluster: TestCluster::new(clock),
             clock,
             channels: Arc::default(),
-            spoiler: Arc::default(),
-            meanwhile: Arc::default(),
-            judge: Arc::default(),
+            page_filter: Arc::default(),
+            call_hook: Arc::default(),
+            delete_hook: Arc::default(),
             moves: Arc::default(),
             refusals: Arc::default(),
         }
     }
 
-    /// A channel, by its id.
-    pub fn channel(&self, id: &str) -> Fake {
+    /// Returns a channel by its id.
+    pub fn channel(&self, id: &str) -> FakeService {
         let mut channels = self.channels.lock().unwrap();
-        channels.entry(id.to_owned()).or_insert_with(|| Fake::at(self.clock)).clone()
+        channels.entry(id.to_owned()).or_insert_with(|| FakeService::at(self.clock)).clone()
     }
 
-    /// The channel `support`.
-    pub fn support(&self) -> Fake {
+    /// Returns the channel `support`.
+    pub fn support(&self) -> FakeService {
         self.channel("support")
     }
 
-    /// People are in a channel already, whom somebody added.
-    pub fn strangers<T: AsRef<str>>(&self, ids: impl IntoIterator<Item = T>) {
+    /// Adds members to the channel `support` in the name of another user.
+    pub fn add_strangers<T: AsRef<str>>(&self, ids: impl IntoIterator<Item = T>) {
         let now = self.clock.now();
         self.support().with(|channel| {
             for id in ids {
@@ -100,7 +101,8 @@ impl World {
         });
     }
 
-    /// Somebody creates a resource that declares these for the channel `support`, and is else as `change` has it.
+    /// Creates a resource that declares members of the channel `support`. `change` edits the rest
+    /// of its spec.
     pub fn create<T: AsRef<str>>(
         &self,
         resource: &str,
@@ -112,27 +114,28 @@ impl World {
         self.cluster.create(resource, spec)
     }
 
-    /// Why a resource is Ready, or is not.
-    pub fn reason(&self, resource: &str) -> String {
+    /// Returns the reason of the condition Ready.
+    pub fn ready_reason(&self, resource: &str) -> String {
         let status = self.cluster.status(resource);
         status.conditions.first().map(|ready| ready.reason.clone()).unwrap_or_default()
     }
 
-    /// Why an undeclared member stays, as a resource says.
-    pub fn stays(&self, resource: &str, id: &str) -> Option<KeepReason> {
+    /// Returns the reason in the status why an undeclared member stays.
+    pub fn keep_reason(&self, resource: &str, id: &str) -> Option<KeepReason> {
         let undeclared = self.cluster.status(resource).undeclared?;
         undeclared.sample.iter().find(|member| member.member_arn == arn(id)).map(|member| member.reason)
     }
 
-    /// Approves the plan that a resource holds, and gives its hash.
-    pub fn approve(&self, resource: &str) -> String {
+    /// Approves the pending plan of a resource, and returns its hash.
+    pub fn approve_plan(&self, resource: &str) -> String {
         let pending = self.cluster.status(resource).pending_approval;
-        let hash = pending.unwrap_or_else(|| panic!("{resource} holds nothing: {}", self.reason(resource))).hash;
+        let hash =
+            pending.unwrap_or_else(|| panic!("{resource} has no pending plan: {}", self.ready_reason(resource))).hash;
         self.cluster.annotate(resource, APPROVE, &hash);
         hash
     }
 
-    /// Who is in the channel `support`, by short id.
+    /// Returns the members of the channel `support`, by short id.
     pub fn members(&self) -> BTreeSet<String> {
         self.members_of("support")
     }
@@ -141,28 +144,28 @@ impl World {
         self.channel(channel).with(|channel| channel.members.keys().map(|arn| short(arn)).collect())
     }
 
-    /// Who is in the channel `support` with a type.
+    /// Returns the members of the channel `support` that have a type.
     pub fn members_as(&self, kind: MembershipType) -> BTreeSet<String> {
         self.support()
             .with(|channel| channel.members.iter().filter(|(_, of)| **of == kind).map(|(arn, _)| short(arn)).collect())
     }
 
-    /// The people of each call that deletes, in all channels.
+    /// Returns the member of each delete call, in all channels.
     pub fn deletes(&self) -> Vec<String> {
         self.named_by(Operation::DeleteChannelMembership)
     }
 
-    /// The people of all batches, in all channels.
+    /// Returns the members of all batches, in all channels.
     pub fn adds(&self) -> Vec<String> {
         self.named_by(Operation::BatchCreateChannelMembership)
     }
 
-    /// Calls of one kind, in all channels.
+    /// Counts the calls of an operation, in all channels.
     pub fn calls(&self, operation: Operation) -> usize {
         self.channels.lock().unwrap().values().map(|fake| fake.calls(operation)).sum()
     }
 
-    /// Who came and went by calls of operators, in order.
+    /// Returns the members that calls of operators added and removed, in order.
     pub fn moves(&self) -> Vec<Move> {
         self.moves.lock().unwrap().clone()
     }
@@ -175,41 +178,41 @@ impl World {
             .collect()
     }
 
-    /// Pages of listings go by `spoiler` from now on.
-    pub fn spoil(
+    /// Lets `page_filter` change all pages of listings from now on.
+    pub fn alter_pages(
         &self,
-        spoiler: impl FnMut(Option<&str>, Result<Page, CallError>) -> Result<Page, CallError> + Send + 'static,
+        page_filter: impl FnMut(Option<&str>, Result<Page, CallError>) -> Result<Page, CallError> + Send + 'static,
     ) {
-        *self.spoiler.lock().unwrap() = Some(Box::new(spoiler));
+        *self.page_filter.lock().unwrap() = Some(Box::new(page_filter));
     }
 
-    /// Pages of listings are as they are again.
-    pub fn mend(&self) {
-        *self.spoiler.lock().unwrap() = None;
+    /// Leaves pages of listings unchanged again.
+    pub fn restore_pages(&self) {
+        *self.page_filter.lock().unwrap() = None;
     }
 
-    /// `meanwhile` happens just before each call of the service has its effect.
-    pub fn meanwhile(&self, meanwhile: impl FnMut(Operation) + Send + 'static) {
-        *self.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    /// Runs `call_hook` just before each call of the service has its effect.
+    pub fn before_each_call(&self, call_hook: impl FnMut(Operation) + Send + 'static) {
+        *self.call_hook.lock().unwrap() = Some(Box::new(call_hook));
     }
 
-    /// `judge` hears of each delete in the channel just before it has its effect.
-    pub fn before_delete(&self, judge: impl FnMut(&str) + Send + 'static) {
-        *self.judge.lock().unwrap() = Some(Box::new(judge));
+    /// Runs `delete_hook` just before each delete has its effect.
+    pub fn before_delete(&self, delete_hook: impl FnMut(&str) + Send + 'static) {
+        *self.delete_hook.lock().unwrap() = Some(Box::new(delete_hook));
     }
 
-    /// IAM allows this operation no more.
-    pub fn deny(&self, operation: Operation) {
+    /// Denies an operation, as IAM does.
+    pub fn deny_operation(&self, operation: Operation) {
         self.refusals.lock().unwrap().push((Some(operation), CallErrorClass::AccessDenied, "AccessDenied"));
     }
 
-    /// All calls are refused from now on.
-    pub fn refuse_all(&self, class: CallErrorClass, code: &'static str) {
+    /// Refuses all calls from now on.
+    pub fn refuse_calls(&self, class: CallErrorClass, code: &'static str) {
         self.refusals.lock().unwrap().push((None, class, code));
     }
 
-    /// Nothing is refused any more.
-    pub fn allow(&self) {
+    /// Ends all refusals.
+    pub fn allow_calls(&self) {
         self.refusals.lock().unwrap().clear();
     }
 
@@ -225,40 +228,40 @@ impl World {
         })
     }
 
-    fn goes_on(&self, operation: Operation) {
-        if let Some(meanwhile) = &mut *self.meanwhile.lock().unwrap() {
-            meanwhile(operation);
+    fn run_call_hook(&self, operation: Operation) {
+        if let Some(call_hook) = &mut *self.call_hook.lock().unwrap() {
+            call_hook(operation);
         }
     }
 
-    fn spoiled(&self, token: Option<&str>, page: Result<Page, CallError>) -> Result<Page, CallError> {
-        match &mut *self.spoiler.lock().unwrap() {
-            Some(spoil) => spoil(token, page),
+    fn filtered_page(&self, token: Option<&str>, page: Result<Page, CallError>) -> Result<Page, CallError> {
+        match &mut *self.page_filter.lock().unwrap() {
+            Some(filter) => filter(token, page),
             None => page,
         }
     }
 
-    /// The service, for one process.
-    pub fn port(&self, process: &Process) -> Port {
+    /// Returns the service as one process calls it.
+    pub fn service_port(&self, process: &Process) -> Port {
         Port { world: self.clone(), process: process.clone() }
     }
 }
 
-/// `alice` or `bot/helper`, in full.
+/// Returns the full ARN of `alice` or `bot/helper`.
 pub fn arn(id: &str) -> String {
     if id.starts_with("bot/") { format!("{INSTANCE}/{id}") } else { user(id) }
 }
 
-/// What a full ARN is in short.
+/// Returns the short id of a full ARN.
 pub fn short(arn: &str) -> String {
     let name = arn.strip_prefix(INSTANCE).map_or(arn, |rest| rest.trim_start_matches('/'));
     name.strip_prefix("user/").unwrap_or(name).to_owned()
 }
 
-/// The service as one process calls it. Each channel of the world answers for itself.
+/// The service as one process calls it. Each channel answers its own calls.
 #[derive(Clone)]
 pub struct Port {
-    world: World,
+    world: TestWorld,
     process: Process,
 }
 
@@ -268,21 +271,21 @@ impl Port {
         operation: Operation,
         target: &Target,
         members: &[&MemberArn],
-        call: impl FnOnce(Fake) -> F,
+        call: impl FnOnce(FakeService) -> F,
     ) -> Result<T, CallError> {
         let members: Vec<String> = members.iter().map(|member| short(member.as_str())).collect();
         let what = format!("{operation} of {}: {}", target.channel.id(), members.join(" "));
         let fake = self.world.channel(target.channel.id());
         let effect = async move {
-            self.world.goes_on(operation);
+            self.world.run_call_hook(operation);
             if let Some(refused) = self.world.refusal(operation) {
                 return Err(refused);
             }
             if operation == Operation::DeleteChannelMembership
-                && let Some(judge) = &mut *self.world.judge.lock().unwrap()
+                && let Some(delete_hook) = &mut *self.world.delete_hook.lock().unwrap()
             {
                 for id in &members {
-                    judge(id);
+                    delete_hook(id);
                 }
             }
             let there = |id: &String| fake.with(|channel| channel.members.contains_key(&arn(id)));
@@ -304,16 +307,16 @@ impl Port {
                 request_id: None,
             })
         };
-        self.process.effect(what, effect, failed).await
+        self.process.run_effect(what, effect, failed).await
     }
 }
 
 impl Service for Port {
     async fn list_page(&self, list: ListRequest<'_>, token: Option<&str>) -> Result<Page, CallError> {
-        let target = list.target().expect("a reconcile lists only what a channel has");
-        let call = async |fake: Fake| {
+        let target = list.target().expect("a reconcile lists only parts of a channel");
+        let call = async |fake: FakeService| {
             let page = fake.list_page(list, token).await;
-            if matches!(list, ListRequest::Members(_)) { self.world.spoiled(token, page) } else { page }
+            if matches!(list, ListRequest::Members(_)) { self.world.filtered_page(token, page) } else { page }
         };
         self.call(list.operation(), target, &[], call).await
     }
@@ -321,22 +324,28 @@ impl Service for Port {
     async fn batch_create(&self, target: &Target, members: &[MemberArn]) -> Result<BatchAnswer, CallError> {
         let operation = Operation::BatchCreateChannelMembership;
         let named: Vec<&MemberArn> = members.iter().collect();
-        self.call(operation, target, &named, async |fake: Fake| fake.batch_create(target, members).await).await
+        self.call(operation, target, &named, async |fake: FakeService| fake.batch_create(target, members).await).await
     }
 
     async fn describe_membership(&self, target: &Target, member: &MemberArn) -> Result<Option<Membership>, CallError> {
         let operation = Operation::DescribeChannelMembership;
-        self.call(operation, target, &[member], async |fake: Fake| fake.describe_membership(target, member).await).await
+        self.call(operation, target, &[member], async |fake: FakeService| {
+            fake.describe_membership(target, member).await
+        })
+        .await
     }
 
     async fn delete_membership(&self, target: &Target, removal: Removal) -> Result<Deleted, CallError> {
         let operation = Operation::DeleteChannelMembership;
         let member = removal.member().clone();
-        self.call(operation, target, &[&member], async |fake: Fake| fake.delete_membership(target, removal).await).await
+        self.call(operation, target, &[&member], async |fake: FakeService| {
+            fake.delete_membership(target, removal).await
+        })
+        .await
     }
 
     async fn describe_channel(&self, target: &Target) -> Result<ChannelInfo, CallError> {
         let operation = Operation::DescribeChannel;
-        self.call(operation, target, &[], async |fake: Fake| fake.describe_channel(target).await).await
+        self.call(operation, target, &[], async |fake: FakeService| fake.describe_channel(target).await).await
     }
 }

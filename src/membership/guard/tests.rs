@@ -1,4 +1,4 @@
-//! Laws of removal, whatever the channel, its resources and its people.
+//! Laws of removal, for generated channels, resources and members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// One resource, as generated.
+/// One generated resource.
 #[derive(Clone, Debug)]
-struct Resource {
+struct ResourceCase {
     created: i64,
     hidden: bool,
     members: Vec<String>,
@@ -36,10 +36,10 @@ struct Resource {
 }
 
 #[derive(Clone, Debug)]
-struct World {
-    resources: Vec<Resource>,
+struct RemovalCase {
+    resources: Vec<ResourceCase>,
     prune: Prune,
-    claims: Vec<String>,
+    owned: Vec<String>,
     live: Vec<String>,
     removing: Vec<String>,
     orphans: Vec<String>,
@@ -51,7 +51,7 @@ struct World {
     creator: String,
     inviters: Vec<Option<bool>>,
     created: i64,
-    claimed_at: i64,
+    proven_at: i64,
 }
 
 fn name() -> impl Strategy<Value = String> {
@@ -62,12 +62,12 @@ fn some_names() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(name(), 0..8)
 }
 
-fn resource() -> impl Strategy<Value = Resource> {
+fn resource() -> impl Strategy<Value = ResourceCase> {
     (0..3_i64, any::<bool>(), some_names(), prop::bool::weighted(0.05))
-        .prop_map(|(created, hidden, members, unknown)| Resource { created, hidden, members, unknown })
+        .prop_map(|(created, hidden, members, unknown)| ResourceCase { created, hidden, members, unknown })
 }
 
-fn world() -> impl Strategy<Value = World> {
+fn removal_case() -> impl Strategy<Value = RemovalCase> {
     let prunes = vec![Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative];
     let limits = prop_oneof![(0..8_u32).prop_map(Tolerance::Count), (0..=100_u8).prop_map(Tolerance::Percent)];
     let people = (some_names(), some_names(), some_names(), some_names(), some_names(), some_names(), name());
@@ -80,36 +80,34 @@ fn world() -> impl Strategy<Value = World> {
         prop::collection::vec(prop::option::of(any::<bool>()), 4),
         times,
     )
-        .prop_map(
-            |(resources, prune, people, (counted, limit, none_declared), inviters, (created, claimed_at))| {
-                let (claims, live, removing, orphans, approved, moderators, creator) = people;
-                World {
-                    resources,
-                    prune,
-                    claims,
-                    live,
-                    removing,
-                    orphans,
-                    counted,
-                    limit,
-                    none_declared,
-                    approved,
-                    moderators,
-                    creator,
-                    inviters,
-                    created,
-                    claimed_at,
-                }
-            },
-        )
+        .prop_map(|(resources, prune, people, (counted, limit, none_declared), inviters, (created, proven_at))| {
+            let (owned, live, removing, orphans, approved, moderators, creator) = people;
+            RemovalCase {
+                resources,
+                prune,
+                owned,
+                live,
+                removing,
+                orphans,
+                counted,
+                limit,
+                none_declared,
+                approved,
+                moderators,
+                creator,
+                inviters,
+                created,
+                proven_at,
+            }
+        })
 }
 
 fn set(names: &[String]) -> NameSet {
     names.iter().map(String::as_str).collect()
 }
 
-fn roll(resources: &[Resource]) -> Declarers {
-    let declarer = |(index, resource): (usize, &Resource)| {
+fn declarers(resources: &[ResourceCase]) -> Declarers {
+    let declarer = |(index, resource): (usize, &ResourceCase)| {
         Arc::new(Declarer {
             resource: format!("n/{index}").into(),
             uid: index.to_string().into(),
@@ -124,17 +122,17 @@ fn roll(resources: &[Resource]) -> Declarers {
     resources.iter().enumerate().map(declarer).collect()
 }
 
-impl World {
+impl RemovalCase {
     fn propose(&self) -> Proposal {
-        let claims = Ownership::new(set(&self.claims), Some(at(self.claimed_at)), Vec::new());
-        let (live, roll) = (set(&self.live), roll(&self.resources));
+        let owned = Ownership::new(set(&self.owned), Some(at(self.proven_at)), Vec::new());
+        let (live, declarers) = (set(&self.live), declarers(&self.resources));
         Proposal::new(&RemovalInput {
             channel: &channel(),
             membership_type: MembershipType::Default,
             prune: self.prune,
-            owned: &claims,
+            owned: &owned,
             live: &live,
-            declarers: &roll,
+            declarers: &declarers,
         })
     }
 
@@ -178,109 +176,109 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
     #[test]
-    fn nobody_is_proposed_who_is_declared_or_not_there_or_whom_the_mode_does_not_mean(world in world()) {
-        let proposed = names(&world.propose());
-        let declared: BTreeSet<String> = world
+    fn only_live_undeclared_members_of_the_mode_are_proposed(case in removal_case()) {
+        let proposed = names(&case.propose());
+        let declared: BTreeSet<String> = case
             .resources
             .iter()
             .filter(|resource| !resource.hidden)
             .flat_map(|resource| resource.members.iter().map(|name| name.to_ascii_lowercase()))
             .collect();
         for name in &proposed {
-            prop_assert!(world.live.contains(name), "{name} is not there");
+            prop_assert!(case.live.contains(name), "{name} is not live");
             prop_assert!(!declared.contains(&name.to_ascii_lowercase()), "{name} is declared");
-            match world.prune {
-                Prune::Never => prop_assert!(false, "{name} though prune is Never"),
-                Prune::Owned | Prune::Declared => prop_assert!(world.claims.contains(name)),
-                Prune::Authoritative => prop_assert!(!name.starts_with("bot/") || world.claims.contains(name)),
+            match case.prune {
+                Prune::Never => prop_assert!(false, "{name} is proposed with Never"),
+                Prune::Owned | Prune::Declared => prop_assert!(case.owned.contains(name)),
+                Prune::Authoritative => prop_assert!(!name.starts_with("bot/") || case.owned.contains(name)),
             }
         }
-        if world.resources.iter().any(|resource| resource.unknown) {
-            prop_assert!(proposed.is_empty(), "it is not known whom all resources declare");
+        if case.resources.iter().any(|resource| resource.unknown) {
+            prop_assert!(proposed.is_empty(), "the members of a resource are unknown");
         }
     }
 
     #[test]
-    fn no_more_are_admitted_than_the_limit_allows_but_those_whom_somebody_approved(world in world()) {
-        let proposed = names(&world.propose());
-        let admitted = world.admit(None);
+    fn admitted_members_are_within_the_limit_or_approved(case in removal_case()) {
+        let proposed = names(&case.propose());
+        let admitted = case.admit(None);
         prop_assert!(admitted.is_subset(&proposed));
-        let fresh = admitted.iter().filter(|name| !world.removing.contains(name)).count();
-        let most = world.removals(|removals| removals.limit.of(removals.others + removals.counted));
-        let counted = world.removals(|removals| removals.counted);
+        let fresh = admitted.iter().filter(|name| !case.removing.contains(name)).count();
+        let most = case.removals(|removals| removals.limit.of(removals.others + removals.counted));
+        let counted = case.removals(|removals| removals.counted);
         prop_assert!(fresh == 0 || counted + fresh <= most, "{fresh} and {counted} of {most}");
-        prop_assert!(fresh == 0 || !world.none_declared, "the list is empty");
-        prop_assert!(!admitted.iter().any(|name| world.orphans.contains(name)), "whose resource is gone");
-        // The whole set waits, or none of it.
-        let wait = world.removals(|removals| approval::approval_reasons(world.propose().names(), removals));
+        prop_assert!(fresh == 0 || !case.none_declared, "no member is declared");
+        prop_assert!(!admitted.iter().any(|name| case.orphans.contains(name)), "an orphan is admitted");
+        // The whole set needs approval, or none of it.
+        let wait = case.removals(|removals| approval::approval_reasons(case.propose().names(), removals));
         prop_assert_eq!(wait.is_empty(), admitted == proposed, "{:?}", wait);
 
-        let approved = world.admit(Some(&world.approved));
-        prop_assert!(approved.iter().all(|name| proposed.contains(name) && world.approved.contains(name)));
+        let approved = case.admit(Some(&case.approved));
+        prop_assert!(approved.iter().all(|name| proposed.contains(name) && case.approved.contains(name)));
     }
 
     #[test]
-    fn whoever_knows_less_removes_no_more(world in world(), keep in prop::collection::vec(any::<bool>(), 8)) {
-        let all = names(&world.propose());
+    fn less_knowledge_removes_no_more_members(case in removal_case(), keep in prop::collection::vec(any::<bool>(), 8)) {
+        let all = names(&case.propose());
         let forget = |names: &[String]| -> Vec<String> {
             names.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(name, _)| name.clone()).collect()
         };
-        let fewer_claims = World { claims: forget(&world.claims), ..world.clone() };
-        prop_assert!(names(&fewer_claims.propose()).is_subset(&all));
-        let fewer_seen = World { live: forget(&world.live), ..world.clone() };
+        let fewer_owned = RemovalCase { owned: forget(&case.owned), ..case.clone() };
+        prop_assert!(names(&fewer_owned.propose()).is_subset(&all));
+        let fewer_seen = RemovalCase { live: forget(&case.live), ..case.clone() };
         prop_assert!(names(&fewer_seen.propose()).is_subset(&all));
-        let mut unreadable = world.clone();
+        let mut unreadable = case.clone();
         if let Some(resource) = unreadable.resources.first_mut() {
             resource.unknown = true;
             resource.members.clear();
             prop_assert!(names(&unreadable.propose()).is_empty());
         }
-        let admitted = world.admit(None);
-        let more_counted = World { counted: world.counted + world.removing.len() + 1, ..world.clone() };
+        let admitted = case.admit(None);
+        let more_counted = RemovalCase { counted: case.counted + case.removing.len() + 1, ..case.clone() };
         let grown: BTreeSet<String> = more_counted.admit(None);
-        let limit_is_a_number = matches!(world.limit, Tolerance::Count(_));
+        let limit_is_a_number = matches!(case.limit, Tolerance::Count(_));
         prop_assert!(!limit_is_a_number || grown.is_subset(&admitted), "{grown:?} of {admitted:?}");
-        let more_orphans = World { orphans: [world.orphans.clone(), world.live.clone()].concat(), ..world.clone() };
+        let more_orphans = RemovalCase { orphans: [case.orphans.clone(), case.live.clone()].concat(), ..case.clone() };
         prop_assert!(more_orphans.admit(None).is_empty());
     }
 
     #[test]
-    fn the_order_of_resources_and_members_does_not_matter(world in world()) {
-        let mut turned = world.clone();
-        turned.resources.reverse();
-        for list in [&mut turned.claims, &mut turned.live, &mut turned.removing, &mut turned.approved] {
+    fn order_of_resources_and_members_does_not_matter(case in removal_case()) {
+        let mut reversed = case.clone();
+        reversed.resources.reverse();
+        for list in [&mut reversed.owned, &mut reversed.live, &mut reversed.removing, &mut reversed.approved] {
             list.reverse();
         }
-        turned.resources.iter_mut().for_each(|resource| resource.members.reverse());
-        prop_assert_eq!(names(&turned.propose()), names(&world.propose()));
-        prop_assert_eq!(turned.admit(None), world.admit(None));
-        prop_assert_eq!(turned.admit(Some(&world.approved)), world.admit(Some(&world.approved)));
+        reversed.resources.iter_mut().for_each(|resource| resource.members.reverse());
+        prop_assert_eq!(names(&reversed.propose()), names(&case.propose()));
+        prop_assert_eq!(reversed.admit(None), case.admit(None));
+        prop_assert_eq!(reversed.admit(Some(&case.approved)), case.admit(Some(&case.approved)));
     }
 
     #[test]
-    fn a_look_lets_nobody_go_who_holds_an_office_or_is_not_the_one_that_is_meant(world in world()) {
-        let admitted = world.admitted(None);
+    fn check_removes_only_the_proposed_unprotected_member(case in removal_case()) {
+        let admitted = case.admitted(None);
         let now = at(2000);
-        for (name, inviter) in admitted.names().iter().zip(world.inviters.iter().cycle()) {
+        for (name, inviter) in admitted.names().iter().zip(case.inviters.iter().cycle()) {
             let ours = *inviter == Some(true);
             let invited_by = inviter.map(|ours| arn(if ours { "user/rollcall" } else { "user/other" }).as_str().to_owned());
             let found = Membership {
                 membership_type: Some(MembershipType::Default),
                 invited_by,
-                created: Some(at(world.created)),
+                created: Some(at(case.created)),
             };
             let verdict = admitted.witness(name, Some(&found), now);
             let Verdict::Remove(removal) = verdict else { continue };
             prop_assert_eq!(removal.member().as_str(), arn(name).as_str().to_owned());
-            let office = world.moderators.iter().chain([&world.creator]);
-            let mut office = office.map(|name| name.to_ascii_lowercase());
-            prop_assert!(!office.any(|holder| holder == name.to_ascii_lowercase()), "{name} holds an office");
-            prop_assert!(ours || !name.starts_with("bot/"), "{name} is a bot of somebody else");
-            match world.prune {
+            let protected = case.moderators.iter().chain([&case.creator]);
+            let mut protected = protected.map(|name| name.to_ascii_lowercase());
+            prop_assert!(!protected.any(|holder| holder == name.to_ascii_lowercase()), "{name} is a moderator or the creator");
+            prop_assert!(ours || !name.starts_with("bot/"), "{name} is a bot of another user");
+            match case.prune {
                 Prune::Never => prop_assert!(false),
                 Prune::Owned => prop_assert!(ours),
-                Prune::Declared => prop_assert!(ours || world.created <= world.claimed_at, "joined after the claim"),
-                Prune::Authoritative => prop_assert!(world.created <= 2000 - 600, "joined lately"),
+                Prune::Declared => prop_assert!(ours || case.created <= case.proven_at, "joined after ownership was proven"),
+                Prune::Authoritative => prop_assert!(case.created <= 2000 - 600, "joined lately"),
             }
             for wrong in [
                 Membership { membership_type: Some(MembershipType::Hidden), ..found.clone() },
@@ -296,7 +294,7 @@ proptest! {
 }
 
 #[test]
-fn bearers_are_protected_and_without_a_known_creator_nobody_is_removed() {
+fn bearers_are_protected_and_an_unknown_creator_is_refused() {
     let bearer = arn("user/rollcall");
     let protected = Protected::new(vec![bearer], [&arn("bot/bearer")], [], Some("creator")).unwrap();
     assert_eq!(protected.reason(&arn("user/rollcall")), Some(KeepReason::Bearer));
@@ -306,7 +304,7 @@ fn bearers_are_protected_and_without_a_known_creator_nobody_is_removed() {
 }
 
 #[test]
-fn a_quarter_of_a_hundred_goes_and_one_more_waits_also_when_some_are_gone_already() {
+fn removals_over_a_quarter_of_100_need_approval() {
     let people: Vec<String> = (0..100).map(|n| format!("user/u{n:03}")).collect();
     let reasons = |remove: usize, counted: usize, removing: usize| {
         let names = set(&people[..remove]);
@@ -329,11 +327,11 @@ fn a_quarter_of_a_hundred_goes_and_one_more_waits_also_when_some_are_gone_alread
     assert_eq!(reasons(26, 0, 0), [ApprovalReason::TooManyRemovals]);
     assert!(reasons(5, 20, 0).is_empty());
     assert_eq!(reasons(6, 20, 0), [ApprovalReason::TooManyRemovals]);
-    assert!(reasons(10, 25, 10).is_empty(), "what was begun and counted is not counted again");
+    assert!(reasons(10, 25, 10).is_empty(), "removals under way are not counted again");
 }
 
 #[test]
-fn the_hash_is_of_the_set_alone() {
+fn hash_depends_on_the_set_alone() {
     let hash = |names: &[&str]| approval::hash(names);
     assert_eq!(hash(&["-user/a", "-user/b"]), hash(&["-user/b", "-user/a"]));
     assert_ne!(hash(&["-user/a", "-user/b"]), hash(&["-user/a", "+user/b"]));

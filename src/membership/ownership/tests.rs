@@ -18,7 +18,7 @@ fn set(names: &[&str]) -> NameSet {
 }
 
 #[test]
-fn ownership_is_proven_by_listings_while_declared_and_not_after() {
+fn ownership_is_confirmed_by_listings_while_declared() {
     let mut owned = Ownership::default();
     owned.extend(&set(&["user/a", "user/b"]));
     owned.confirm(&set(&["user/a", "user/b"]), at(10));
@@ -68,7 +68,7 @@ fn edit_of_the_other_resource_releases_the_member() {
 }
 
 #[test]
-fn end_of_the_other_resource_orphans_the_member_across_restarts() {
+fn deletion_of_the_other_resource_orphans_the_member() {
     assert_eq!(of(&[], &[("b", &["x"])], &[]), (true, true));
     assert_eq!(of(&["user/x"], &[], &[("c", &["y"])]), (true, true));
     assert_eq!(of(&[], &[("b", &["x"]), ("c", &["x"])], &[("c", &[])]), (true, true), "one of two is gone");

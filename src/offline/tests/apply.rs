@@ -41,7 +41,7 @@ async fn members_are_added_and_claimed_and_a_second_run_lists_and_does_nothing_e
 #[tokio::test(start_paused = true)]
 async fn whoever_is_not_declared_any_more_is_removed_ten_seconds_later_and_the_next_plan_is_empty() {
     let mut desk = Desk::new();
-    desk.service.strangers(["stranger"]);
+    desk.service.add_strangers(["stranger"]);
     desk.write("care/main", ["alice", "bob"], owned);
     desk.apply().await;
     desk.write("care/main", ["bob"], owned);
@@ -166,7 +166,7 @@ async fn a_deletion_that_was_not_finished_goes_on_without_being_asked_for_and_en
 async fn what_fails_and_may_pass_is_tried_again_until_the_time_is_over() {
     let mut desk = Desk::new();
     desk.write("care/main", ["alice"], owned);
-    desk.service.refuse_all(CallErrorClass::Transient, "ServiceFailure");
+    desk.service.refuse_calls(CallErrorClass::Transient, "ServiceFailure");
     desk.timeout = Duration::from_mins(5);
     let before = Instant::now();
     assert_eq!(desk.apply().await, End::OutOfTime);
@@ -174,7 +174,7 @@ async fn what_fails_and_may_pass_is_tried_again_until_the_time_is_over() {
     let service = desk.service.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_mins(2)).await;
-        service.allow();
+        service.allow_calls();
     });
     assert_eq!(desk.apply().await, End::AtRest);
     assert_eq!((members(&desk), desk.reason("care/main")), (vec!["alice".to_owned()], "AllPresent".to_owned()));
@@ -184,7 +184,7 @@ async fn what_fails_and_may_pass_is_tried_again_until_the_time_is_over() {
 async fn a_channel_that_is_refused_is_told_at_once_and_holds_up_no_other() {
     let mut desk = Desk::new();
     desk.write("care/main", ["alice"], owned);
-    desk.service.deny(Operation::BatchCreateChannelMembership);
+    desk.service.deny_operation(Operation::BatchCreateChannelMembership);
     let before = Instant::now();
     assert_eq!(desk.apply().await, End::AtRest);
     assert_eq!(desk.reason("care/main"), "AccessDenied");
@@ -215,7 +215,7 @@ async fn one_that_is_stopped_records_what_it_did_and_the_next_goes_on() {
     desk.write("care/main", (0..1000).map(|n| format!("m{n:04}")), owned);
     let stop = CancellationToken::new();
     let stopper = stop.clone();
-    desk.service.meanwhile(move |operation| {
+    desk.service.before_each_call(move |operation| {
         if operation == Operation::BatchCreateChannelMembership {
             stopper.cancel();
         }
@@ -239,11 +239,11 @@ async fn nobody_is_added_whom_the_state_could_not_take_in() {
     desk.write("care/main", ["alice", "bob"], owned);
     // What is in the way of the successor cannot be taken away.
     let folder = desk.folder.path().to_owned();
-    desk.service.meanwhile(move |_| fs::create_dir_all(folder.join(".state.yaml.new/x")).unwrap());
+    desk.service.before_each_call(move |_| fs::create_dir_all(folder.join(".state.yaml.new/x")).unwrap());
     assert_eq!(desk.apply().await, End::Broken);
     assert_eq!(members(&desk), ["alice"]);
     fs::remove_dir_all(desk.folder.path().join(".state.yaml.new")).unwrap();
-    desk.service.meanwhile(|_| ());
+    desk.service.before_each_call(|_| ());
     assert_eq!(desk.find("care/main").unwrap().metadata.uid, {
         fs::write(desk.folder.path().join("old.yaml"), text).unwrap();
         let old = crate::manifests::Input::Path(desk.folder.path().join("old.yaml"));

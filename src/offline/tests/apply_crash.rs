@@ -49,7 +49,7 @@ async fn run(desk: &Desk, first: &Process) {
 async fn live(prune: Prune, process: &Process) -> (Vec<Scene>, BTreeMap<Move, usize>) {
     let mut desk = Desk::new();
     desk.prune = true;
-    desk.service.strangers(["old1", "old2", "stranger"]);
+    desk.service.add_strangers(["old1", "old2", "stranger"]);
     tokio::time::sleep(BETWEEN).await;
     let main = |spec: &mut crate::api::ChannelMembershipSpec| {
         spec.prune = prune;
@@ -85,7 +85,7 @@ async fn whatever_effect_it_is_killed_at(prune: Prune, stay: &[&str]) {
     assert!(undisturbed.1.values().all(|times| *times == 1), "{:?}", undisturbed.1);
     for (effect, what) in effects.iter().enumerate() {
         for moment in Moment::ALL {
-            let lived = live(prune, &Process::fated(LATENCY, effect, moment)).await;
+            let lived = live(prune, &Process::killed_at(LATENCY, effect, moment)).await;
             assert_eq!(lived, undisturbed, "{moment:?} {effect} ({what})");
         }
     }

@@ -20,7 +20,7 @@ use crate::engine::settings::RemovalSwitch;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
 use crate::engine::tests::operator::LATENCY;
 use crate::engine::tests::process::Process;
-use crate::engine::tests::world::{World as Service, spec};
+use crate::engine::tests::world::{TestWorld as Service, spec};
 use crate::manifests::{self, Input, Manifests};
 use crate::membership::arn::ChannelArn;
 use crate::offline::admission;
@@ -60,7 +60,7 @@ impl Fated {
         what: String,
         effect: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        process.effect(what, effect, || Err(StoreError::Unavailable("as the test has it".to_owned()))).await
+        process.run_effect(what, effect, || Err(StoreError::Unavailable("as the test has it".to_owned()))).await
     }
 }
 
@@ -166,7 +166,7 @@ impl Desk {
     }
 
     pub async fn plan(&self) -> Plan {
-        let service = Arc::new(self.service.port(&Process::with_latency(LATENCY)));
+        let service = Arc::new(self.service.service_port(&Process::with_latency(LATENCY)));
         let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
         let engine = Engine::new(client, settings(), self.service.clock, CancellationToken::new());
         crate::offline::forecast::plan(&engine, &self.scene(), &Rates::default(), |_, _| {}).await
@@ -207,7 +207,7 @@ impl Desk {
         let scene = self.scene();
         let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
         let world = World::new(scene, Some(file));
-        let begun = process.effect("state".to_owned(), world.begin(), || Err(StoreError::Gone)).await;
+        let begun = process.run_effect("state".to_owned(), world.begin(), || Err(StoreError::Gone)).await;
         if begun.is_err() {
             return End::Broken;
         }
@@ -216,7 +216,7 @@ impl Desk {
         settings.resync_interval = Duration::from_hours(24);
         settings.min_resync_interval = Duration::from_hours(24);
         settings.removals = RemovalSwitch::new(move || removes);
-        let service = Arc::new(self.service.port(process));
+        let service = Arc::new(self.service.service_port(process));
         let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX)));
         let shutdown = CancellationToken::new();
         let engine = Arc::new(Engine::new(client, settings, self.service.clock, shutdown.clone()));

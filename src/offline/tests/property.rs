@@ -9,8 +9,8 @@ use crate::api::{
     ChannelMembershipSpec, DeletionPolicy, Limits, PendingApproval, Prune, RECONCILE_REQUESTED_AT, Tolerance,
 };
 use crate::engine::tests::fake::user;
-use crate::engine::tests::operator::{Operator, Options};
-use crate::engine::tests::world::{World, arn, spec_of};
+use crate::engine::tests::operator::{Options, TestOperator};
+use crate::engine::tests::world::{TestWorld, arn, spec_of};
 use crate::offline::plan::Plan;
 use crate::offline::scene::Origin;
 
@@ -112,7 +112,7 @@ pub(super) fn foreseen(plan: &Plan, came: bool) -> BTreeSet<(String, String)> {
         .collect()
 }
 
-fn pending_approvals(world: &World) -> BTreeMap<String, PendingApproval> {
+fn pending_approvals(world: &TestWorld) -> BTreeMap<String, PendingApproval> {
     let objects = world.cluster.objects();
     objects.into_iter().filter_map(|(resource, it)| Some((resource, it.status.clone()?.pending_approval?))).collect()
 }
@@ -124,7 +124,7 @@ async fn check(
     events: Vec<(usize, Event)>,
     approves: bool,
 ) -> Result<(), TestCaseError> {
-    let world = World::new();
+    let world = TestWorld::new();
     for id in CHANNELS {
         let now = world.clock.now();
         world.channel(id).with(|channel| {
@@ -139,13 +139,13 @@ async fn check(
         }
     }
     let options = Options::with(|settings| *settings = self::settings());
-    let mut operator = Operator::start_with(&world, options);
-    operator.live(MINUTE * 60 * 3).await;
+    let mut operator = TestOperator::start_with(&world, options);
+    operator.run_for(MINUTE * 60 * 3).await;
     if approves {
         for (resource, pending) in pending_approvals(&world) {
             world.cluster.annotate(&resource, crate::api::APPROVE, &pending.hash);
         }
-        operator.live(MINUTE * 10).await;
+        operator.run_for(MINUTE * 10).await;
     }
     let ends = edits.iter().any(|edit| matches!(edit, Edit::Ends));
     for (number, event) in events {
@@ -202,11 +202,11 @@ async fn check(
         world.cluster.annotate(resource, RECONCILE_REQUESTED_AT, "now");
     }
     operator.regain_watch();
-    operator.live(MINUTE / 60).await;
+    operator.run_for(MINUTE / 60).await;
     for resource in old.keys().filter(|resource| !after.contains_key(*resource)) {
         world.cluster.delete(resource);
     }
-    operator.live(MINUTE * 60 * 3).await;
+    operator.run_for(MINUTE * 60 * 3).await;
     let since = world.moves().split_off(moves);
     let of = |came: bool| -> BTreeSet<(String, String)> {
         since.iter().filter(|it| it.came == came).map(|it| (it.channel.clone(), it.id.clone())).collect()

@@ -1,4 +1,4 @@
-//! One resource as the API server holds it, and the two ways in which the engine sees it.
+//! One resource as the API server stores it, and the views that the engine has of it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::engine::store::Version;
 
 /// A `ChannelMembership`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Object {
+pub struct StoredObject {
     /// `namespace/name`.
     pub resource: String,
     pub uid: String,
@@ -18,7 +18,7 @@ pub struct Object {
     pub generation: i64,
     pub version: Version,
     pub spec: ChannelMembershipSpec,
-    /// Why the spec cannot be read, though the API server can select it by its channel.
+    /// Why the spec cannot be read. The API server can still select the object by its channel.
     pub unreadable: Option<String>,
     /// A field of the spec that the operator does not know.
     pub unknown_field: Option<String>,
@@ -28,9 +28,10 @@ pub struct Object {
     pub deleting_since: Option<Timestamp>,
 }
 
-/// What a pass depends on: when this changes, a pass is due, and one under way is out of date.
+/// The input of a reconcile. After a change of it, a reconcile is due, and a running reconcile is
+/// out of date.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trigger {
+pub struct ReconcileTrigger {
     generation: i64,
     annotations: BTreeMap<String, String>,
     deleting: bool,
@@ -38,7 +39,7 @@ pub struct Trigger {
     sources: Vec<Source>,
 }
 
-impl Object {
+impl StoredObject {
     pub(super) fn new(
         resource: &str,
         uid: &str,
@@ -49,14 +50,14 @@ impl Object {
         Self {
             resource: resource.to_owned(),
             uid: uid.to_owned(),
-            // Kubernetes keeps times to the second.
+            // Kubernetes stores times to the second.
             created: Timestamp::from_second(created.as_second()).unwrap(),
             generation: 1,
             version,
             spec,
             unreadable: None,
             unknown_field: None,
-            // The schema's default.
+            // The default of the schema.
             status: Some(ChannelMembershipStatus {
                 observed_generation: Some(-1),
                 ..ChannelMembershipStatus::default()
@@ -67,7 +68,7 @@ impl Object {
         }
     }
 
-    /// An object that was just created with this spec.
+    /// Returns a new object with this spec.
     pub fn of(spec: ChannelMembershipSpec) -> Self {
         Self::new("care/support", "uid", Timestamp::UNIX_EPOCH, Version::default(), spec)
     }
@@ -80,8 +81,8 @@ impl Object {
         self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
     }
 
-    pub fn trigger(&self, sources: &[Source]) -> Trigger {
-        Trigger {
+    pub fn trigger(&self, sources: &[Source]) -> ReconcileTrigger {
+        ReconcileTrigger {
             generation: self.generation,
             annotations: self.annotations.clone(),
             deleting: self.deleting_since.is_some(),
@@ -90,7 +91,7 @@ impl Object {
         }
     }
 
-    /// As a watch shows it.
+    /// Returns the resource as a watch shows it.
     pub fn resource(&self, sources: &[Source]) -> Resource {
         let annotation = |key: &str| self.annotations.get(key).cloned();
         Resource {

@@ -1,8 +1,8 @@
-//! One resource of the cluster, as a pass of one process writes to it.
+//! The store of one resource, as a reconcile of one process writes to it.
 
 use std::future::Future;
 
-use super::{Cluster, Object, Op};
+use super::{StoreOperation, StoredObject, TestCluster};
 use crate::api::ChannelMembershipStatus;
 use crate::engine::resource::Resource;
 use crate::engine::store::{Event, Store, StoreError, Version, Wake};
@@ -10,7 +10,7 @@ use crate::engine::tests::process::Process;
 use crate::membership::arn::ChannelArn;
 
 pub struct ObjectStore {
-    pub cluster: Cluster,
+    pub cluster: TestCluster,
     pub resource: String,
     pub uid: String,
     pub process: Process,
@@ -18,7 +18,7 @@ pub struct ObjectStore {
 }
 
 impl ObjectStore {
-    pub fn of(object: &Object, cluster: &Cluster, process: &Process, waker: Wake) -> Self {
+    pub fn of(object: &StoredObject, cluster: &TestCluster, process: &Process, waker: Wake) -> Self {
         Self {
             cluster: cluster.clone(),
             resource: object.resource.clone(),
@@ -28,23 +28,23 @@ impl ObjectStore {
         }
     }
 
-    /// Makes a call as one numbered effect, and spoils it if the test has it so.
+    /// Makes a call as one numbered effect, with the fault that a test set.
     fn call<T>(
         &self,
-        op: Op,
-        call: impl FnOnce(&Cluster, &str) -> Result<T, StoreError> + Send,
+        op: StoreOperation,
+        call: impl FnOnce(&TestCluster, &str) -> Result<T, StoreError> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send,
     {
         let what = format!("{op:?} of {}", self.resource);
         let call = async move {
-            match self.cluster.fault(op) {
+            match self.cluster.take_fault(op) {
                 Some(error) => Err(error),
                 None => call(&self.cluster, &self.uid),
             }
         };
-        self.process.effect(what, call, || Err(StoreError::Unavailable("as the test has it".to_owned())))
+        self.process.run_effect(what, call, || Err(StoreError::Unavailable("as the test has it".to_owned())))
     }
 }
 
@@ -54,15 +54,15 @@ impl Store for ObjectStore {
         status: &ChannelMembershipStatus,
         basis: Option<&Version>,
     ) -> Result<Version, StoreError> {
-        self.call(Op::Status, |cluster, uid| cluster.write_status(uid, status, basis)).await
+        self.call(StoreOperation::Status, |cluster, uid| cluster.write_status(uid, status, basis)).await
     }
 
     async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
-        self.call(Op::Finalizer, |cluster, uid| cluster.set_finalizer(uid, present, basis)).await
+        self.call(StoreOperation::Finalizer, |cluster, uid| cluster.set_finalizer(uid, present, basis)).await
     }
 
     async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
-        self.call(Op::Read, |cluster, _| {
+        self.call(StoreOperation::Read, |cluster, _| {
             let objects = cluster.objects().into_values();
             let of_channel = objects.filter(|object| object.spec.channel_arn == channel.as_str());
             Ok(of_channel

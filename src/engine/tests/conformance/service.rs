@@ -1,4 +1,5 @@
-//! The service in memory, held to the simulator behind AWS's own SDK: the same calls have the same answers.
+//! The service in memory and the simulator behind the AWS SDK give the same answers to the same
+//! calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -10,14 +11,14 @@ use crate::chime::port::{CallError, ChannelsQuery, ListRequest, Privacy, Service
 use crate::chime::removal;
 use crate::chime::sdk::{Sdk, SdkOptions};
 use crate::engine::clock::Clock;
-use crate::engine::tests::fake::{Fake, INSTANCE, user};
+use crate::engine::tests::fake::{FakeService, INSTANCE, user};
 use crate::membership::arn::{ChannelArn, MemberArn};
 use crate::simulator::{ChannelSeed, ElasticConfiguration, Quotas, Seed, Simulator, SimulatorOptions};
 
-/// The channel of both.
+/// The id of the channel in both.
 const SUPPORT: &str = "support";
 
-/// An hour before the service began to run.
+/// Returns the time one hour before the service started.
 fn hour_ago(now: Timestamp) -> Timestamp {
     let hour_ago = now - jiff::SignedDuration::from_hours(1);
     Timestamp::from_second(hour_ago.as_second()).unwrap()
@@ -40,7 +41,7 @@ fn members<T: AsRef<str>>(ids: &[T]) -> Vec<MemberArn> {
     ids.iter().map(|id| MemberArn::parse(&user(id.as_ref())).unwrap()).collect()
 }
 
-/// What a service answered to a row of calls, in words that tell neither texts, tokens nor clocks.
+/// The answers of a service to a series of calls, without texts, tokens and times.
 struct Transcript<'a, S> {
     service: &'a S,
     hour_ago: Timestamp,
@@ -48,7 +49,7 @@ struct Transcript<'a, S> {
 }
 
 impl<S: Service> Transcript<'_, S> {
-    fn note<T: Debug>(&mut self, call: &str, answer: Result<T, CallError>) {
+    fn record_answer<T: Debug>(&mut self, call: &str, answer: Result<T, CallError>) {
         let answer = answer.map_err(|error| (error.operation, error.class, error.code));
         self.lines.push(format!("{call}: {answer:?}").replace(INSTANCE, ""));
     }
@@ -61,7 +62,7 @@ impl<S: Service> Transcript<'_, S> {
             let errors: BTreeMap<_, _> = answer.errors.into_iter().map(|error| (error.member, error.code)).collect();
             (added, errors)
         });
-        self.note(&format!("add {membership_type} {sub_channel:?}"), answer);
+        self.record_answer(&format!("add {membership_type} {sub_channel:?}"), answer);
     }
 
     async fn describe(&mut self, sub_channel: Option<&str>, id: &str) {
@@ -72,23 +73,23 @@ impl<S: Service> Transcript<'_, S> {
                 (it.membership_type, it.invited_by, since)
             })
         });
-        self.note(&format!("describe {id} {sub_channel:?}"), answer);
+        self.record_answer(&format!("describe {id} {sub_channel:?}"), answer);
     }
 
     async fn delete(&mut self, sub_channel: Option<&str>, id: &str) {
         let target = target(Visible, sub_channel);
         let answer = self.service.delete_membership(&target, removal::of(&target, &format!("user/{id}"))).await;
-        // A request id is of one call and one service.
-        self.note(&format!("delete {id} {sub_channel:?}"), answer.map(|_| ()));
+        // The request id differs in every call.
+        self.record_answer(&format!("delete {id} {sub_channel:?}"), answer.map(|_| ()));
     }
 
-    /// Page by page, each with the token of the one before it.
+    /// Records all pages of a list, each requested with the token of the page before.
     async fn pages(&mut self, call: &str, list: ListRequest<'_>) {
         let mut token: Option<String> = None;
         loop {
             let answer = self.service.list_page(list, token.as_deref()).await;
             token = answer.as_ref().ok().and_then(|page| page.next.clone());
-            self.note(call, answer.map(|page| (page.items, page.next.is_some())));
+            self.record_answer(call, answer.map(|page| (page.items, page.next.is_some())));
             if token.is_none() {
                 return;
             }
@@ -104,9 +105,9 @@ impl<S: Service> Transcript<'_, S> {
     async fn directory(&mut self) {
         let bearer = target(Visible, None).bearer;
         for privacy in [Privacy::Public, Privacy::Private] {
-            let whose = ChannelsQuery { bearer: bearer.clone(), privacy };
+            let query = ChannelsQuery { bearer: bearer.clone(), privacy };
             let call = format!("channels {privacy:?}");
-            self.pages(&call, ListRequest::Channels(&whose)).await;
+            self.pages(&call, ListRequest::Channels(&query)).await;
         }
     }
 
@@ -114,15 +115,15 @@ impl<S: Service> Transcript<'_, S> {
         self.directory().await;
         let target = target(Visible, None);
         let info = self.service.describe_channel(&target).await;
-        self.note("channel", info);
+        self.record_answer("channel", info);
         self.pages("moderators", ListRequest::Moderators(&target)).await;
         self.pages("bans", ListRequest::Bans(&target)).await;
         self.pages("sub-channels", ListRequest::SubChannels(&target)).await;
     }
 }
 
-/// Everything that passes do with a channel that is not elastic.
-async fn plain<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
+/// Makes all calls that reconciles make to a channel that is not elastic.
+async fn plain_transcript<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
     let mut script = Transcript { service, hour_ago, lines: Vec::new() };
     script.channel().await;
     script.list(Visible, None).await;
@@ -131,7 +132,7 @@ async fn plain<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
     script.add(Visible, None, &people[..99]).await;
     script.list(Visible, None).await;
     script.add(Visible, None, &people[20..120]).await;
-    // Again, with the other type, banned, a moderator and the creator.
+    // Members that are present, of the other type, banned, a moderator, and the creator.
     script.add(Visible, None, &["p000", "guest", "banned", "mod", "creator", "fresh"]).await;
     script.add(Hidden, None, &["p000", "ghostly", "banned"]).await;
     script.list(Visible, None).await;
@@ -149,15 +150,15 @@ async fn plain<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
         script.describe(None, id).await;
     }
     script.list(Visible, None).await;
-    // Sub-channels are of elastic channels.
+    // A channel that is not elastic has no sub-channels.
     script.list(Visible, Some("sub-0001")).await;
     script.add(Visible, Some("sub-0001"), &["p001"]).await;
     script.describe(Some("sub-0001"), "p001").await;
     script.lines
 }
 
-/// The same for one that is.
-async fn elastic<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
+/// Makes all calls that reconciles make to an elastic channel.
+async fn elastic_transcript<S: Service>(service: &S, hour_ago: Timestamp) -> Vec<String> {
     let mut script = Transcript { service, hour_ago, lines: Vec::new() };
     script.channel().await;
     script.list(Visible, None).await;
@@ -205,7 +206,7 @@ fn moderators() -> Vec<String> {
     moderators
 }
 
-/// Line by line, so that a difference tells itself.
+/// Compares line by line, so that the failure shows the first different call.
 fn assert_same(in_memory: &[String], real: &[String]) {
     for (number, (in_memory, real)) in in_memory.iter().zip(real).enumerate() {
         assert_eq!(in_memory, real, "call {number}");
@@ -214,10 +215,10 @@ fn assert_same(in_memory: &[String], real: &[String]) {
 }
 
 #[tokio::test]
-async fn a_channel_in_memory_answers_as_the_simulator_behind_the_sdk() {
+async fn fake_channel_answers_like_the_simulator_behind_the_sdk() {
     let now = Timestamp::now();
     let hour_ago = hour_ago(now);
-    let fake = Fake::at(Clock::starting_at(now));
+    let fake = FakeService::at(Clock::starting_at(now));
     fake.with(|channel| {
         channel.join(&user("guest"), &user("olaf"), hour_ago);
         channel.moderators = moderators().iter().map(|id| user(id)).collect();
@@ -226,17 +227,18 @@ async fn a_channel_in_memory_answers_as_the_simulator_behind_the_sdk() {
     let channel = ChannelSeed::new(SUPPORT).created_by("creator").moderators(moderators()).bans(["banned"]);
     let simulator = Simulator::start(seed(channel.invited("olaf", Some(hour_ago), ["guest"]))).await.unwrap();
 
-    let (in_memory, real) = (plain(&fake, hour_ago).await, plain(&sdk(&simulator).await, hour_ago).await);
+    let (in_memory, real) =
+        (plain_transcript(&fake, hour_ago).await, plain_transcript(&sdk(&simulator).await, hour_ago).await);
 
     assert_same(&in_memory, &real);
     assert!(real.iter().filter(|line| line.starts_with("list DEFAULT")).count() > 8, "{real:?}");
 }
 
 #[tokio::test]
-async fn an_elastic_channel_in_memory_answers_as_the_simulator_behind_the_sdk() {
+async fn fake_elastic_channel_answers_like_the_simulator_behind_the_sdk() {
     let now = Timestamp::now();
     let hour_ago = hour_ago(now);
-    let fake = Fake::at(Clock::starting_at(now));
+    let fake = FakeService::at(Clock::starting_at(now));
     let there = people(5);
     fake.with(|channel| {
         (channel.elastic, channel.spans) = (true, true);
@@ -257,7 +259,8 @@ async fn an_elastic_channel_in_memory_answers_as_the_simulator_behind_the_sdk() 
     let channel = ChannelSeed::new(SUPPORT).created_by("creator").moderators(["mod"]).elastic(configuration);
     let simulator = Simulator::start(seed(channel.invited("olaf", Some(hour_ago), there))).await.unwrap();
 
-    let (in_memory, real) = (elastic(&fake, hour_ago).await, elastic(&sdk(&simulator).await, hour_ago).await);
+    let (in_memory, real) =
+        (elastic_transcript(&fake, hour_ago).await, elastic_transcript(&sdk(&simulator).await, hour_ago).await);
 
     assert_same(&in_memory, &real);
 }

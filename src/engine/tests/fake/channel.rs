@@ -1,4 +1,4 @@
-//! A channel in memory, as the service would answer for it, and its answers as a test spoils them.
+//! A channel in memory that answers like the service. A test can make its calls fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -17,75 +17,80 @@ use crate::membership::guard::Removal;
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct CallRecord {
     pub operation: Operation,
     pub members: Vec<String>,
     pub token: Option<String>,
     pub sub_channel: Option<String>,
 }
 
-/// How one call goes wrong.
-pub enum Fault {
-    /// Before it has an effect.
+/// The failure of one call.
+pub enum CallFault {
+    /// Before its effect.
     Before(CallErrorClass, &'static str),
-    /// After it had its effect.
+    /// After its effect.
     After(CallErrorClass, &'static str),
 }
 
-/// Who is in it, and how it answers. All people are full ARNs.
+/// The members of a channel and its answers. All members are full ARNs.
 #[derive(Default)]
-pub struct Channel {
+pub struct FakeChannel {
     pub members: BTreeMap<String, MembershipType>,
-    /// By whom; who is not named here was added by `user/somebody`.
+    /// The inviter of each member. The inviter of a member without an entry is `user/somebody`.
     pub invited_by: BTreeMap<String, String>,
-    /// When they joined; who is not named here joined when the fake's clock began, at the epoch.
+    /// The join time of each member. A member without an entry joined at the epoch, when the clock
+    /// began.
     pub created: BTreeMap<String, Timestamp>,
     pub moderators: BTreeSet<String>,
     pub bans: BTreeSet<String>,
-    /// Of a new fake: `user/creator`.
+    /// A new channel has the creator `user/creator`.
     pub creator: Option<String>,
-    /// Elastic: a member is in one of its sub-channels, a moderator may be in several.
+    /// In an elastic channel, a member is in one sub-channel, and a moderator may be in several.
     pub elastic: bool,
-    /// Who is in which, by id. Members of an elastic channel whom a test adds belong in here as well.
+    /// The members of each sub-channel, by its id. A test that adds a member to an elastic channel
+    /// adds an entry here too.
     pub sub_channels: BTreeMap<String, BTreeSet<String>>,
-    /// Whether a listing without a sub-channel shows all of an elastic channel, or nobody. AWS does not document which.
+    /// A listing without a sub-channel shows all members of an elastic channel, or none. AWS does
+    /// not document which.
     pub spans: bool,
-    /// Code of the service for each of these members, as often as it says.
+    /// The error code of the service for each of these members, and the number of times.
     pub refused: BTreeMap<String, (Option<String>, usize)>,
-    /// Batches that hold such a member are refused whole.
+    /// A batch with such a member is refused as a whole.
     pub poison: Vec<String>,
     pub describe_denied: bool,
-    /// Taken out by somebody just before the next listing.
+    /// Another user removes this member just before the next listing.
     pub vanishing: Option<String>,
-    /// Listings do not show these yet.
+    /// Listings do not show these members.
     pub unseen: Vec<String>,
-    /// These are left out of a batch's answer.
+    /// The answer of a batch leaves these members out.
     pub forgotten: Vec<String>,
-    pub faults: VecDeque<Fault>,
-    pub made: Vec<Made>,
+    pub faults: VecDeque<CallFault>,
+    pub made: Vec<CallRecord>,
 }
 
-impl Channel {
-    /// Somebody adds a member.
+impl FakeChannel {
+    /// Adds a member.
     pub fn join(&mut self, member: &str, inviter: &str, created: Timestamp) {
         self.members.insert(member.to_owned(), MembershipType::Default);
         self.invited_by.insert(member.to_owned(), inviter.to_owned());
         self.created.insert(member.to_owned(), created);
     }
 
-    /// Where a new member of an elastic channel is put: the service itself finds a place for whom no sub-channel is given, and
-    /// takes one from nobody but moderators.
+    /// Puts a new member of an elastic channel into a sub-channel. The service chooses one if the
+    /// call names none. Calls may name one for moderators only.
     fn place(&mut self, member: &str, given: Option<&str>) -> Result<(), &'static str> {
         if !self.elastic {
             return if given.is_some() { Err("BadRequest") } else { Ok(()) };
         }
         let id = match (given, self.moderators.contains(member)) {
             (Some(id), true) => Some(id.to_owned()),
-            (None, false) => self.sub_channels.iter().min_by_key(|(_, held)| held.len()).map(|(id, _)| id.clone()),
+            (None, false) => {
+                self.sub_channels.iter().min_by_key(|(_, members)| members.len()).map(|(id, _)| id.clone())
+            }
             _ => return Err("BadRequest"),
         };
-        let held = id.and_then(|id| self.sub_channels.get_mut(&id)).ok_or("NotFound")?;
-        if held.insert(member.to_owned()) { Ok(()) } else { Err("Conflict") }
+        let members = id.and_then(|id| self.sub_channels.get_mut(&id)).ok_or("NotFound")?;
+        if members.insert(member.to_owned()) { Ok(()) } else { Err("Conflict") }
     }
 
     fn members_page(&mut self, target: &Target, token: Option<&str>) -> Page {
@@ -104,21 +109,21 @@ impl Channel {
         page
     }
 
-    /// Whether a call that names this sub-channel, or none, is about this member.
+    /// Returns whether a call that names this sub-channel, or none, concerns this member.
     fn is_in(&self, member: &str, sub_channel: Option<&str>) -> bool {
         match sub_channel {
             None => true,
-            Some(id) => self.sub_channels.get(id).is_some_and(|held| held.contains(member)),
+            Some(id) => self.sub_channels.get(id).is_some_and(|members| members.contains(member)),
         }
     }
 
     fn remove(&mut self, member: &str, sub_channel: Option<&str>) {
-        for (id, held) in &mut self.sub_channels {
+        for (id, members) in &mut self.sub_channels {
             if sub_channel.is_none_or(|given| given == id) {
-                held.remove(member);
+                members.remove(member);
             }
         }
-        if sub_channel.is_none() || !self.sub_channels.values().any(|held| held.contains(member)) {
+        if sub_channel.is_none() || !self.sub_channels.values().any(|members| members.contains(member)) {
             self.members.remove(member);
             self.invited_by.remove(member);
             self.created.remove(member);
@@ -127,13 +132,13 @@ impl Channel {
 }
 
 #[derive(Clone)]
-pub struct Fake {
-    channel: Arc<Mutex<Channel>>,
-    /// By which members join.
+pub struct FakeService {
+    channel: Arc<Mutex<FakeChannel>>,
+    /// The clock of join times.
     pub clock: Clock,
 }
 
-impl Default for Fake {
+impl Default for FakeService {
     fn default() -> Self {
         Self::at(Clock::starting_at(Timestamp::UNIX_EPOCH))
     }
@@ -143,13 +148,13 @@ fn error(operation: Operation, class: CallErrorClass, code: &str) -> CallError {
     CallError { class, operation, code: code.to_owned(), message: "as the test has it".to_owned(), request_id: None }
 }
 
-fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&str>) -> Made {
+fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&str>) -> CallRecord {
     let members = members.iter().map(|&member| member.to_owned()).collect();
     let sub_channel = target.sub_channel.as_deref().map(str::to_owned);
-    Made { operation, members, token: token.map(str::to_owned), sub_channel }
+    CallRecord { operation, members, token: token.map(str::to_owned), sub_channel }
 }
 
-/// The page of a sorted list that follows `token`, the last item of the page before.
+/// Returns the page of a sorted list after `token`, the last item of the page before.
 fn page<'a>(items: impl Iterator<Item = &'a String>, token: Option<&str>) -> Page {
     let mut rest = items.filter(|item| item.as_str() > token.unwrap_or_default());
     let items: Vec<PageItem> = rest.by_ref().take(PAGE_SIZE).cloned().map(PageItem::from).collect();
@@ -157,14 +162,14 @@ fn page<'a>(items: impl Iterator<Item = &'a String>, token: Option<&str>) -> Pag
     Page { items, next }
 }
 
-impl Fake {
-    /// A channel whose members join by this clock.
+impl FakeService {
+    /// Returns a channel that takes join times from this clock.
     pub fn at(clock: Clock) -> Self {
-        let channel = Channel { creator: Some(user("creator")), ..Channel::default() };
+        let channel = FakeChannel { creator: Some(user("creator")), ..FakeChannel::default() };
         Self { channel: Arc::new(Mutex::new(channel)), clock }
     }
 
-    pub fn with<T>(&self, change: impl FnOnce(&mut Channel) -> T) -> T {
+    pub fn with<T>(&self, change: impl FnOnce(&mut FakeChannel) -> T) -> T {
         change(&mut self.channel.lock().unwrap())
     }
 
@@ -183,17 +188,22 @@ impl Fake {
         })
     }
 
-    fn call<T>(&self, made: Made, effect: impl FnOnce(&mut Channel) -> Result<T, CallError>) -> Result<T, CallError> {
+    fn call<T>(
+        &self,
+        made: CallRecord,
+        effect: impl FnOnce(&mut FakeChannel) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
         self.with(|channel| {
             let operation = made.operation;
             let unknown = made.sub_channel.as_ref().is_some_and(|id| !channel.sub_channels.contains_key(id));
-            // In an elastic channel nobody is in one that is not there.
+            // In an elastic channel, a sub-channel that does not exist has no members, and only a
+            // listing of it fails.
             let unknown = unknown && !(channel.elastic && operation != Operation::ListChannelMemberships);
             channel.made.push(made);
             match channel.faults.pop_front() {
-                Some(Fault::Before(class, code)) => Err(error(operation, class, code)),
+                Some(CallFault::Before(class, code)) => Err(error(operation, class, code)),
                 _ if unknown => Err(error(operation, CallErrorClass::Refused, "BadRequest")),
-                Some(Fault::After(class, code)) => {
+                Some(CallFault::After(class, code)) => {
                     effect(channel)?;
                     Err(error(operation, class, code))
                 }
@@ -203,12 +213,12 @@ impl Fake {
     }
 }
 
-impl Service for Fake {
+impl Service for FakeService {
     async fn list_page(&self, list: ListRequest<'_>, token: Option<&str>) -> Result<Page, CallError> {
         let operation = list.operation();
         let call = match list.target() {
             Some(target) => made(operation, target, &[], token),
-            None => Made { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None },
+            None => CallRecord { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None },
         };
         self.call(call, |channel| match list {
             ListRequest::Members(target) => Ok(channel.members_page(target, token)),
@@ -216,7 +226,7 @@ impl Service for Fake {
             ListRequest::Bans(_) => Ok(page(channel.bans.iter(), token)),
             ListRequest::SubChannels(_) if channel.elastic => Ok(page(channel.sub_channels.keys(), token)),
             ListRequest::SubChannels(_) => Err(error(operation, CallErrorClass::Refused, "BadRequest")),
-            // There is one, and it is public.
+            // The app instance has one channel, and it is public.
             ListRequest::Channels(query) => {
                 let support = format!("{}/channel/support", query.bearer.app_instance());
                 let listed = Some(support).filter(|_| query.privacy == Privacy::Public);

@@ -1,4 +1,4 @@
-//! What comes up between one call of a removal and the next.
+//! Changes between one call of a removal and the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::{
-    CLAIMING, HOUR, MAIN, MINUTE, PRUNING, TEAM, WITHOUT_ERIN, all_stay, drop_erin, erin_left, generous, team,
-    team_with,
+    HOUR, MAIN, MINUTE, TEAM, WITHOUT_ERIN, assert_erin_removed, assert_none_removed, permissive_options, settled_team,
+    settled_team_with, undeclare_erin,
 };
 use crate::api::{ChannelMembershipSpec, ConfigMapKeyRef, MemberList, Prune, SourceRef};
 use crate::chime::port::{CallErrorClass, Operation};
 use crate::engine::settings::RemovalSwitch;
-use crate::engine::tests::cluster::Object;
+use crate::engine::tests::cluster::StoredObject;
 use crate::engine::tests::operator::Options;
-use crate::engine::tests::world::World;
+use crate::engine::tests::world::TestWorld;
 
-/// Something happens once, just before the first call of a kind has its effect.
-fn at_first(world: &World, wanted: Operation, happens: impl FnOnce(&World) + Send + 'static) {
+/// Runs a change once, just before the first call of an operation has its effect.
+fn on_first_call(world: &TestWorld, wanted: Operation, happens: impl FnOnce(&TestWorld) + Send + 'static) {
     let (mut happens, of) = (Some(happens), world.clone());
-    world.meanwhile(move |operation| {
+    world.before_each_call(move |operation| {
         if operation == wanted
             && let Some(happens) = happens.take()
         {
@@ -28,216 +28,195 @@ fn at_first(world: &World, wanted: Operation, happens: impl FnOnce(&World) + Sen
     });
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_is_declared_again_while_they_are_looked_at_stays() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        at_first(&world, Operation::DescribeChannelMembership, |world| world.cluster.declare(MAIN, TEAM));
-        drop_erin(&world, &mut operator).await;
-        all_stay(&world, prune);
-    }
+for_each_prune!(member_declared_again_during_the_describe_call_stays in [Owned, Declared, Authoritative]);
+async fn member_declared_again_during_the_describe_call_stays(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    on_first_call(&world, Operation::DescribeChannelMembership, |world| world.cluster.declare(MAIN, TEAM));
+    undeclare_erin(&world, &mut operator).await;
+    assert_none_removed(&world, prune);
 }
 
-#[tokio::test(start_paused = true)]
-async fn removals_that_are_switched_off_while_somebody_is_looked_at_stop_before_their_delete() {
-    for prune in PRUNING {
-        let on = Arc::new(AtomicBool::new(true));
-        let read = Arc::clone(&on);
-        let options = Options::with(|settings| {
-            settings.allow_authoritative = true;
-            settings.removals = RemovalSwitch::new(move || read.load(Ordering::Relaxed));
+for_each_prune!(removals_switched_off_during_the_describe_call_stop in [Owned, Declared, Authoritative]);
+async fn removals_switched_off_during_the_describe_call_stop(prune: Prune) {
+    let on = Arc::new(AtomicBool::new(true));
+    let read = Arc::clone(&on);
+    let options = Options::with(|settings| {
+        settings.allow_authoritative = true;
+        settings.removals = RemovalSwitch::new(move || read.load(Ordering::Relaxed));
+    });
+    let (world, mut operator) = settled_team_with(options, |spec| spec.prune = prune).await;
+    on_first_call(&world, Operation::DescribeChannelMembership, move |_| on.store(false, Ordering::Relaxed));
+    undeclare_erin(&world, &mut operator).await;
+    assert_none_removed(&world, prune);
+}
+
+for_each_prune!(member_declared_elsewhere_during_the_describe_call_stays in [Owned, Declared, Authoritative]);
+async fn member_declared_elsewhere_during_the_describe_call_stays(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    on_first_call(&world, Operation::DescribeChannelMembership, |world| {
+        world.create("zoo/other", ["erin"], |_| {});
+    });
+    undeclare_erin(&world, &mut operator).await;
+    assert_none_removed(&world, prune);
+}
+
+for_each_prune!(unknown_declarer_during_the_describe_call_stops_the_removal in [Owned, Declared, Authoritative]);
+async fn unknown_declarer_during_the_describe_call_stops_the_removal(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    on_first_call(&world, Operation::DescribeChannelMembership, |world| {
+        world.create("zoo/other", ["zoe"], |spec| {
+            let absent = ConfigMapKeyRef { name: "absent".to_owned(), key: "a".to_owned(), optional: true };
+            spec.members_from = vec![SourceRef { config_map_key_ref: absent }];
         });
-        let (world, mut operator) = team_with(options, |spec| spec.prune = prune).await;
-        at_first(&world, Operation::DescribeChannelMembership, move |_| on.store(false, Ordering::Relaxed));
-        drop_erin(&world, &mut operator).await;
-        all_stay(&world, prune);
-    }
+    });
+    undeclare_erin(&world, &mut operator).await;
+    assert_none_removed(&world, prune);
 }
 
-#[tokio::test(start_paused = true)]
-async fn whom_another_resource_begins_to_declare_while_they_are_looked_at_stays() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        at_first(&world, Operation::DescribeChannelMembership, |world| {
-            world.create("zoo/other", ["erin"], |_| {});
-        });
-        drop_erin(&world, &mut operator).await;
-        all_stay(&world, prune);
-    }
+for_each_prune!(member_declared_elsewhere_briefly_stays_10s_longer in [Owned, Declared, Authoritative]);
+async fn member_declared_elsewhere_briefly_stays_10s_longer(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    world.create("zoo/other", ["zoe"], |_| {});
+    operator.run_for(MINUTE).await;
+    let of = world.clone();
+    let dropped = Arc::<std::sync::Mutex<Option<Instant>>>::default();
+    let when = Arc::clone(&dropped);
+    world.before_each_call(move |operation| {
+        let mut when = when.lock().unwrap();
+        match operation {
+            Operation::DescribeChannel if when.is_none() => of.cluster.declare("zoo/other", ["zoe", "erin"]),
+            Operation::ListChannelModerators if when.is_none() => {
+                of.cluster.declare("zoo/other", ["zoe"]);
+                *when = Some(Instant::now());
+            }
+            Operation::DeleteChannelMembership => {
+                assert!(when.unwrap().elapsed() >= MINUTE / 6, "{:?}", when.unwrap().elapsed());
+            }
+            _ => {}
+        }
+    });
+    undeclare_erin(&world, &mut operator).await;
+    assert_erin_removed(&world, prune);
+    assert!(dropped.lock().unwrap().is_some());
 }
 
-#[tokio::test(start_paused = true)]
-async fn nobody_is_removed_when_a_resource_of_unknown_members_comes_while_they_are_looked_at() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        at_first(&world, Operation::DescribeChannelMembership, |world| {
-            world.create("zoo/other", ["zoe"], |spec| {
-                let absent = ConfigMapKeyRef { name: "absent".to_owned(), key: "a".to_owned(), optional: true };
-                spec.members_from = vec![SourceRef { config_map_key_ref: absent }];
-            });
-        });
-        drop_erin(&world, &mut operator).await;
-        all_stay(&world, prune);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_was_declared_by_another_resource_for_a_moment_stays_for_ten_seconds_more() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        world.create("zoo/other", ["zoe"], |_| {});
-        operator.live(MINUTE).await;
-        let of = world.clone();
-        let dropped = Arc::<std::sync::Mutex<Option<Instant>>>::default();
-        let when = Arc::clone(&dropped);
-        world.meanwhile(move |operation| {
+for_each_prune!(member_stays_10s_longer_after_any_source_change in [Owned, Declared, Authoritative]);
+/// Between two reads, a ConfigMap may name a member for a moment. The version of the ConfigMap is
+/// the only trace.
+async fn member_stays_10s_longer_after_any_source_change(prune: Prune) {
+    for whose in [MAIN, "zoo/other"] {
+        let (world, mut operator) = settled_team(prune).await;
+        let (namespace, _) = whose.split_once('/').unwrap();
+        let (map, key) = (format!("{namespace}/on-call"), "members.txt");
+        let place = ConfigMapKeyRef { name: "on-call".to_owned(), key: key.to_owned(), optional: false };
+        world.cluster.set_source(&map, key, "zoe");
+        if whose != MAIN {
+            world.create(whose, ["zoe"], |_| {});
+        }
+        world.cluster.edit(whose, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
+        operator.run_for(MINUTE).await;
+        let (of, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
+        let happened = Arc::clone(&when);
+        world.before_each_call(move |operation| {
             let mut when = when.lock().unwrap();
             match operation {
-                Operation::DescribeChannel if when.is_none() => of.cluster.declare("zoo/other", ["zoe", "erin"]),
-                Operation::ListChannelModerators if when.is_none() => {
-                    of.cluster.declare("zoo/other", ["zoe"]);
+                Operation::DescribeChannel if when.is_none() => {
+                    of.cluster.set_source(&map, key, "zoe\nerin");
+                    of.cluster.set_source(&map, key, "zoe");
                     *when = Some(Instant::now());
                 }
                 Operation::DeleteChannelMembership => {
-                    assert!(when.unwrap().elapsed() >= MINUTE / 6, "{prune:?}: {:?}", when.unwrap().elapsed());
+                    let waited = when.unwrap().elapsed();
+                    assert!(waited >= MINUTE / 6, "{whose}: {waited:?}");
                 }
                 _ => {}
             }
         });
-        drop_erin(&world, &mut operator).await;
-        erin_left(&world, prune);
-        assert!(dropped.lock().unwrap().is_some());
+        undeclare_erin(&world, &mut operator).await;
+        assert_erin_removed(&world, (prune, whose));
+        assert!(happened.lock().unwrap().is_some());
     }
 }
 
-/// Between two reads a ConfigMap may hold somebody for a moment, and nothing but its version tells.
-#[tokio::test(start_paused = true)]
-async fn who_may_have_stood_in_a_source_for_a_moment_stays_for_ten_seconds_more() {
-    for prune in PRUNING {
-        for whose in [MAIN, "zoo/other"] {
-            let (world, mut operator) = team(prune).await;
-            let (namespace, _) = whose.split_once('/').unwrap();
-            let (map, key) = (format!("{namespace}/on-call"), "members.txt");
-            let place = ConfigMapKeyRef { name: "on-call".to_owned(), key: key.to_owned(), optional: false };
-            world.cluster.set_source(&map, key, "zoe");
-            if whose != MAIN {
-                world.create(whose, ["zoe"], |_| {});
-            }
-            world.cluster.edit(whose, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
-            operator.live(MINUTE).await;
-            let (of, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
-            let happened = Arc::clone(&when);
-            world.meanwhile(move |operation| {
-                let mut when = when.lock().unwrap();
-                match operation {
-                    Operation::DescribeChannel if when.is_none() => {
-                        of.cluster.set_source(&map, key, "zoe\nerin");
-                        of.cluster.set_source(&map, key, "zoe");
-                        *when = Some(Instant::now());
-                    }
-                    Operation::DeleteChannelMembership => {
-                        let waited = when.unwrap().elapsed();
-                        assert!(waited >= MINUTE / 6, "{prune:?} {whose}: {waited:?}");
-                    }
-                    _ => {}
-                }
-            });
-            drop_erin(&world, &mut operator).await;
-            erin_left(&world, (prune, whose));
-            assert!(happened.lock().unwrap().is_some());
-        }
-    }
+for_each_prune!(removal_is_decided_again_after_a_long_outage in [Owned, Declared, Authoritative]);
+async fn removal_is_decided_again_after_a_long_outage(prune: Prune) {
+    let (world, mut operator) = settled_team(prune).await;
+    on_first_call(&world, Operation::DescribeChannelMembership, |world| {
+        world.refuse_calls(CallErrorClass::Transient, "ServiceUnavailable");
+    });
+    world.cluster.declare(MAIN, WITHOUT_ERIN);
+    operator.run_for(MINUTE).await;
+    assert_none_removed(&world, prune);
+    operator.lose_watch();
+    world.create("zoo/other", ["erin"], |_| {});
+    world.allow_calls();
+    operator.run_for(HOUR * 3).await;
+    assert_none_removed(&world, prune);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_decided_before_a_long_outage_is_decided_again_after_it() {
-    for prune in PRUNING {
-        let (world, mut operator) = team(prune).await;
-        at_first(&world, Operation::DescribeChannelMembership, |world| {
-            world.refuse_all(CallErrorClass::Transient, "ServiceUnavailable");
-        });
-        world.cluster.declare(MAIN, WITHOUT_ERIN);
-        operator.live(MINUTE).await;
-        all_stay(&world, prune);
-        operator.lose_watch();
-        world.create("zoo/other", ["erin"], |_| {});
-        world.allow();
-        operator.live(HOUR * 3).await;
-        all_stay(&world, prune);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_edit_that_the_watch_does_not_show_stops_removals() {
+for_each_prune!(edit_unseen_by_the_watch_stops_removals in [Owned, Declared, Authoritative]);
+async fn edit_unseen_by_the_watch_stops_removals(prune: Prune) {
     let edits: [fn(&mut ChannelMembershipSpec); 3] = [
         |spec| spec.suspend = true,
         |spec| spec.prune = Prune::Never,
         |spec| spec.members = Some(TEAM.iter().collect()),
     ];
-    for prune in PRUNING {
-        for edit in edits {
-            let (world, mut operator) = team(prune).await;
-            world.cluster.declare(MAIN, WITHOUT_ERIN);
-            operator.live(MINUTE / 60).await;
-            operator.lose_watch();
-            world.cluster.edit(MAIN, edit);
-            operator.live(HOUR).await;
-            all_stay(&world, prune);
-        }
+    for edit in edits {
+        let (world, mut operator) = settled_team(prune).await;
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.run_for(MINUTE / 60).await;
+        operator.lose_watch();
+        world.cluster.edit(MAIN, edit);
+        operator.run_for(HOUR).await;
+        assert_none_removed(&world, prune);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_resource_that_the_watch_does_not_show_protects_its_people_suspended_or_not() {
-    for prune in PRUNING {
-        for suspend in [false, true] {
-            let (world, mut operator) = team(prune).await;
-            world.cluster.declare(MAIN, WITHOUT_ERIN);
-            operator.live(MINUTE / 60).await;
-            operator.lose_watch();
-            world.create("zoo/other", ["erin"], |spec| spec.suspend = suspend);
-            operator.live(HOUR).await;
-            all_stay(&world, (prune, suspend));
-        }
+for_each_prune!(resource_unseen_by_the_watch_protects_its_members in [Owned, Declared, Authoritative]);
+async fn resource_unseen_by_the_watch_protects_its_members(prune: Prune) {
+    for suspend in [false, true] {
+        let (world, mut operator) = settled_team(prune).await;
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.run_for(MINUTE / 60).await;
+        operator.lose_watch();
+        world.create("zoo/other", ["erin"], |spec| spec.suspend = suspend);
+        operator.run_for(HOUR).await;
+        assert_none_removed(&world, (prune, suspend));
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_resource_that_the_watch_does_not_show_and_nobody_can_read_in_full_stops_removals() {
-    let unknown: [fn(&mut Object); 2] = [
+for_each_prune!(unreadable_resource_unseen_by_the_watch_stops_removals in [Owned, Declared, Authoritative]);
+async fn unreadable_resource_unseen_by_the_watch_stops_removals(prune: Prune) {
+    let unknown: [fn(&mut StoredObject); 2] = [
         |object| object.unknown_field = Some("except".to_owned()),
         |object| object.unreadable = Some("it is no spec".to_owned()),
     ];
-    for prune in PRUNING {
-        for (index, unknown) in unknown.into_iter().enumerate() {
-            let (world, mut operator) = team(prune).await;
-            world.cluster.declare(MAIN, WITHOUT_ERIN);
-            operator.live(MINUTE / 60).await;
-            operator.lose_watch();
-            world.create("zoo/other", ["zoe"], |_| {});
-            world.cluster.update("zoo/other", unknown);
-            operator.live(HOUR).await;
-            all_stay(&world, (prune, index));
-        }
+    for (index, unknown) in unknown.into_iter().enumerate() {
+        let (world, mut operator) = settled_team(prune).await;
+        world.cluster.declare(MAIN, WITHOUT_ERIN);
+        operator.run_for(MINUTE / 60).await;
+        operator.lose_watch();
+        world.create("zoo/other", ["zoe"], |_| {});
+        world.cluster.update("zoo/other", unknown);
+        operator.run_for(HOUR).await;
+        assert_none_removed(&world, (prune, index));
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_claim_that_somebody_else_writes_during_a_pass_is_not_lost() {
-    for prune in CLAIMING {
-        let (world, mut operator) = team_with(generous(), |spec| spec.prune = prune).await;
-        world.strangers(["zoe"]);
-        at_first(&world, Operation::BatchCreateChannelMembership, |world| {
-            world.cluster.update(MAIN, |object| {
-                let status = object.status.as_mut().unwrap();
-                let claims = status.last_declared.take().unwrap();
-                status.last_declared = Some(claims.iter().chain(["zoe"]).collect::<MemberList>());
-            });
+for_each_prune!(ownership_written_by_another_client_during_a_reconcile_is_kept in [Owned, Declared]);
+async fn ownership_written_by_another_client_during_a_reconcile_is_kept(prune: Prune) {
+    let (world, mut operator) = settled_team_with(permissive_options(), |spec| spec.prune = prune).await;
+    world.add_strangers(["zoe"]);
+    on_first_call(&world, Operation::BatchCreateChannelMembership, |world| {
+        world.cluster.update(MAIN, |object| {
+            let status = object.status.as_mut().unwrap();
+            let owned = status.last_declared.take().unwrap();
+            status.last_declared = Some(owned.iter().chain(["zoe"]).collect::<MemberList>());
         });
-        world.cluster.declare(MAIN, TEAM.iter().chain(&["frank"]));
-        operator.live(MINUTE / 20).await;
-        assert!(world.members().contains("frank"));
-        let claims = world.cluster.status(MAIN).last_declared.unwrap();
-        assert!(claims.iter().any(|name| name == "zoe"), "{prune:?}: {claims:?}");
-    }
+    });
+    world.cluster.declare(MAIN, TEAM.iter().chain(&["frank"]));
+    operator.run_for(MINUTE / 20).await;
+    assert!(world.members().contains("frank"));
+    let owned = world.cluster.status(MAIN).last_declared.unwrap();
+    assert!(owned.iter().any(|name| name == "zoe"), "{owned:?}");
 }

@@ -1,65 +1,66 @@
 //! Listings that end too early.
 
-use super::{ALL, HOUR, MAIN, MINUTE, removed_at_most, settled};
+use super::{HOUR, MAIN, MINUTE, assert_removed_only, settled_members};
 use crate::api::{Prune, RECONCILE_REQUESTED_AT};
 use crate::chime::port::{CallError, CallErrorClass, Operation};
 use crate::engine::tests::fake::users;
-use crate::engine::tests::world::World;
+use crate::engine::tests::world::TestWorld;
 
 #[derive(Clone, Copy, Debug)]
-enum Cut {
+enum ListingCut {
     /// The fourth page is refused.
     Refused,
-    /// The third page gives the token that it was asked with.
+    /// The third page returns the token of its own request.
     Repeated,
-    /// The third page says that it is the last.
+    /// The third page has no next token.
     Lost,
 }
 
-const CUTS: [Cut; 3] = [Cut::Refused, Cut::Repeated, Cut::Lost];
+const CUTS: [ListingCut; 3] = [ListingCut::Refused, ListingCut::Repeated, ListingCut::Lost];
 
-/// Listings of the world show three pages and no more.
-fn cut(world: &World, cut: Cut) {
+/// Ends all listings after three pages.
+fn cut_listings(world: &TestWorld, cut: ListingCut) {
     let mut page = 0;
-    world.spoil(move |token, answer| {
+    world.alter_pages(move |token, answer| {
         page = if token.is_none() { 1 } else { page + 1 };
         match (cut, page) {
-            (Cut::Refused, 4..) => Err(CallError {
+            (ListingCut::Refused, 4..) => Err(CallError {
                 class: CallErrorClass::Refused,
                 operation: Operation::ListChannelMemberships,
                 code: "BadRequest".to_owned(),
                 message: "the token is not valid any more".to_owned(),
                 request_id: None,
             }),
-            (Cut::Repeated, 3) => {
+            (ListingCut::Repeated, 3) => {
                 answer.map(|page| crate::chime::port::Page { next: token.map(str::to_owned), ..page })
             }
-            (Cut::Lost, 3) => answer.map(|page| crate::chime::port::Page { next: None, ..page }),
+            (ListingCut::Lost, 3) => answer.map(|page| crate::chime::port::Page { next: None, ..page }),
             _ => answer,
         }
     });
 }
 
-/// Of 300 people on six pages, one of the first and one of the fifth page are dropped while listings are cut.
-async fn listing_is_cut_after_page_three(prune: Prune, how: Cut) -> World {
-    let (world, mut operator) = settled(300, prune).await;
-    cut(&world, how);
+/// 300 members fill six pages. One member of the first page and one of the fifth are undeclared
+/// while listings are cut.
+async fn listing_is_cut_after_page_three(prune: Prune, how: ListingCut) -> TestWorld {
+    let (world, mut operator) = settled_members(300, prune).await;
+    cut_listings(&world, how);
     let left = |id: &String| id != "u00007" && id != "u00220";
     world.cluster.declare(MAIN, users(300).into_iter().filter(left));
     world.cluster.annotate(MAIN, RECONCILE_REQUESTED_AT, "now");
-    operator.live(HOUR * 3).await;
+    operator.run_for(HOUR * 3).await;
     operator.restart().await;
-    operator.live(HOUR * 10).await;
-    world.mend();
+    operator.run_for(HOUR * 10).await;
+    world.restore_pages();
     operator.restart().await;
-    operator.live(HOUR * 3).await;
+    operator.run_for(HOUR * 3).await;
     for id in users(300).iter().filter(|id| left(id)) {
         assert!(world.members().contains(id), "{how:?}, prune: {prune:?}: {id}");
     }
     world
 }
 
-pub(super) async fn all(prune: Prune) -> Vec<World> {
+pub(super) async fn all_incidents(prune: Prune) -> Vec<TestWorld> {
     let mut worlds = Vec::new();
     for how in CUTS {
         worlds.push(listing_is_cut_after_page_three(prune, how).await);
@@ -67,30 +68,28 @@ pub(super) async fn all(prune: Prune) -> Vec<World> {
     worlds
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_listing_that_is_cut_after_its_third_page_kicks_nobody_who_is_declared() {
-    for prune in ALL {
-        for how in CUTS {
-            let world = listing_is_cut_after_page_three(prune, how).await;
-            removed_at_most(&world, ["u00007", "u00220"], prune);
-            assert_eq!(world.reason(MAIN), "AllPresent", "{how:?}, prune: {prune:?}");
-        }
+for_each_prune!(truncated_listing_removes_no_declared_member in [Never, Owned, Declared, Authoritative]);
+async fn truncated_listing_removes_no_declared_member(prune: Prune) {
+    for how in CUTS {
+        let world = listing_is_cut_after_page_three(prune, how).await;
+        assert_removed_only(&world, ["u00007", "u00220"], prune);
+        assert_eq!(world.ready_reason(MAIN), "AllPresent", "{how:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_of_which_a_page_is_refused_lets_no_undeclared_member_be_removed() {
-    for how in [Cut::Refused, Cut::Repeated] {
-        let world = World::new();
-        world.strangers(users(300));
-        cut(&world, how);
-        let mut operator = super::Operator::start_with(&world, super::generous());
+async fn incomplete_listing_stops_authoritative_removals() {
+    for how in [ListingCut::Refused, ListingCut::Repeated] {
+        let world = TestWorld::new();
+        world.add_strangers(users(300));
+        cut_listings(&world, how);
+        let mut operator = super::TestOperator::start_with(&world, super::permissive_options());
         world.create(MAIN, &users(300)[1..], |spec| spec.prune = Prune::Authoritative);
-        operator.live(HOUR * 3).await;
-        super::nobody_removed(&world, Prune::Authoritative);
-        world.mend();
+        operator.run_for(HOUR * 3).await;
+        super::assert_none_removed(&world, Prune::Authoritative);
+        world.restore_pages();
         world.cluster.annotate(MAIN, RECONCILE_REQUESTED_AT, "now");
-        operator.live(MINUTE * 3).await;
+        operator.run_for(MINUTE * 3).await;
         assert_eq!(world.deletes(), ["u00000"]);
     }
 }

@@ -1,121 +1,121 @@
-//! Lists that somebody broke.
+//! Broken lists of members.
 
-use super::{ALL, HOUR, MAIN, MINUTE, PRUNING, generous, nobody_removed, removed_at_most, settled};
+use super::{HOUR, MAIN, MINUTE, assert_none_removed, assert_removed_only, permissive_options, settled_members};
 use crate::api::{ConfigMapKeyRef, Prune, SourceRef};
 use crate::engine::tests::fake::users;
-use crate::engine::tests::operator::Operator;
-use crate::engine::tests::world::World;
+use crate::engine::tests::operator::TestOperator;
+use crate::engine::tests::world::TestWorld;
 
-fn source(name: &str, key: &str, optional: bool) -> SourceRef {
+fn config_map_source(name: &str, key: &str, optional: bool) -> SourceRef {
     let config_map_key_ref = ConfigMapKeyRef { name: name.to_owned(), key: key.to_owned(), optional };
     SourceRef { config_map_key_ref }
 }
 
-/// Twenty people from a ConfigMap, and one whom the spec names.
-async fn from_a_config_map(prune: Prune, optional: bool) -> (World, Operator) {
-    let world = World::new();
-    let mut operator = Operator::start_with(&world, generous());
+/// Twenty members come from a ConfigMap, and one from the spec.
+async fn settled_from_config_map(prune: Prune, optional: bool) -> (TestWorld, TestOperator) {
+    let world = TestWorld::new();
+    let mut operator = TestOperator::start_with(&world, permissive_options());
     world.cluster.set_source("care/on-call", "members.txt", &users(20).join("\n"));
     world.create(MAIN, ["alice"], |spec| {
         spec.prune = prune;
-        spec.members_from = vec![source("on-call", "members.txt", optional)];
+        spec.members_from = vec![config_map_source("on-call", "members.txt", optional)];
     });
-    operator.live(MINUTE * 15).await;
-    assert_eq!(world.reason(MAIN), "AllPresent");
+    operator.run_for(MINUTE * 15).await;
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
     (world, operator)
 }
 
-async fn template_empties_the_list(prune: Prune) -> World {
-    let (world, mut operator) = settled(20, prune).await;
+async fn template_empties_the_list(prune: Prune) -> TestWorld {
+    let (world, mut operator) = settled_members(20, prune).await;
     world.cluster.declare(MAIN, [""; 0]);
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     operator.restart().await;
-    operator.live(HOUR * 50).await;
+    operator.run_for(HOUR * 50).await;
     world
 }
 
-async fn template_replaces_everybody(prune: Prune) -> World {
-    let (world, mut operator) = settled(20, prune).await;
+async fn template_replaces_everybody(prune: Prune) -> TestWorld {
+    let (world, mut operator) = settled_members(20, prune).await;
     world.cluster.declare(MAIN, (0..20).map(|n| format!("x{n}")));
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     operator.restart().await;
-    operator.live(HOUR * 10).await;
+    operator.run_for(HOUR * 10).await;
     world
 }
 
-async fn source_is_emptied(prune: Prune) -> World {
-    let world = World::new();
-    let mut operator = Operator::start_with(&world, generous());
+async fn source_is_emptied(prune: Prune) -> TestWorld {
+    let world = TestWorld::new();
+    let mut operator = TestOperator::start_with(&world, permissive_options());
     world.cluster.set_source("care/on-call", "members.txt", &users(20).join("\n"));
     world.create(MAIN, [""; 0], |spec| {
         spec.prune = prune;
-        spec.members_from = vec![source("on-call", "members.txt", false)];
+        spec.members_from = vec![config_map_source("on-call", "members.txt", false)];
     });
-    operator.live(MINUTE * 15).await;
+    operator.run_for(MINUTE * 15).await;
     world.cluster.set_source("care/on-call", "members.txt", "# nobody\n");
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     operator.restart().await;
-    operator.live(HOUR * 10).await;
+    operator.run_for(HOUR * 10).await;
     world
 }
 
-async fn list_shrinks_each_minute(prune: Prune) -> World {
-    let (world, mut operator) = settled(100, prune).await;
+async fn list_shrinks_each_minute(prune: Prune) -> TestWorld {
+    let (world, mut operator) = settled_members(100, prune).await;
     for minute in 1..=80 {
         world.cluster.declare(MAIN, users(100 - minute));
-        operator.live(MINUTE).await;
+        operator.run_for(MINUTE).await;
         if minute % 16 == 0 {
             operator.restart().await;
         }
     }
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     world
 }
 
-async fn key_is_renamed(prune: Prune, optional: bool) -> World {
-    let (world, mut operator) = from_a_config_map(prune, optional).await;
-    world.cluster.drop_source("care/on-call", "members.txt");
+async fn key_is_renamed(prune: Prune, optional: bool) -> TestWorld {
+    let (world, mut operator) = settled_from_config_map(prune, optional).await;
+    world.cluster.remove_source_key("care/on-call", "members.txt");
     world.cluster.set_source("care/on-call", "people.txt", &users(20).join("\n"));
     world.cluster.declare(MAIN, ["alice", "bob"]);
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     operator.restart().await;
-    operator.live(HOUR).await;
-    assert!(world.members().contains("bob"), "adding goes on");
+    operator.run_for(HOUR).await;
+    assert!(world.members().contains("bob"), "additions continue");
     if !optional {
-        assert_eq!(world.reason(MAIN), "SourceNotReady");
+        assert_eq!(world.ready_reason(MAIN), "SourceNotReady");
     }
-    world.cluster.edit(MAIN, |spec| spec.members_from = vec![source("on-call", "people.txt", optional)]);
-    operator.live(HOUR).await;
-    assert_eq!(world.reason(MAIN), "AllPresent");
+    world.cluster.edit(MAIN, |spec| spec.members_from = vec![config_map_source("on-call", "people.txt", optional)]);
+    operator.run_for(HOUR).await;
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
     assert_eq!(world.members().len(), 22);
     world
 }
 
-async fn spec_flips_each_second(prune: Prune) -> World {
-    let (world, mut operator) = settled(20, prune).await;
+async fn spec_flips_each_second(prune: Prune) -> TestWorld {
+    let (world, mut operator) = settled_members(20, prune).await;
     for second in 0..600 {
         let people = users(20);
         world.cluster.declare(MAIN, if second % 2 == 0 { &people[5..] } else { &people[..15] });
-        operator.live(MINUTE / 60).await;
+        operator.run_for(MINUTE / 60).await;
     }
     world.cluster.declare(MAIN, users(20));
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     world
 }
 
-async fn source_flips_each_second(prune: Prune) -> World {
-    let (world, mut operator) = from_a_config_map(prune, false).await;
+async fn source_flips_each_second(prune: Prune) -> TestWorld {
+    let (world, mut operator) = settled_from_config_map(prune, false).await;
     for second in 0..300 {
         let people = users(20);
         let shown = if second % 2 == 0 { &people[4..] } else { &people[..] };
         world.cluster.set_source("care/on-call", "members.txt", &shown.join("\n"));
-        operator.live(MINUTE / 60).await;
+        operator.run_for(MINUTE / 60).await;
     }
-    operator.live(HOUR).await;
+    operator.run_for(HOUR).await;
     world
 }
 
-pub(super) async fn all(prune: Prune) -> Vec<World> {
+pub(super) async fn all_incidents(prune: Prune) -> Vec<TestWorld> {
     vec![
         template_empties_the_list(prune).await,
         template_replaces_everybody(prune).await,
@@ -128,61 +128,49 @@ pub(super) async fn all(prune: Prune) -> Vec<World> {
     ]
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_empty_list_by_a_bad_template_kicks_nobody_and_waits_for_approval() {
-    for prune in PRUNING {
-        for world in [template_empties_the_list(prune).await, source_is_emptied(prune).await] {
-            nobody_removed(&world, prune);
-            assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
-            assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().removals, 20, "prune: {prune:?}");
-        }
+for_each_prune!(list_emptied_by_a_bad_template_needs_approval in [Owned, Declared, Authoritative]);
+async fn list_emptied_by_a_bad_template_needs_approval(prune: Prune) {
+    for world in [template_empties_the_list(prune).await, source_is_emptied(prune).await] {
+        assert_none_removed(&world, prune);
+        assert_eq!(world.ready_reason(MAIN), "ApprovalRequired");
+        assert_eq!(world.cluster.status(MAIN).pending_approval.unwrap().removals, 20);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_list_of_other_people_adds_them_and_kicks_nobody() {
-    for prune in PRUNING {
-        let world = template_replaces_everybody(prune).await;
-        nobody_removed(&world, prune);
-        assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
-        assert_eq!(world.members().len(), 40, "prune: {prune:?}");
+for_each_prune!(replaced_list_adds_members_and_removes_none in [Owned, Declared, Authoritative]);
+async fn replaced_list_adds_members_and_removes_none(prune: Prune) {
+    let world = template_replaces_everybody(prune).await;
+    assert_none_removed(&world, prune);
+    assert_eq!(world.ready_reason(MAIN), "ApprovalRequired");
+    assert_eq!(world.members().len(), 40);
+}
+
+for_each_prune!(list_shrinking_each_minute_loses_a_quarter_a_day in [Owned, Declared, Authoritative]);
+async fn list_shrinking_each_minute_loses_a_quarter_a_day(prune: Prune) {
+    let world = list_shrinks_each_minute(prune).await;
+    assert_eq!(world.deletes().len(), 25);
+    assert_eq!(world.ready_reason(MAIN), "ApprovalRequired");
+}
+
+for_each_prune!(renamed_config_map_key_removes_no_member in [Never, Owned, Declared, Authoritative]);
+async fn renamed_config_map_key_removes_no_member(prune: Prune) {
+    for optional in [false, true] {
+        assert_none_removed(&key_is_renamed(prune, optional).await, prune);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_list_that_shrinks_each_minute_loses_a_quarter_in_a_day_and_no_more() {
-    for prune in PRUNING {
-        let world = list_shrinks_each_minute(prune).await;
-        assert_eq!(world.deletes().len(), 25, "prune: {prune:?}");
-        assert_eq!(world.reason(MAIN), "ApprovalRequired", "prune: {prune:?}");
-    }
+for_each_prune!(spec_alternating_each_second_removes_no_member in [Never, Owned, Declared, Authoritative]);
+async fn spec_alternating_each_second_removes_no_member(prune: Prune) {
+    let world = spec_flips_each_second(prune).await;
+    assert_none_removed(&world, prune);
+    assert_eq!(world.adds().len(), 20);
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_renamed_key_of_a_config_map_kicks_nobody() {
-    for prune in ALL {
-        for optional in [false, true] {
-            nobody_removed(&key_is_renamed(prune, optional).await, prune);
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_spec_that_flips_each_second_kicks_nobody_and_adds_nobody_twice() {
-    for prune in ALL {
-        let world = spec_flips_each_second(prune).await;
-        nobody_removed(&world, prune);
-        assert_eq!(world.adds().len(), 20, "prune: {prune:?}");
-        assert_eq!(world.reason(MAIN), "AllPresent", "prune: {prune:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_that_flips_each_second_kicks_nobody() {
-    for prune in ALL {
-        let world = source_flips_each_second(prune).await;
-        nobody_removed(&world, prune);
-        removed_at_most(&world, [""; 0], prune);
-        assert_eq!(world.reason(MAIN), "AllPresent", "prune: {prune:?}");
-    }
+for_each_prune!(source_alternating_each_second_removes_no_member in [Never, Owned, Declared, Authoritative]);
+async fn source_alternating_each_second_removes_no_member(prune: Prune) {
+    let world = source_flips_each_second(prune).await;
+    assert_none_removed(&world, prune);
+    assert_removed_only(&world, [""; 0], prune);
+    assert_eq!(world.ready_reason(MAIN), "AllPresent");
 }
