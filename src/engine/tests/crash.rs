@@ -124,8 +124,8 @@ async fn run_life_with_successors(prune: Prune, process: Process, mut successors
         }
     }
     let mut moved = BTreeMap::new();
-    for who in world.moves() {
-        *moved.entry(who).or_default() += 1;
+    for change in world.moves() {
+        *moved.entry(change).or_default() += 1;
     }
     let unanswered = all.iter().flat_map(Process::unanswered);
     let ambiguous = unanswered.flat_map(|what| named_by(&what)).collect();
@@ -175,9 +175,9 @@ impl FinishedRun {
         if self.moved != undisturbed.moved {
             troubles.push(format!("{:?} came and went, not {:?}", self.moved, undisturbed.moved));
         }
-        for (who @ (operation, id), times) in &self.named {
-            let ambiguous = self.ambiguous.iter().filter(|named| *named == who).count();
-            let most = undisturbed.named.get(who).copied().unwrap_or_default() + ambiguous;
+        for (call @ (operation, id), times) in &self.named {
+            let ambiguous = self.ambiguous.iter().filter(|named| *named == call).count();
+            let most = undisturbed.named.get(call).copied().unwrap_or_default() + ambiguous;
             if *times > most && !ASKED_FOR_AGAIN.contains(&id.as_str()) {
                 troubles.push(format!("{operation} of {id} {times} times instead of {most}"));
             }

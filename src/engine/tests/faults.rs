@@ -18,7 +18,7 @@ enum Trouble {
     After(CallErrorClass),
     Refuse(usize, Option<&'static str>, usize),
     Edit(usize),
-    TakenOut(usize),
+    RemovedByOther(usize),
     Restart,
     StatusLost,
     Reconcile,
@@ -42,9 +42,9 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     prop_oneof![
         3 => class().prop_map(Trouble::Before),
         2 => class().prop_map(Trouble::After),
-        2 => (0..300_usize, prop::sample::select(codes), 1..7_usize).prop_map(|(who, code, times)| Trouble::Refuse(who, code, times)),
+        2 => (0..300_usize, prop::sample::select(codes), 1..7_usize).prop_map(|(member, code, times)| Trouble::Refuse(member, code, times)),
         2 => (0..300_usize).prop_map(Trouble::Edit),
-        1 => (0..300_usize).prop_map(Trouble::TakenOut),
+        1 => (0..300_usize).prop_map(Trouble::RemovedByOther),
         1 => Just(Trouble::Restart),
         1 => Just(Trouble::StatusLost),
         4 => Just(Trouble::Reconcile),
@@ -62,12 +62,12 @@ async fn converges(live: usize, declared: usize, troubles: Vec<Trouble>) -> Resu
                 service.with(|channel| channel.faults.push_back(CallFault::Before(class, "Fault")));
             }
             Trouble::After(class) => service.with(|channel| channel.faults.push_back(CallFault::After(class, "Fault"))),
-            Trouble::Refuse(who, code, times) => service.with(|channel| {
-                channel.refused.insert(user(&format!("u{who:05}")), (code.map(str::to_owned), times));
+            Trouble::Refuse(member, code, times) => service.with(|channel| {
+                channel.refused.insert(user(&format!("u{member:05}")), (code.map(str::to_owned), times));
             }),
             Trouble::Edit(count) => resource.edit(|spec| spec.members = Some(users(count).iter().collect())),
-            Trouble::TakenOut(who) => service.with(|channel| {
-                channel.members.remove(&user(&format!("u{who:05}")));
+            Trouble::RemovedByOther(member) => service.with(|channel| {
+                channel.members.remove(&user(&format!("u{member:05}")));
             }),
             Trouble::Restart => {
                 resource.session = Session::default();

@@ -57,9 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
     let which = || 0..3_usize;
     let person = || prop::sample::select(PEOPLE.to_vec());
     prop_oneof![
-        4 => (which(), prune(), any::<bool>(), people()).prop_map(|(n, prune, ends, who)| Step::Create(n, prune, ends, who)),
-        8 => (which(), people()).prop_map(|(n, who)| Step::Declare(n, who)),
-        1 => (which(), prune(), any::<bool>()).prop_map(|(n, prune, ends)| Step::Change(n, prune, ends)),
+        4 => (which(), prune(), any::<bool>(), people()).prop_map(|(n, prune, deletes, members)| Step::Create(n, prune, deletes, members)),
+        8 => (which(), people()).prop_map(|(n, members)| Step::Declare(n, members)),
+        1 => (which(), prune(), any::<bool>()).prop_map(|(n, prune, deletes)| Step::Change(n, prune, deletes)),
         1 => which().prop_map(Step::Delete),
         1 => (which(), any::<bool>()).prop_map(|(n, suspend)| Step::Suspend(n, suspend)),
         3 => which().prop_map(Step::Approve),
@@ -184,7 +184,7 @@ async fn run_walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let (judge, judged) = (Arc::clone(&history), world.clone());
     world.before_delete(move |id| judge.lock().unwrap().judge_delete(&judged, id));
     let mut operator = TestOperator::start_with(&world, permissive_options());
-    let mut older: BTreeMap<String, (String, ChannelMembershipStatus)> = BTreeMap::new();
+    let mut older_statuses: BTreeMap<String, (String, ChannelMembershipStatus)> = BTreeMap::new();
     // Two resources share members for more than ten minutes.
     let settled = [
         Step::Create(0, first, true, vec!["a", "b", "c", "d"]),
@@ -195,12 +195,12 @@ async fn run_walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
         if let Step::Moderates(id) = step {
             history.lock().unwrap().moderates.entry(id).or_insert_with(Instant::now);
         }
-        take_step(&world, &mut operator, &mut older, step).await;
+        take_step(&world, &mut operator, &mut older_statuses, step).await;
         history.lock().unwrap().record_state(&world.cluster);
         operator.run_for(Duration::from_millis(1)).await;
         for (resource, object) in world.cluster.objects() {
             if let Some(status) = &object.status {
-                older.entry(resource).or_insert((object.uid.clone(), status.clone()));
+                older_statuses.entry(resource).or_insert((object.uid.clone(), status.clone()));
             }
         }
     }
@@ -231,25 +231,25 @@ async fn run_walk(first: Prune, steps: Vec<Step>) -> Result<(), TestCaseError> {
 async fn take_step(
     world: &TestWorld,
     operator: &mut TestOperator,
-    older: &mut BTreeMap<String, (String, ChannelMembershipStatus)>,
+    older_statuses: &mut BTreeMap<String, (String, ChannelMembershipStatus)>,
     step: Step,
 ) {
     let cluster = &world.cluster;
     let there = |which: usize| cluster.find(&resource_name(which)).is_some();
-    let policy = |prune: Prune, ends: bool| {
-        if ends && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain }
+    let policy = |prune: Prune, deletes: bool| {
+        if deletes && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain }
     };
     match step {
-        Step::Create(which, prune, ends, who) if !there(which) => {
-            older.remove(&resource_name(which));
-            let mut spec = spec(who);
-            (spec.prune, spec.deletion_policy) = (prune, policy(prune, ends));
+        Step::Create(which, prune, deletes, members) if !there(which) => {
+            older_statuses.remove(&resource_name(which));
+            let mut spec = spec(members);
+            (spec.prune, spec.deletion_policy) = (prune, policy(prune, deletes));
             spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
             cluster.create(&resource_name(which), spec);
         }
-        Step::Declare(which, who) if there(which) => cluster.declare(&resource_name(which), who),
-        Step::Change(which, prune, ends) if there(which) => cluster.edit(&resource_name(which), |spec| {
-            (spec.prune, spec.deletion_policy) = (prune, policy(prune, ends));
+        Step::Declare(which, members) if there(which) => cluster.declare(&resource_name(which), members),
+        Step::Change(which, prune, deletes) if there(which) => cluster.edit(&resource_name(which), |spec| {
+            (spec.prune, spec.deletion_policy) = (prune, policy(prune, deletes));
         }),
         Step::Delete(which) if there(which) => cluster.delete(&resource_name(which)),
         Step::Suspend(which, suspend) if there(which) => {
@@ -264,7 +264,7 @@ async fn take_step(
         }
         Step::WipeStatus(which) if there(which) => cluster.update(&resource_name(which), |object| object.status = None),
         Step::OlderStatus(which) if there(which) => {
-            if let Some((_, status)) = older.get(&resource_name(which)).cloned() {
+            if let Some((_, status)) = older_statuses.get(&resource_name(which)).cloned() {
                 cluster.update(&resource_name(which), |object| object.status = Some(status));
             }
         }

@@ -11,7 +11,7 @@ use crate::engine::tests::world::{TestWorld, spec};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn take_out(world: &TestWorld, id: &str) {
+fn remove_as_other_user(world: &TestWorld, id: &str) {
     world.support().with(|channel| channel.members.remove(&user(id)));
 }
 
@@ -22,7 +22,7 @@ fn errors(world: &TestWorld) -> Vec<(String, String)> {
 }
 
 fn times_added(world: &TestWorld, id: &str) -> usize {
-    world.moves().iter().filter(|who| who.came && who.id == id).count()
+    world.moves().iter().filter(|change| change.came && change.id == id).count()
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,7 +30,7 @@ async fn departed_member_is_added_three_times_with_growing_waits() {
     let (world, mut operator) = settled_team(Prune::Owned).await;
     let mut waits = Vec::new();
     for _ in 0..3 {
-        take_out(&world, "erin");
+        remove_as_other_user(&world, "erin");
         let mut waited = Duration::ZERO;
         while !world.members().contains("erin") {
             operator.run_for(MINUTE * 10).await;
@@ -42,7 +42,7 @@ async fn departed_member_is_added_three_times_with_growing_waits() {
     assert!(waits[0] <= HOUR + MINUTE * 10, "{waits:?}");
     assert!((HOUR * 6..HOUR * 8).contains(&waits[1]), "{waits:?}");
     assert!((DAY..DAY + HOUR * 2).contains(&waits[2]), "{waits:?}");
-    take_out(&world, "erin");
+    remove_as_other_user(&world, "erin");
     operator.run_for(DAY * 10).await;
     assert_eq!(errors(&world), [("erin".to_owned(), "Contested".to_owned())]);
     assert_eq!((times_added(&world, "erin"), &*world.ready_reason(MAIN)), (4, "MembersRefused"));
@@ -57,7 +57,7 @@ async fn departed_member_is_reported_as_left_under_report() {
         (spec.prune, spec.on_leave) = (Prune::Owned, OnLeave::Report);
     })
     .await;
-    take_out(&world, "erin");
+    remove_as_other_user(&world, "erin");
     operator.run_for(DAY * 3).await;
     operator.restart().await;
     operator.run_for(DAY * 3).await;

@@ -18,12 +18,12 @@ use crate::engine::tests::world::TestWorld;
 
 /// Runs a change once, just before the first call of an operation has its effect.
 fn on_first_call(world: &TestWorld, wanted: Operation, happens: impl FnOnce(&TestWorld) + Send + 'static) {
-    let (mut happens, of) = (Some(happens), world.clone());
+    let (mut happens, world_clone) = (Some(happens), world.clone());
     world.before_each_call(move |operation| {
         if operation == wanted
             && let Some(happens) = happens.take()
         {
-            happens(&of);
+            happens(&world_clone);
         }
     });
 }
@@ -78,15 +78,15 @@ async fn member_declared_elsewhere_briefly_stays_10s_longer(prune: Prune) {
     let (world, mut operator) = settled_team(prune).await;
     world.create("zoo/other", ["zoe"], |_| {});
     operator.run_for(MINUTE).await;
-    let of = world.clone();
+    let world_clone = world.clone();
     let dropped = Arc::<std::sync::Mutex<Option<Instant>>>::default();
     let when = Arc::clone(&dropped);
     world.before_each_call(move |operation| {
         let mut when = when.lock().unwrap();
         match operation {
-            Operation::DescribeChannel if when.is_none() => of.cluster.declare("zoo/other", ["zoe", "erin"]),
+            Operation::DescribeChannel if when.is_none() => world_clone.cluster.declare("zoo/other", ["zoe", "erin"]),
             Operation::ListChannelModerators if when.is_none() => {
-                of.cluster.declare("zoo/other", ["zoe"]);
+                world_clone.cluster.declare("zoo/other", ["zoe"]);
                 *when = Some(Instant::now());
             }
             Operation::DeleteChannelMembership => {
@@ -104,36 +104,36 @@ for_each_prune!(member_stays_10s_longer_after_any_source_change in [Owned, Decla
 /// Between two reads, a ConfigMap may name a member for a moment. The version of the ConfigMap is
 /// the only trace.
 async fn member_stays_10s_longer_after_any_source_change(prune: Prune) {
-    for whose in [MAIN, "zoo/other"] {
+    for declarer in [MAIN, "zoo/other"] {
         let (world, mut operator) = settled_team(prune).await;
-        let (namespace, _) = whose.split_once('/').unwrap();
+        let (namespace, _) = declarer.split_once('/').unwrap();
         let (map, key) = (format!("{namespace}/on-call"), "members.txt");
         let place = ConfigMapKeyRef { name: "on-call".to_owned(), key: key.to_owned(), optional: false };
         world.cluster.set_source(&map, key, "zoe");
-        if whose != MAIN {
-            world.create(whose, ["zoe"], |_| {});
+        if declarer != MAIN {
+            world.create(declarer, ["zoe"], |_| {});
         }
-        world.cluster.edit(whose, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
+        world.cluster.edit(declarer, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
         operator.run_for(MINUTE).await;
-        let (of, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
+        let (world_clone, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
         let happened = Arc::clone(&when);
         world.before_each_call(move |operation| {
             let mut when = when.lock().unwrap();
             match operation {
                 Operation::DescribeChannel if when.is_none() => {
-                    of.cluster.set_source(&map, key, "zoe\nerin");
-                    of.cluster.set_source(&map, key, "zoe");
+                    world_clone.cluster.set_source(&map, key, "zoe\nerin");
+                    world_clone.cluster.set_source(&map, key, "zoe");
                     *when = Some(Instant::now());
                 }
                 Operation::DeleteChannelMembership => {
                     let waited = when.unwrap().elapsed();
-                    assert!(waited >= MINUTE / 6, "{whose}: {waited:?}");
+                    assert!(waited >= MINUTE / 6, "{declarer}: {waited:?}");
                 }
                 _ => {}
             }
         });
         undeclare_erin(&world, &mut operator).await;
-        assert_erin_removed(&world, (prune, whose));
+        assert_erin_removed(&world, (prune, declarer));
         assert!(happened.lock().unwrap().is_some());
     }
 }
