@@ -10,8 +10,6 @@
 
 #[path = "plan/before.rs"]
 mod before;
-#[path = "plan/desk.rs"]
-mod desk;
 #[path = "plan/docs.rs"]
 mod docs;
 #[path = "plan/fleet.rs"]
@@ -20,3 +18,5 @@ mod fleet;
 mod outcome;
 #[path = "support/page.rs"]
 mod page;
+#[path = "plan/workspace.rs"]
+mod workspace;

@@ -18,12 +18,12 @@ mod control_plane;
 #[path = "support/operator.rs"]
 mod operator;
 
-#[path = "stories/at_hand.rs"]
-mod at_hand;
+#[path = "stories/command_line.rs"]
+mod command_line;
+#[path = "stories/independent_service.rs"]
+mod independent_service;
 #[path = "stories/stage.rs"]
 mod stage;
-#[path = "stories/stand_in.rs"]
-mod stand_in;
 #[path = "stories/writes.rs"]
 mod writes;
 

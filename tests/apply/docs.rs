@@ -2,8 +2,8 @@
 
 use rollcall::simulator::{ChannelSeed, Seed};
 
-use crate::desk::Desk;
 use crate::page;
+use crate::workspace::Workspace;
 
 fn section() -> String {
     page::section("Carry it out without a cluster")
@@ -14,8 +14,8 @@ async fn the_commands_of_the_page_print_what_stands_below_them() {
     let users = ["alice", "bob", "carol", "dave", "rollcall"];
     let seed =
         Seed::new("arn:aws:chime:us-east-1:123456789012:app-instance/1f0c2d3e").users(users).admins(["rollcall"]);
-    let desk = Desk::with(seed.channel(ChannelSeed::new("lobby"))).await;
-    assert_eq!(page::follow(&section(), &desk).await, 2);
+    let workspace = Workspace::with(seed.channel(ChannelSeed::new("lobby"))).await;
+    assert_eq!(page::follow(&section(), &workspace).await, 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::control_plane::ControlPlane;
 use crate::operator::Operator;
-use crate::tools::{Answer, CHART, run_against};
+use crate::tools::{CHART, ProgramOutput, run_against};
 
 /// The app instance of the channels.
 pub const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
@@ -70,7 +70,7 @@ impl Release {
     }
 
     /// Installs the chart, or upgrades it, with these values and no others.
-    pub async fn upgrade(&self, values: Value) -> Answer {
+    pub async fn upgrade(&self, values: Value) -> ProgramOutput {
         let mut all = json!({
             "chimeBearers": [BEARER],
             "aws": {"endpointUrl": self.service.endpoint()},
@@ -90,7 +90,7 @@ impl Release {
     }
 
     /// Runs helm in the namespace of the release.
-    pub async fn helm(&self, arguments: &[&str]) -> Answer {
+    pub async fn helm(&self, arguments: &[&str]) -> ProgramOutput {
         let arguments = [arguments, &["--namespace=rollcall"]].concat();
         run_against(&self.cluster.kubeconfig(), "helm", &arguments).await
     }

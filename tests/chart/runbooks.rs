@@ -55,17 +55,17 @@ fn commands_of(page: &str, text: &str) -> Vec<String> {
 }
 
 /// Returns a folder in which the commands find the chart and the programs that they name.
-async fn desk(release: &Release) -> PathBuf {
-    let desk = release.file("desk");
-    fs::create_dir_all(desk.join("bin")).unwrap();
-    link(Path::new(env!("CARGO_MANIFEST_DIR")).join("charts"), desk.join("charts"));
+async fn command_folder(release: &Release) -> PathBuf {
+    let folder = release.file("folder");
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    link(Path::new(env!("CARGO_MANIFEST_DIR")).join("charts"), folder.join("charts"));
     for name in ["rollcall", "kubectl-rollcall", "kubectl_complete-rollcall"] {
-        link(rollcall(), desk.join("bin").join(name));
+        link(rollcall(), folder.join("bin").join(name));
     }
     for program in ["helm", "kubectl"] {
-        link(tools::program(program).await, desk.join("bin").join(program));
+        link(tools::program(program).await, folder.join("bin").join(program));
     }
-    desk
+    folder
 }
 
 /// An earlier page may have made the folder already.
@@ -80,15 +80,15 @@ fn link(from: impl AsRef<Path>, to: impl AsRef<Path>) {
 async fn run(release: &Release, kubeconfig: &Path, commands: &[String]) {
     let script = commands.iter().filter(|command| !NEEDS_A_NODE.iter().any(|it| command.starts_with(it)));
     let script: Vec<&str> = ["set -eu"].into_iter().chain(script.map(String::as_str)).collect();
-    let desk = desk(release).await;
-    let path = format!("{}:{}", desk.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let folder = command_folder(release).await;
+    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("bash");
     shell
         .args(["-xc", &script.join("\n")])
-        .current_dir(&desk)
+        .current_dir(&folder)
         .env("PATH", path)
         .env("KUBECONFIG", kubeconfig)
-        .env("HOME", &desk)
+        .env("HOME", &folder)
         .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", release.service.endpoint())
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test");
@@ -190,7 +190,7 @@ async fn the_commands_for_people_on_call_work_as_their_page_says() {
     lines.extend(act);
     let kubeconfig = release.cluster.kubeconfig();
     run(&release, &kubeconfig, &lines).await;
-    let written = fs::read_dir(release.file("desk").join(".local/share/man/man1")).unwrap().count();
+    let written = fs::read_dir(release.file("folder").join(".local/share/man/man1")).unwrap().count();
     assert!(written > 10, "{written} manual pages");
 
     release.apply(&support(&["alice"])).await;
@@ -201,7 +201,7 @@ async fn the_commands_for_people_on_call_work_as_their_page_says() {
 
     // frank is in no channel by now.
     run(&release, &kubeconfig, &command_lines("Somebody leaves the company: offboard")).await;
-    let receipt = fs::read_to_string(release.file("desk").join("frank.json")).unwrap();
+    let receipt = fs::read_to_string(release.file("folder").join("frank.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!(receipt["gone"], json!(true));
 }

@@ -11,13 +11,13 @@ pub const CHART: &str = "charts/rollcall";
 
 /// The result of a program and its output.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ProgramOutput {
     pub success: bool,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Answer {
+impl ProgramOutput {
     /// Fails with all output unless the program succeeded.
     #[track_caller]
     pub fn expect_success(self) -> Self {
@@ -45,12 +45,12 @@ pub async fn program(name: &str) -> PathBuf {
 }
 
 /// Runs one of the pinned programs without the settings and caches of the current user.
-pub async fn run(program: &str, arguments: &[&str]) -> Answer {
+pub async fn run(program: &str, arguments: &[&str]) -> ProgramOutput {
     run_against("/dev/null".as_ref(), program, arguments).await
 }
 
 /// Runs a program as [`run`] does, against the cluster of a kubeconfig.
-pub async fn run_against(kubeconfig: &Path, program: &str, arguments: &[&str]) -> Answer {
+pub async fn run_against(kubeconfig: &Path, program: &str, arguments: &[&str]) -> ProgramOutput {
     let folder = folder().await;
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chart");
     // ct calls helm by its name.
@@ -68,7 +68,7 @@ pub async fn run_against(kubeconfig: &Path, program: &str, arguments: &[&str]) -
         .output()
         .await
         .unwrap_or_else(|error| panic!("{program}: {error}"));
-    Answer {
+    ProgramOutput {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -89,7 +89,7 @@ pub fn variants() -> Vec<Vec<String>> {
 }
 
 /// Renders the chart as the release `rollcall` in the namespace `rollcall`.
-pub async fn template(values: &[impl AsRef<str>]) -> Answer {
+pub async fn template(values: &[impl AsRef<str>]) -> ProgramOutput {
     let mut arguments = vec!["template", "rollcall", CHART, "--namespace=rollcall"];
     arguments.extend(values.iter().map(AsRef::as_ref));
     run("helm", &arguments).await

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rollcall::simulator::{ChannelSeed, Seed};
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, resource};
 use crate::page;
+use crate::workspace::{Workspace, resource};
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f0c2d3e";
 
@@ -19,8 +19,8 @@ async fn the_commands_of_the_page_print_what_stands_below_them() {
     let support = ChannelSeed::new("support").invited("rollcall", None, ["alice", "bob", "carol"]);
     let support = support.invited("erin", None, ["zoe"]);
     let users = ["alice", "bob", "carol", "dave", "erin", "zoe", "rollcall"];
-    let desk = Desk::with(Seed::new(INSTANCE).users(users).admins(["rollcall"]).channel(support)).await;
-    assert_eq!(page::follow(&section(), &desk).await, 1);
+    let workspace = Workspace::with(Seed::new(INSTANCE).users(users).admins(["rollcall"]).channel(support)).await;
+    assert_eq!(page::follow(&section(), &workspace).await, 1);
 }
 
 #[test]
@@ -42,9 +42,9 @@ fn fields(value: &Value, names: &mut BTreeSet<String>) {
 
 #[tokio::test]
 async fn every_field_of_the_json_is_on_the_page() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let from = json!([{"configMapKeyRef": {"name": "on-call", "key": "members.txt"}}]);
-    desk.write(
+    workspace.write(
         "team.yaml",
         &[
             resource("support", json!({"members": ["dave"], "prune": "Declared"})),
@@ -53,7 +53,7 @@ async fn every_field_of_the_json_is_on_the_page() {
         ],
     );
     let mut names = BTreeSet::new();
-    fields(&desk.plan(&["-f", "team.yaml", "-o", "json"]).await.json(), &mut names);
+    fields(&workspace.plan(&["-f", "team.yaml", "-o", "json"]).await.json(), &mut names);
     assert!(names.len() > 30, "{names:?}");
     let section = section();
     for name in names.iter().map(String::as_str).chain(["waiting", "stays"]) {

@@ -13,15 +13,15 @@ use rollcall::membership::arn::{ChannelArn, MemberArn};
 use rollcall::simulator::{ChannelSeed, Seed};
 use serde_json::json;
 
-use crate::desk::{BEARER, Desk, INSTANCE, resource};
+use crate::workspace::{BEARER, INSTANCE, Workspace, resource};
 
 const RESOURCES: usize = 1000;
 const MEMBERS: usize = 100;
 
 /// Makes only the calls of the plan, with the same client and the same concurrency.
-async fn calls_alone(desk: &Desk) -> f64 {
+async fn calls_alone(workspace: &Workspace) -> f64 {
     let credentials = Some(("simulator".to_owned(), "simulator".to_owned()));
-    let options = SdkOptions { endpoint: Some(desk.simulator.endpoint()), credentials, ..SdkOptions::default() };
+    let options = SdkOptions { endpoint: Some(workspace.simulator.endpoint()), credentials, ..SdkOptions::default() };
     let service = Arc::new(Sdk::load(options).await.unwrap());
     let began = Instant::now();
     let lists = (0..RESOURCES).map(|n| {
@@ -55,16 +55,17 @@ async fn plan_of_1000_resources_with_100_members_each() {
         // One member of a hundred is missing.
         seed = seed.channel(ChannelSeed::new(&format!("c{n:04}")).invited("rollcall", None, people().skip(1)));
     }
-    let desk = Desk::with(seed).await;
+    let workspace = Workspace::with(seed).await;
     let members: Vec<String> = people().collect();
     for n in 0..RESOURCES {
         let name = format!("c{n:04}");
-        desk.write(&format!("channels/{name}.yaml"), &[resource(&name, json!({"members": members, "prune": "Never"}))]);
+        workspace
+            .write(&format!("channels/{name}.yaml"), &[resource(&name, json!({"members": members, "prune": "Never"}))]);
     }
-    let alone = calls_alone(&desk).await;
-    desk.simulator.reset_calls();
+    let alone = calls_alone(&workspace).await;
+    workspace.simulator.reset_calls();
     let began = Instant::now();
-    let child = desk.command(&["-f", "channels"]).spawn().unwrap();
+    let child = workspace.command(&["-f", "channels"]).spawn().unwrap();
     let id = child.id().unwrap();
     let usage = tokio::spawn(usage(id));
     let output = child.wait_with_output().await.unwrap();
@@ -79,7 +80,7 @@ async fn plan_of_1000_resources_with_100_members_each() {
     println!(
         "{RESOURCES} resources of {MEMBERS}: {} calls in {took:.2} s, {:.2} × the {alone:.2} s of its calls alone; \
          {cpu:.2} s of CPU, {peak} MiB at the most; said meanwhile: {:?}",
-        desk.calls(),
+        workspace.calls(),
         took / alone,
         String::from_utf8_lossy(&output.stderr),
     );

@@ -4,55 +4,56 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::desk::{BEARER, Desk, INSTANCE, carried_out, resource};
+use crate::workspace::{BEARER, INSTANCE, Workspace, carried_out, resource};
 
 #[tokio::test]
 async fn a_detailed_exit_code_tells_changes_from_none_and_both_from_an_error() {
-    let desk = Desk::open().await;
-    desk.write("same.yaml", &[resource("support", json!({"members": ["alice"]}))]);
-    desk.write("more.yaml", &[resource("support", json!({"members": ["alice", "dave"]}))]);
-    desk.write("gone.yaml", &[resource("nowhere", json!({"members": ["alice"]}))]);
-    desk.write("pending.yaml", &[resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}))]);
+    let workspace = Workspace::open().await;
+    workspace.write("same.yaml", &[resource("support", json!({"members": ["alice"]}))]);
+    workspace.write("more.yaml", &[resource("support", json!({"members": ["alice", "dave"]}))]);
+    workspace.write("gone.yaml", &[resource("nowhere", json!({"members": ["alice"]}))]);
+    workspace
+        .write("pending.yaml", &[resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}))]);
     for (file, plain, detailed) in
         [("same.yaml", 0, 0), ("more.yaml", 0, 2), ("pending.yaml", 0, 2), ("gone.yaml", 1, 1), ("none.yaml", 1, 1)]
     {
-        assert_eq!(desk.plan(&["-f", file]).await.code, Some(plain), "{file}");
-        assert_eq!(desk.plan(&["-f", file, "--detailed-exitcode"]).await.code, Some(detailed), "{file}");
+        assert_eq!(workspace.plan(&["-f", file]).await.code, Some(plain), "{file}");
+        assert_eq!(workspace.plan(&["-f", file, "--detailed-exitcode"]).await.code, Some(detailed), "{file}");
     }
     assert_eq!(
-        desk.plan(&["-f", "same.yaml"]).await.last_line(),
+        workspace.plan(&["-f", "same.yaml"]).await.last_line(),
         "Plan: 0 to add, 0 to remove, 0 pending approval, 0 conflicts in 0 of 1 resource."
     );
-    desk.nothing_was_changed();
+    workspace.nothing_was_changed();
 }
 
 #[tokio::test]
 async fn a_plan_is_printed_as_a_comment_and_as_a_page_too() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let pending = resource("lobby", json!({"members": ["alice", "bob"], "limits": {"additions": 1}}));
-    desk.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"]})), pending]);
-    let comment = desk.plan(&["-f", "team.yaml", "-o", "markdown"]).await;
+    workspace.write("team.yaml", &[resource("support", json!({"members": ["alice", "dave"]})), pending]);
+    let comment = workspace.plan(&["-f", "team.yaml", "-o", "markdown"]).await;
     assert!(
         comment
             .stdout
             .starts_with("<!-- rollcall plan -->\n### Rollcall: 1 added, 2 pending approval in 2 of 2 resources\n")
     );
     assert!(comment.stdout.contains("\n+ dave\n"), "{comment:?}");
-    let page = desk.plan(&["-f", "team.yaml", "-o", "html"]).await;
+    let page = workspace.plan(&["-f", "team.yaml", "-o", "html"]).await;
     assert!(page.stdout.starts_with("<!doctype html>\n") && page.stdout.ends_with("</html>\n"), "{page:?}");
     for sum in ["data-sum=\"add\">1<", "data-sum=\"remove\">0<", "data-sum=\"pendingApproval\">2<"] {
         assert!(page.stdout.contains(sum), "{sum}: {page:?}");
     }
     assert_eq!((comment.code, page.code), (Some(0), Some(0)));
-    desk.nothing_was_changed();
+    workspace.nothing_was_changed();
 }
 
 #[tokio::test]
 async fn an_unreadable_channel_does_not_stop_the_plan_of_the_others() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let resources = ["support", "nowhere"].map(|name| resource(name, json!({"members": ["dave"]})));
-    desk.write("team.yaml", &resources);
-    let said = desk.plan(&["-f", "team.yaml"]).await;
+    workspace.write("team.yaml", &resources);
+    let said = workspace.plan(&["-f", "team.yaml"]).await;
     assert_eq!(said.code, Some(1));
     assert!(said.stdout.contains("+ dave"), "{said:?}");
     assert!(said.stdout.contains("error: ListChannelMemberships answered Forbidden"), "{said:?}");
@@ -62,12 +63,12 @@ async fn an_unreadable_channel_does_not_stop_the_plan_of_the_others() {
 
 #[tokio::test]
 async fn all_errors_of_the_files_are_reported_and_nothing_is_called() {
-    let desk = Desk::open().await;
-    desk.write("team.yaml", &[resource("support", json!({"members": [7], "prune": "Sometimes"}))]);
-    desk.write("good.yaml", &[resource("support", json!({"members": ["alice"]}))]);
+    let workspace = Workspace::open().await;
+    workspace.write("team.yaml", &[resource("support", json!({"members": [7], "prune": "Sometimes"}))]);
+    workspace.write("good.yaml", &[resource("support", json!({"members": ["alice"]}))]);
     let mut other = carried_out("support", json!({"members": ["alice"]}));
     other["spec"]["channelArn"] = json!(format!("{INSTANCE}/channel/lobby"));
-    desk.write("state.yaml", &[other]);
+    workspace.write("state.yaml", &[other]);
     for (args, words) in [
         (&["-f", "team.yaml"][..], "error: 2 problems in these manifests"),
         (&["-f", "good.yaml", "--state", "state.yaml"], "channelArn"),
@@ -77,16 +78,16 @@ async fn all_errors_of_the_files_are_reported_and_nothing_is_called() {
         (&["-f", "good.yaml", "-o", "pdf"], "pdf"),
         (&[], "--filename"),
     ] {
-        let said = desk.plan(args).await;
+        let said = workspace.plan(args).await;
         assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{args:?}: {said:?}");
         assert!(said.stderr.contains(words), "{args:?}: {said:?}");
     }
-    assert_eq!(desk.calls(), 0);
+    assert_eq!(workspace.calls(), 0);
 }
 
 #[tokio::test]
 async fn standard_input_is_read_as_kustomize_prints_it() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let printed: Vec<String> = [
         resource("support", json!({"members": ["alice", "dave"]})),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {}}),
@@ -95,21 +96,21 @@ async fn standard_input_is_read_as_kustomize_prints_it() {
     .iter()
     .map(Value::to_string)
     .collect();
-    let said = desk.plan_of(&printed.join("\n---\n"), &["-f", "-", "-o", "json"]).await;
+    let said = workspace.plan_of(&printed.join("\n---\n"), &["-f", "-", "-o", "json"]).await;
     assert_eq!((said.code, &said.json()["totals"]["add"]), (Some(0), &json!(2)), "{said:?}");
 }
 
 #[tokio::test]
 async fn long_lists_are_cut_in_text_and_complete_in_json() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let members: Vec<String> = (0..332).map(|n| format!("m{n:03}")).collect();
-    desk.write("team.yaml", &[resource("lobby", json!({"members": members}))]);
-    let text = desk.plan(&["-f", "team.yaml"]).await.stdout;
+    workspace.write("team.yaml", &[resource("lobby", json!({"members": members}))]);
+    let text = workspace.plan(&["-f", "team.yaml"]).await.stdout;
     assert!(text.contains("  + m019\n  and 312 more (-o json has all)\n"), "{text}");
-    let plan = desk.plan(&["-f", "team.yaml", "-o", "json"]).await.json();
+    let plan = workspace.plan(&["-f", "team.yaml", "-o", "json"]).await.json();
     assert_eq!(plan["resources"][0]["add"].as_array().unwrap().len(), 332);
     assert_eq!((&plan["cost"]["batches"], &plan["cost"]["seconds"]), (&json!(4), &json!(5)), "0.8 batches a second");
-    let plan = desk.plan(&["-f", "team.yaml", "-o", "json", "--operator-share", "20%"]).await.json();
+    let plan = workspace.plan(&["-f", "team.yaml", "-o", "json", "--operator-share", "20%"]).await.json();
     assert_eq!(plan["cost"]["seconds"], 20);
 }
 
@@ -117,13 +118,13 @@ async fn long_lists_are_cut_in_text_and_complete_in_json() {
 /// another `format`.
 #[tokio::test]
 async fn the_json_matches_its_page() {
-    let desk = Desk::open().await;
+    let workspace = Workspace::open().await;
     let spec = |members: Value| json!({"members": members, "prune": "Owned"});
-    desk.write("state.yaml", &[carried_out("support", spec(json!(["alice", "bob", "carol", "zoe"])))]);
-    desk.write("team.yaml", &[resource("support", spec(json!(["alice", "carol", "dave", "zoe"])))]);
-    let said = desk.plan(&["-f", "team.yaml", "--state", "state.yaml", "-o", "json"]).await;
+    workspace.write("state.yaml", &[carried_out("support", spec(json!(["alice", "bob", "carol", "zoe"])))]);
+    workspace.write("team.yaml", &[resource("support", spec(json!(["alice", "carol", "dave", "zoe"])))]);
+    let said = workspace.plan(&["-f", "team.yaml", "--state", "state.yaml", "-o", "json"]).await;
     let plan = said.json();
-    let endpoint = desk.simulator.endpoint();
+    let endpoint = workspace.simulator.endpoint();
     assert_eq!(
         plan,
         json!({
@@ -164,31 +165,32 @@ async fn the_json_matches_its_page() {
 
 #[tokio::test]
 async fn policy_flags_work_as_the_flags_of_the_operator() {
-    let desk = Desk::open().await;
-    desk.write("team.yaml", &[resource("support", json!({"members": ["alice"], "prune": "Authoritative"}))]);
-    desk.write("state.yaml", &[carried_out("lobby", json!({"members": []}))]);
+    let workspace = Workspace::open().await;
+    workspace.write("team.yaml", &[resource("support", json!({"members": ["alice"], "prune": "Authoritative"}))]);
+    workspace.write("state.yaml", &[carried_out("lobby", json!({"members": []}))]);
     let conflict = |plan: Value| plan["resources"][0]["conflict"]["reason"].clone();
     let known = ["-f", "team.yaml", "--state", "state.yaml", "-o", "json"];
-    assert_eq!(conflict(desk.plan(&known).await.json()), "NotGranted");
-    let allowed = desk.plan(&[&known[..], &["--allow-authoritative"]].concat()).await.json();
+    assert_eq!(conflict(workspace.plan(&known).await.json()), "NotGranted");
+    let allowed = workspace.plan(&[&known[..], &["--allow-authoritative"]].concat()).await.json();
     assert_eq!(conflict(allowed), Value::Null);
-    std::fs::write(desk.folder.path().join("grants.yaml"), "[]").unwrap();
-    let granted = desk.plan(&[&known[..], &["--allow-authoritative", "--grants", "grants.yaml"]].concat()).await.json();
+    std::fs::write(workspace.folder.path().join("grants.yaml"), "[]").unwrap();
+    let granted =
+        workspace.plan(&[&known[..], &["--allow-authoritative", "--grants", "grants.yaml"]].concat()).await.json();
     assert_eq!(conflict(granted), "NotGranted");
-    let mut command = desk.command(&known);
+    let mut command = workspace.command(&known);
     let output = command.env_remove("ROLLCALL_CHIME_BEARER").output().await.unwrap();
     assert_eq!(conflict(serde_json::from_slice(&output.stdout).unwrap()), "BearerRejected");
 }
 
 #[tokio::test]
 async fn an_interrupt_ends_a_plan_at_once() {
-    let desk = Desk::open().await;
-    desk.write("team.yaml", &[resource("support", json!({"members": ["alice"]}))]);
-    desk.write("more.yaml", &[resource("lobby", json!({"members": ["alice"]}))]);
+    let workspace = Workspace::open().await;
+    workspace.write("team.yaml", &[resource("support", json!({"members": ["alice"]}))]);
+    workspace.write("more.yaml", &[resource("lobby", json!({"members": ["alice"]}))]);
     // The rate allows one call in a quarter of an hour.
     let args = ["-f", "team.yaml", "-f", "more.yaml", "--bearer-rate", "0.001"];
-    let mut child = desk.command(&args).spawn().unwrap();
-    desk.simulator.wait_until(|service| service.call_counts().values().sum::<u64>() > 0).await;
+    let mut child = workspace.command(&args).spawn().unwrap();
+    workspace.simulator.wait_until(|service| service.call_counts().values().sum::<u64>() > 0).await;
     let id = child.id().unwrap().to_string();
     assert!(Command::new("sh").args(["-c", r#"kill -INT "$0""#, &id]).status().await.unwrap().success());
     let status = timeout(std::time::Duration::from_mins(5), child.wait()).await.unwrap().unwrap();

@@ -9,8 +9,8 @@ use rollcall::api::MembershipType;
 use rollcall::simulator::{ApiOperation, ChannelSeed};
 use serde_json::json;
 
+use crate::independent_service::IndependentService;
 use crate::stage::{BEARER, INSTANCE, Stage, UNPACED, channel, ids, seed, spec, support, user};
-use crate::stand_in::StandIn;
 
 const LIST: ApiOperation = ApiOperation::ListChannelMemberships;
 const BATCH: ApiOperation = ApiOperation::BatchCreateChannelMembership;
@@ -23,7 +23,7 @@ async fn check_complete_story(live: usize, missing: usize, region: &str) {
     let (arn, bearer) = (format!("{instance}/channel/support"), format!("{instance}/user/rollcall"));
     let arns = |ids: &[String]| ids.iter().map(|id| format!("{instance}/user/{id}")).collect::<BTreeSet<_>>();
     let members = ids(live + missing);
-    let service = StandIn::start(arns(&members[..live])).await;
+    let service = IndependentService::start(arns(&members[..live])).await;
     stage.apply("team", json!({"channelArn": arn, "members": members})).await;
     let flags = [format!("--watch-namespace={}", stage.namespace), format!("--chime-bearer={bearer}")];
     let flags: Vec<&str> = flags.iter().map(String::as_str).chain(UNPACED).collect();

@@ -19,13 +19,13 @@ use crate::operator;
 use crate::stage::{BEARER, INSTANCE, Stage, UNPACED, channel, eventually, ids, shared, user};
 
 /// The findings of doctor.
-struct Findings {
+struct DoctorFindings {
     code: Option<i32>,
     checks: Vec<Value>,
     stderr: String,
 }
 
-impl Findings {
+impl DoctorFindings {
     /// Returns the result of each run of a check, with its message and advice.
     fn of(&self, check: &str) -> Vec<(&str, String)> {
         let checks = self.checks.iter().filter(|it| it["check"] == check);
@@ -61,12 +61,12 @@ fn doctor(service: &Simulator, flags: &[&str]) -> Command {
     command
 }
 
-async fn found(command: &mut Command) -> Findings {
+async fn found(command: &mut Command) -> DoctorFindings {
     let output = command.output().await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
     let checks = report["checks"].as_array().unwrap().clone();
-    let findings = Findings { code: output.status.code(), checks, stderr };
+    let findings = DoctorFindings { code: output.status.code(), checks, stderr };
     assert_eq!(findings.failed().len(), usize::try_from(report["failed"].as_u64().unwrap()).unwrap());
     assert_eq!(findings.code, Some(i32::from(!findings.failed().is_empty())), "{:#?}", findings.checks);
     findings

@@ -88,7 +88,7 @@ async fn a_standby_takes_over_after_kill_9_of_the_leader() {
 
 /// Returns a kubeconfig with a connection to the API server that the test can cut. After the cut,
 /// no data passes and no connection ends.
-async fn way(stage: &Stage) -> (PathBuf, Arc<AtomicBool>) {
+async fn cuttable_kubeconfig(stage: &Stage) -> (PathBuf, Arc<AtomicBool>) {
     let kubeconfig = std::fs::read_to_string(shared().await.kubeconfig()).unwrap();
     let port = kubeconfig.split("https://127.0.0.1:").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -123,7 +123,7 @@ async fn a_leader_cut_off_from_the_api_server_stops_and_a_standby_leads() {
     let stage = Stage::open(seed(1_000)).await;
     stage.simulator.inject_fault(Fault::new(FaultEffect::latency(Duration::from_secs(1))).on(BATCH));
     stage.apply("team", support(&ids(1_000))).await;
-    let (kubeconfig, cut) = way(&stage).await;
+    let (kubeconfig, cut) = cuttable_kubeconfig(&stage).await;
     let mut first = stage.replica("first", Some(&kubeconfig), &["--lease-duration=3s"]);
     until_leads(&stage, "first").await;
     stage.until_service("additions have begun", |_| stage.count("support") >= 100).await;

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use crate::at_hand::{command, rollcall};
+use crate::command_line::{command, rollcall};
 use crate::removal::with;
 use crate::stage::{Stage, eventually, ids, ready, seed, status, support, user};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::at_hand::{command, ended, rollcall, rollcall_as};
+use crate::command_line::{command, ended, rollcall, rollcall_as};
 use crate::removal::with;
 use crate::stage::{INSTANCE, Stage, channel, seed, shared, spec, support, user};
 
@@ -125,7 +125,7 @@ async fn why_names_the_declarers_of_a_member_and_the_channel_state() {
     // channels.
     let arn = channel("support");
     let named = format!("{}/support", stage.namespace);
-    let of = |said: &crate::at_hand::Said| {
+    let of = |said: &crate::command_line::RollcallOutput| {
         let places = said.json()["places"].as_array().unwrap().clone();
         let mut channels: Vec<Value> = places.into_iter().map(|place| place["channel"].clone()).collect();
         channels.sort_by_key(ToString::to_string);

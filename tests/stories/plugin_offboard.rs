@@ -5,7 +5,7 @@ use rollcall::api::MembershipType;
 use rollcall::simulator::{ApiOperation, ChannelSeed, Fault, FaultEffect, Seed};
 use serde_json::{Value, json};
 
-use crate::at_hand::{Said, rollcall};
+use crate::command_line::{RollcallOutput, rollcall};
 use crate::removal::{owned, with};
 use crate::stage::{INSTANCE, Stage, channel, seed, support, user};
 
@@ -88,7 +88,7 @@ async fn offboard_proves_nothing_without_a_complete_answer() {
     stage.until_reason("support", "AllPresent").await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("receipt.json").display().to_string();
-    let unproven = |said: Said| {
+    let unproven = |said: RollcallOutput| {
         assert!(!std::path::Path::new(&path).exists());
         said.error()
     };

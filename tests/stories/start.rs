@@ -13,30 +13,30 @@ use crate::stage::{BEARER, INSTANCE, Stage, seed, status, support};
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// A cluster and a service that record whether a client connects.
-struct Nowhere {
+struct UnusedServers {
     cluster: TcpListener,
     service: TcpListener,
     folder: tempfile::TempDir,
 }
 
-impl Nowhere {
+impl UnusedServers {
     fn open() -> Self {
         let listen = || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             listener.set_nonblocking(true).unwrap();
             listener
         };
-        let nowhere = Self { cluster: listen(), service: listen(), folder: tempfile::tempdir().unwrap() };
+        let servers = Self { cluster: listen(), service: listen(), folder: tempfile::tempdir().unwrap() };
         let kubeconfig = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "it", "cluster": {"server": format!("http://{}", address(&nowhere.cluster))}}],
+            "clusters": [{"name": "it", "cluster": {"server": format!("http://{}", address(&servers.cluster))}}],
             "users": [{"name": "it", "user": {}}],
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
             "current-context": "it",
         });
-        std::fs::write(nowhere.folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
-        nowhere
+        std::fs::write(servers.folder.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
+        servers
     }
 
     /// Runs `rollcall run` to its end.
@@ -106,15 +106,15 @@ fn wrong_flags_or_variables_are_one_line_and_exit_2_before_any_call() {
         ("--log-format", "yaml", "[possible values: auto, text, json]"),
         ("--allow-bearer-override", "maybe", "maybe"),
     ];
-    let nowhere = Nowhere::open();
+    let servers = UnusedServers::open();
     for (flag, value, help) in flags {
         let form = format!("{flag}={value}");
-        refused(&form, nowhere.run(&[&form], &[]), &[last(value), help]);
+        refused(&form, servers.run(&[&form], &[]), &[last(value), help]);
         let variable = format!("ROLLCALL_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
-        let output = nowhere.run(&[], &[(&variable, value)]);
+        let output = servers.run(&[], &[(&variable, value)]);
         refused(&format!("{variable}={value}"), output, &[last(value), help]);
     }
-    refused("--prune=Owned", nowhere.run(&["--prune=Owned"], &[]), &["unexpected argument '--prune'"]);
+    refused("--prune=Owned", servers.run(&["--prune=Owned"], &[]), &["unexpected argument '--prune'"]);
     let environment: &[(&str, &str, &str)] = &[
         ("KUBECONFIG", "/nonexistent/config", "failed to find the cluster by KUBECONFIG=/nonexistent/config"),
         ("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "localhost:80", "\"localhost:80\": write http://host:port"),
@@ -123,12 +123,12 @@ fn wrong_flags_or_variables_are_one_line_and_exit_2_before_any_call() {
         ("RUST_LOG", "rollcall=loud", "RUST_LOG=\"rollcall=loud\" is no filter"),
     ];
     for (variable, value, help) in environment {
-        let output = nowhere.run(&["--chime-bearer", BEARER], &[(variable, value)]);
+        let output = servers.run(&["--chime-bearer", BEARER], &[(variable, value)]);
         refused(&format!("{variable}={value}"), output, &[help]);
     }
-    let output = nowhere.run(&["--leader-elect", "--chime-bearer", BEARER], &[]);
+    let output = servers.run(&["--leader-elect", "--chime-bearer", BEARER], &[]);
     refused("--leader-elect", output, &["needs --lease-namespace"]);
-    assert!(!nowhere.was_called());
+    assert!(!servers.was_called());
 }
 
 /// Returns the last value of a list.
@@ -148,13 +148,13 @@ fn refused(what: &str, output: Output, words: &[&str]) {
 
 #[test]
 fn help_and_version_exit_with_0() {
-    let nowhere = Nowhere::open();
+    let servers = UnusedServers::open();
     for flag in ["--help", "-h"] {
-        let output = nowhere.run(&[flag], &[]);
+        let output = servers.run(&[flag], &[]);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("ROLLCALL_CHIME_BEARER"), "{text}");
     }
-    assert!(!nowhere.was_called());
+    assert!(!servers.was_called());
 }
 
 #[tokio::test]

@@ -13,12 +13,12 @@ use crate::stage::{Stage, eventually};
 
 /// The status writes of a namespace since the start of the watch.
 pub struct Writes {
-    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
+    seen: Arc<Mutex<BTreeMap<String, SeenStatus>>>,
     watch: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct SeenStatus {
     version: String,
     status: Option<ChannelMembershipStatus>,
     writes: usize,
@@ -29,12 +29,12 @@ impl Writes {
     pub async fn watch(stage: &Stage) -> Self {
         let resources = stage.resources.clone();
         let now = resources.list(&ListParams::default()).await.unwrap();
-        let seen: BTreeMap<String, Seen> = now
+        let seen: BTreeMap<String, SeenStatus> = now
             .items
             .iter()
             .map(|it| {
                 let version = it.resource_version().unwrap();
-                (it.name_any(), Seen { version, status: it.status.clone(), writes: 0 })
+                (it.name_any(), SeenStatus { version, status: it.status.clone(), writes: 0 })
             })
             .collect();
         let seen = Arc::new(Mutex::new(seen));

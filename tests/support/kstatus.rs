@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The verdict on an object.
 #[derive(Debug, Deserialize)]
-pub struct Verdict {
+pub struct KstatusVerdict {
     /// `InProgress`, `Current`, `Failed` or `Terminating`.
     pub status: String,
     /// The reason of the verdict.
@@ -17,7 +17,7 @@ pub struct Verdict {
 }
 
 /// Returns the real kstatus' verdict on each of these objects, in their order.
-pub fn kstatus<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<Verdict> {
+pub fn kstatus<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Vec<KstatusVerdict> {
     let lines: Vec<String> = objects.into_iter().map(Value::to_string).collect();
     let mut program =
         Command::new(program()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();

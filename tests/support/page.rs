@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tokio::task::spawn_blocking;
 
-use crate::desk::Desk;
+use crate::workspace::Workspace;
 
 /// Returns the section of the page about the command line that begins with this heading.
 pub fn section(title: &str) -> String {
@@ -16,7 +16,7 @@ pub fn section(title: &str) -> String {
 }
 
 /// Runs a section, and returns the number of compared outputs.
-pub async fn follow(section: &str, desk: &Desk) -> usize {
+pub async fn follow(section: &str, workspace: &Workspace) -> usize {
     let program = Path::new(env!("CARGO_BIN_EXE_rollcall")).parent().unwrap().to_owned();
     let path =
         std::env::join_paths([program].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())));
@@ -26,7 +26,7 @@ pub async fn follow(section: &str, desk: &Desk) -> usize {
         let (language, text) = block.split_once('\n').unwrap();
         match language {
             "yaml" if text.contains("\nkind: ") => {
-                let file = desk.folder.path().join(text.lines().next().unwrap().trim_start_matches("# "));
+                let file = workspace.folder.path().join(text.lines().next().unwrap().trim_start_matches("# "));
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
                 fs::write(file, format!("{text}\n")).unwrap();
             }
@@ -34,10 +34,10 @@ pub async fn follow(section: &str, desk: &Desk) -> usize {
                 let mut shell = Command::new("bash");
                 shell
                     .args(["-c", &format!("exec 2>&1\n{exports}{text}")])
-                    .current_dir(desk.folder.path())
+                    .current_dir(workspace.folder.path())
                     .env_clear()
                     .env("PATH", &path)
-                    .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", desk.simulator.endpoint())
+                    .env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", workspace.simulator.endpoint())
                     .env("AWS_ACCESS_KEY_ID", "simulator")
                     .env("AWS_SECRET_ACCESS_KEY", "simulator");
                 let output = spawn_blocking(move || shell.output()).await.unwrap().unwrap();
@@ -47,7 +47,7 @@ pub async fn follow(section: &str, desk: &Desk) -> usize {
                 exports.extend(lines.map(|line| format!("{line}\n")));
             }
             "text" => {
-                let printed = printed.replace(&desk.simulator.endpoint(), "http://127.0.0.1:4010");
+                let printed = printed.replace(&workspace.simulator.endpoint(), "http://127.0.0.1:4010");
                 // The duration differs between runs.
                 let lines: Vec<&str> = printed.lines().filter(|line| !line.starts_with("changed ")).collect();
                 assert_eq!(lines.join("\n").trim_end(), text, "below a command of the page");

@@ -21,7 +21,7 @@ const SECRET: &str = "test";
 const PAGE: usize = 50;
 
 /// A service of one channel.
-pub struct StandIn {
+pub struct IndependentService {
     shared: Arc<Shared>,
     endpoint: String,
     serving: JoinHandle<()>,
@@ -29,12 +29,12 @@ pub struct StandIn {
 
 struct Shared {
     members: Mutex<BTreeSet<String>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<RecordedCall>>,
 }
 
 /// A call as it came.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RecordedCall {
     pub method: Method,
     /// Still encoded, as it came.
     pub path: String,
@@ -44,7 +44,7 @@ pub struct Call {
     body: Bytes,
 }
 
-impl StandIn {
+impl IndependentService {
     /// Starts a service with these members, by ARN.
     pub async fn start(members: BTreeSet<String>) -> Self {
         let shared = Arc::new(Shared { members: Mutex::new(members), calls: Mutex::default() });
@@ -63,12 +63,12 @@ impl StandIn {
         self.shared.members.lock().unwrap().clone()
     }
 
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<RecordedCall> {
         self.shared.calls.lock().unwrap().clone()
     }
 }
 
-impl Drop for StandIn {
+impl Drop for IndependentService {
     fn drop(&mut self) {
         self.serving.abort();
     }
@@ -82,7 +82,7 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
-    let call = Call { method, path, query, headers, body };
+    let call = RecordedCall { method, path, query, headers, body };
     shared.calls.lock().unwrap().push(call.clone());
     let mut members = shared.members.lock().unwrap();
     if call.method == Method::GET {
@@ -105,7 +105,7 @@ fn json_answer(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-impl Call {
+impl RecordedCall {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -8,13 +8,13 @@ use crate::stage::{Stage, shared};
 
 /// The answer of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct RollcallOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Said {
+impl RollcallOutput {
     /// Returns the output of a command that succeeded.
     #[track_caller]
     pub fn well(self) -> String {
@@ -64,20 +64,20 @@ pub async fn command(stage: &Stage, arguments: &[&str]) -> Command {
 }
 
 /// Runs `rollcall` with these arguments.
-pub async fn rollcall(stage: &Stage, arguments: &[&str]) -> Said {
+pub async fn rollcall(stage: &Stage, arguments: &[&str]) -> RollcallOutput {
     ended(command(stage, arguments).await).await
 }
 
 /// Runs `rollcall` with another kubeconfig.
-pub async fn rollcall_as(stage: &Stage, kubeconfig: &Path, arguments: &[&str]) -> Said {
+pub async fn rollcall_as(stage: &Stage, kubeconfig: &Path, arguments: &[&str]) -> RollcallOutput {
     let mut command = command(stage, arguments).await;
     command.env("KUBECONFIG", kubeconfig);
     ended(command).await
 }
 
 /// Runs a command to its end.
-pub async fn ended(mut command: Command) -> Said {
+pub async fn ended(mut command: Command) -> RollcallOutput {
     let output = command.output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    RollcallOutput { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

@@ -19,20 +19,20 @@ pub const BEARER: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/u
 /// This bound only ends a hanging test.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-pub struct Desk {
+pub struct Workspace {
     pub simulator: Simulator,
     pub folder: TempDir,
 }
 
 /// The output of a command and its exit code.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Said {
+impl CommandOutput {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -73,8 +73,8 @@ pub fn carried_out(name: &str, spec: Value) -> Value {
     object
 }
 
-impl Desk {
-    /// Returns a desk with two channels. Rollcall added alice, bob and carol to `support`, another
+impl Workspace {
+    /// Returns a workspace with two channels. Rollcall added alice, bob and carol to `support`, another
     /// user added zoe; `lobby` is empty.
     pub async fn open() -> Self {
         let support = ChannelSeed::new("support")
@@ -134,23 +134,23 @@ impl Desk {
     }
 
     /// Runs `rollcall plan`.
-    pub async fn plan(&self, args: &[&str]) -> Said {
+    pub async fn plan(&self, args: &[&str]) -> CommandOutput {
         let output = timeout(DEADLINE, self.command(args).output()).await.expect("the command ends").unwrap();
         said(output)
     }
 
     /// Runs `rollcall apply`.
-    pub async fn apply(&self, args: &[&str]) -> Said {
+    pub async fn apply(&self, args: &[&str]) -> CommandOutput {
         self.end_of(self.rollcall("apply", args).spawn().unwrap()).await
     }
 
     /// Waits until a command ends.
-    pub async fn end_of(&self, child: Child) -> Said {
+    pub async fn end_of(&self, child: Child) -> CommandOutput {
         said(timeout(DEADLINE, child.wait_with_output()).await.expect("the command ends").unwrap())
     }
 
     /// Runs `rollcall plan` with this standard input.
-    pub async fn plan_of(&self, input: &str, args: &[&str]) -> Said {
+    pub async fn plan_of(&self, input: &str, args: &[&str]) -> CommandOutput {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
@@ -171,7 +171,7 @@ impl Desk {
     }
 }
 
-fn said(output: Output) -> Said {
+fn said(output: Output) -> CommandOutput {
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    CommandOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
