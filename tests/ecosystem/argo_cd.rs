@@ -38,7 +38,7 @@ async fn argo_cd_applies_a_change_and_shows_the_health_of_the_resource() {
     argo_cd.publish("Degraded").await;
     assert_eq!(reason(&cluster.support().await), "MembersRefused");
 
-    // 4. Git does not change the status. Then the error is fixed.
+    // 4. Git suspends the resource, and then resumes it without the wrong member.
     argo_cd.repository.edit(SUPPORT, "  members:\n", "  suspend: true\n  members:\n");
     argo_cd.publish("Suspended").await;
     argo_cd.repository.edit(SUPPORT, "  suspend: true\n", "");
