@@ -1,19 +1,19 @@
 //! Rollcall keeps the members of Amazon Chime SDK messaging channels as `ChannelMembership` resources declare them.
 //!
-//! The house, from the top down; a room knows only rooms below it, and `tests/house.rs` reads the imports to see to it:
+//! The layers, from the top down. Each layer knows only layers below it; `tests/layers.rs` reads the imports and fails otherwise.
 //!
-//! | room | the question it answers |
+//! | layer | what it does |
 //! |---|---|
-//! | [`cli`] | which commands are there? One file a command |
-//! | [`controller`] | how does a resource live in a cluster? Watches, the reconcile entry, status, events |
-//! | [`ops`] | what does whoever runs Rollcall see of it, and how do they stop it? |
-//! | [`offline`] | how does a resource live in a file? What a plan and an application without a cluster know of it |
-//! | [`manifests`] | which resources stand in these files, and are they right? |
-//! | [`engine`] | what does one pass over one channel do? Observe → validate → plan → apply → report |
-//! | [`simulator`] | what would the service answer? A local stand-in of it |
-//! | [`chime`] | how does one talk to Amazon Chime SDK messaging? The port, the SDK behind it, the pace |
-//! | [`membership`] | who should be in a channel, who is, and what follows? Pure |
-//! | [`api`] | what does a `ChannelMembership` look like? Nothing but data |
+//! | [`cli`] | the commands of the program, one module each |
+//! | [`controller`] | resources in a cluster: watches, the reconcile entry, status, events |
+//! | [`ops`] | operation of a process: metrics, health, logs, traces, leader election, grants file |
+//! | [`offline`] | resources in files: plan, apply and export without a cluster |
+//! | [`manifests`] | reading and validation of manifests |
+//! | [`engine`] | one reconcile: observe → plan → record → add → remove → report |
+//! | [`simulator`] | a local stand-in for the service |
+//! | [`chime`] | Amazon Chime SDK messaging: the port, the SDK behind it, the rate limiter |
+//! | [`membership`] | decisions about members: pure functions of values |
+//! | [`api`] | the `ChannelMembership` resource: data only |
 
 pub mod api;
 pub mod chime;

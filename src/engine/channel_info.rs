@@ -1,63 +1,15 @@
-//! Facts about a channel besides its members: whether it is elastic, its moderators, its creator and its bans.
+//! Facts about a channel besides its members: whether it is elastic, and its bans.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::io::Io;
-use super::observe::ensure_listed_since;
 use super::outcome::Outcome;
 use super::progress::Progress;
 use super::stop::{Stop, refusal};
 use crate::api::Reason;
 use crate::chime::caller::retry_transient;
 use crate::chime::port::{ChannelInfo, ListRequest, Operation, PageItem, Service};
-use crate::membership::arn::MemberArn;
-use crate::membership::guard::Protected;
 use crate::membership::target::Target;
-use crate::membership::time::between;
-
-/// The creator and the moderators of a channel.
-#[derive(Clone, Debug)]
-pub(super) struct ChannelRoles {
-    creator: Option<String>,
-    moderators: Vec<String>,
-    read_at: Timestamp,
-}
-
-/// Returns the roles of the channel, read at most `age` ago. If the channel turns out to be elastic, it is listed again.
-pub(super) async fn channel_roles<S: Service, P: Progress>(
-    io: &mut Io<'_, S, P>,
-    outcome: &Outcome<'_>,
-    age: Duration,
-) -> Result<ChannelRoles, Stop> {
-    let now = io.now();
-    if let Some(roles) = io.roles.as_ref().filter(|roles| between(roles.read_at, now) <= age) {
-        return Ok(roles.clone());
-    }
-    let was_elastic = io.view().is_elastic();
-    let info = describe_channel(io, outcome).await?;
-    if info.elastic && !was_elastic {
-        let now = io.now();
-        ensure_listed_since(io, outcome, now).await?;
-    }
-    let moderators = list_all(io, outcome, |target| ListRequest::Moderators(target)).await?;
-    let roles = ChannelRoles { creator: info.created_by, moderators, read_at: now };
-    io.roles = Some(roles.clone());
-    Ok(roles)
-}
-
-impl<S: Service, P: Progress> Io<'_, S, P> {
-    /// Returns the members that are never removed, with these bearers among them; `None` if the creator is unknown.
-    pub(super) fn protected_members(&self, roles: &ChannelRoles, bearers: &[MemberArn]) -> Option<Protected> {
-        let settings = &self.engine.settings;
-        let mut ours = vec![self.spec.target.bearer.clone()];
-        ours.extend(settings.former_bearers.iter().cloned());
-        let bearers = settings.bearers.iter().chain(bearers);
-        Protected::new(ours, bearers, roles.moderators.iter().cloned(), roles.creator.as_deref())
-    }
-}
 
 /// Describes the channel, and records whether it is elastic.
 pub(super) async fn describe_channel<S: Service, P: Progress>(
@@ -72,7 +24,7 @@ pub(super) async fn describe_channel<S: Service, P: Progress>(
 }
 
 /// Reads all pages of a list about the channel, as ARNs.
-async fn list_all<S: Service, P: Progress>(
+pub(super) async fn list_all<S: Service, P: Progress>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     list: impl for<'t> Fn(&'t Target) -> ListRequest<'t>,

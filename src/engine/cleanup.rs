@@ -15,13 +15,13 @@ use super::observe::observe;
 use super::outcome::Outcome;
 use super::progress::Progress;
 use super::record::publish_approval;
-use super::remove::{Pause, remove_members, update_candidates};
+use super::remove::{remove_members, update_candidates};
 use super::report::{Requeue, finish};
 use super::resource::Resource;
 use super::session::Session;
 use super::spec::InvalidSpec;
 use super::status_writer::StatusWriter;
-use super::stop::Stop;
+use super::stop::{Pause, Stop};
 use super::store::{Event, Store, StoreError};
 use super::uncached_read::read_declarers;
 use crate::api::{ChannelMembershipSpec, DeletionPolicy, Mode, Prune, Reason};
@@ -79,7 +79,7 @@ impl<S: Service> Engine<S> {
         let (mut io, mut outcome) = self.begin_cleanup(resource, &spec, session, status, cancel);
         let owned = outcome.state.record.owned.names().len();
         let Ok(end) = tokio::time::timeout(left, remove_all(&mut io, &mut outcome)).await else {
-            let summary = outcome.summary(&io.view(), io.interval(), io.now());
+            let summary = io.summary(&outcome);
             session.notes = outcome.state.notes;
             return release(&mut io.progress, gave_up(Reason::Removing, &message::removing(&summary))).await;
         };

@@ -10,30 +10,32 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::add::describe_member;
-use super::channel_info::{channel_roles, detect_elastic};
+use super::channel_info::detect_elastic;
 use super::io::Io;
 use super::message;
 use super::observe::{ensure_listed_since, observe_recent, refresh_state};
 use super::outcome::Outcome;
 use super::progress::Silent;
-use super::remove::{Pause, ROLES_KNOWN, due_removals, exempt_for, update_candidates};
+use super::protection::channel_roles;
+use super::remove::{ROLES_KNOWN, due_removals, exempt_for, update_candidates};
 use super::resource::Resource;
 use super::session::Session;
 use super::settings::Settings;
-use super::stop::Stop;
+use super::stop::{Pause, Stop};
 use super::store::Wake;
 use crate::api::{ChannelMembershipStatus, KeepReason, MemberProblem, Mode, PendingApproval, Prune, Reason};
 use crate::chime::port::{CallError, Service};
 use crate::chime::rate_limit::Priority;
-use crate::membership::approval::{approved_members, pending_approval};
+use crate::membership::approval::approved_members;
+use crate::membership::approval_state::pending_approval;
 use crate::membership::arn::MemberArn;
 use crate::membership::blocker::Blocker;
 use crate::membership::declarers::Declarers;
 use crate::membership::guard::Check;
 use crate::membership::member_set::NameSet;
-use crate::membership::plan::Waits;
 use crate::membership::record::Record;
 use crate::membership::removal::proposed_within_limits;
+use crate::membership::situation::Waits;
 use crate::membership::spec::ValidSpec;
 use crate::membership::target::Target;
 use crate::membership::time::later;
@@ -331,7 +333,7 @@ fn own_present_members<S: Service>(io: &Io<'_, S, Silent>, outcome: &mut Outcome
 /// Counts the members, and names a conflict.
 fn count_members<S: Service>(io: &Io<'_, S, Silent>, outcome: &mut Outcome<'_>, run: &mut DryRun) {
     outcome.clear_resolved_errors(&io.view());
-    let summary = outcome.summary(&io.view(), io.interval(), io.now());
+    let summary = io.summary(outcome);
     run.counts = Some(MemberCounts {
         desired: summary.desired,
         present: summary.present,
@@ -375,7 +377,7 @@ fn conclude<S: Service>(io: &Io<'_, S, Silent>, outcome: &mut Outcome<'_>, end: 
     let kept = outcome.state.notes.exemptions.iter().filter(|(name, _)| view.has(name) && undeclared(name));
     run.kept = kept.map(|(name, reason)| (name.into(), reason)).collect();
     outcome.clear_resolved_errors(&view);
-    run.errors = outcome.summary(&view, io.interval(), io.now()).errors;
+    run.errors = io.summary(outcome).errors;
 }
 
 /// Marks planned removals as done in the cache and in the counts.

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::channel_cache::ChannelCacheEntry;
-use super::channel_info::ChannelRoles;
+use super::channel_roles::ChannelRoles;
 use super::outcome::Outcome;
 use super::progress::{Progress, Waiting};
 use super::stop::Stop;
+use super::summary::Summary;
 use crate::chime::backoff::Backoff;
 use crate::chime::caller::Caller;
 use crate::chime::port::{CallError, Operation, Service};
@@ -58,6 +59,11 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
         self.entry.view()
     }
 
+    /// Returns the counts and errors that a status shows now.
+    pub(super) fn summary(&self, outcome: &Outcome<'_>) -> Summary {
+        Summary::new(outcome, &self.view(), self.interval(), self.now())
+    }
+
     /// Returns the resync interval in force: the one of the spec, or more if listing all channels of the bearer that often
     /// would take too much of its rate.
     pub(super) fn interval(&self) -> Duration {
@@ -83,7 +89,7 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
                 output = &mut future => return Ok(output),
                 () = tokio::time::sleep_until(self.progress.next_report()) => {}
             }
-            let summary = outcome.summary(&self.view(), self.interval(), self.now());
+            let summary = self.summary(outcome);
             let batch_rate = self.engine.client.rate_limiter().batch_rate(&self.spec.target);
             self.progress.report(summary, self.level, waiting, batch_rate).await;
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::progress::Waiting;
 use super::summary::Summary;
 use crate::api::{ApprovalReason, Reason, Tolerance};
-use crate::chime::port::{CallError, CallErrorClass, MAX_BATCH};
+use crate::chime::port::{CallError, MAX_BATCH};
 use crate::membership::error_code::advice;
 use crate::membership::target::Target;
 
@@ -164,16 +164,6 @@ pub(super) fn refused(summary: &Summary, error: &CallError) -> String {
     let next = next_step(&summary.spec.target, error);
     let last = if summary.present > 0 { format!("; {} when last seen", there(summary)) } else { String::new() };
     format!("{error}: {next}{last}; it is looked at again by itself now and then, and at once when asked")
-}
-
-/// The condition's reason for a call that was refused as a whole.
-pub(super) fn reason_of(error: &CallError) -> Reason {
-    match error.class {
-        CallErrorClass::ChannelNotAccessible | CallErrorClass::Refused => Reason::ChannelNotAccessible,
-        CallErrorClass::BearerRejected => Reason::BearerRejected,
-        CallErrorClass::AccessDenied => Reason::AccessDenied,
-        CallErrorClass::Throttled | CallErrorClass::Transient => Reason::Retrying,
-    }
 }
 
 fn there(summary: &Summary) -> String {

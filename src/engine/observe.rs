@@ -11,7 +11,7 @@ use super::stop::Stop;
 use crate::api::Mode;
 use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
 use crate::chime::rate_limit::Priority;
-use crate::membership::ownership::{listing_due, second_listing_due, unconfirmed};
+use crate::membership::confirmation::{listing_due, second_listing_due, unconfirmed};
 use crate::membership::time::earlier;
 
 /// Observes the channel by a listing that is recent enough for this reconcile.

@@ -1,25 +1,25 @@
 //! The outcome of a reconcile: its plan, and what the effects carried out so far have changed. Pure: effects are folded in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::resource::Resource;
-use super::summary::Summary;
 use crate::api::{ApprovalReason, KeepReason};
 use crate::chime::backoff;
 use crate::chime::port::CallError;
-use crate::membership::approval::{accept_approval, advance_approval};
+use crate::membership::approval_state::{accept_approval, advance_approval};
 use crate::membership::arn::MemberArn;
 use crate::membership::blocker::{Blocker, RETRY_REFUSED_DELETE};
 use crate::membership::declarers::Declarers;
 use crate::membership::desired::DesiredMembers;
 use crate::membership::member_set::NameSet;
 use crate::membership::observation::{ChannelView, RecentChanges};
-use crate::membership::plan::{Plan, Situation, State, Waits, make_plan, take_stock};
+use crate::membership::plan::{Plan, make_plan};
 use crate::membership::removal::compute_removal_candidates;
+use crate::membership::situation::{Situation, State, Waits};
 use crate::membership::spec::ValidSpec;
+use crate::membership::state_update::take_stock;
 use crate::membership::time::later;
 
 /// What the decisions of a reconcile are made from, besides the channel's view.
@@ -207,11 +207,6 @@ impl<'a> Outcome<'a> {
     /// Drops the errors of members that are present.
     pub(super) fn clear_resolved_errors(&mut self, view: &ChannelView) {
         self.state.notes.errors.retain(|name| !view.has(name));
-    }
-
-    /// Returns the counts and errors that a status shows now.
-    pub(super) fn summary(&self, view: &ChannelView, interval: Duration, now: Timestamp) -> Summary {
-        Summary::new(self, view, interval, now)
     }
 }
 

@@ -25,8 +25,8 @@ use crate::api::{ChannelMembershipStatus, Mode};
 use crate::chime::port::Service;
 use crate::chime::rate_limit::{Priority, SharedPriority};
 use crate::membership::desired::DesiredMembers;
-use crate::membership::plan::{State, Waits};
 use crate::membership::record::Record;
+use crate::membership::situation::{State, Waits};
 use crate::membership::spec::ValidSpec;
 
 /// The steps of a reconcile. Each returns at once what it did; whatever stops a step, the end is reported and scheduled.

@@ -52,7 +52,7 @@ pub(super) async fn record_plan<S: Service, T: Store>(
     let newly_approved = is_approved && !was_approved;
     let add = outcome.plan.add.clone();
     if outcome.plan.owns_more && !add.is_empty() || newly_approved {
-        let summary = outcome.summary(&io.view(), io.interval(), io.now());
+        let summary = io.summary(outcome);
         let removes = approved_members(&facts.spec, record, '-').is_some();
         let (reason, message) = if add.is_empty() && removes {
             (Reason::Removing, message::removing(&summary))
@@ -87,7 +87,7 @@ pub(super) async fn record_removals<S: Service, T: Store>(
     let fresh = batch.names.iter().filter(|name| !record.removing.contains(name)).count();
     record.count(fresh, io.now());
     record.removing.extend(batch.names.iter().map(String::as_str));
-    let summary = outcome.summary(&io.view(), io.interval(), io.now());
+    let summary = io.summary(outcome);
     let message = message::removing(&summary);
     io.progress.write_ahead(&summary, Reason::Removing, &message).await.map_err(Stop::NotWritten)?;
     let state = &mut outcome.state;

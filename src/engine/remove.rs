@@ -11,13 +11,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::audit::{Action, audit};
-use super::channel_info::channel_roles;
 use super::io::Io;
 use super::outcome::{Effect, Outcome};
 use super::progress::{Progress, Waiting};
+use super::protection::channel_roles;
 use super::record::{Recorded, RemovalBatch, record_removals};
 use super::status_writer::StatusWriter;
-use super::stop::Stop;
+use super::stop::{Pause, Stop};
 use super::store::Store;
 use super::uncached_read::{UncachedDeclarers, read_declarers};
 use crate::api::{KeepReason, Mode, Prune};
@@ -29,7 +29,7 @@ use crate::membership::blocker::Blocker;
 use crate::membership::grace::GRACE_PERIOD;
 use crate::membership::guard::{NEWCOMER, Protected, Removal, Verdict};
 use crate::membership::member_set::NameSet;
-use crate::membership::removal::{admit, is_due, within_limits};
+use crate::membership::removal::{self, is_due, within_limits};
 use crate::membership::time::{between, later};
 
 /// The most removals on one status write.
@@ -49,28 +49,6 @@ pub(super) const ROLES_KNOWN: Duration = Duration::from_hours(1);
 
 /// This many refused deletes in a row are not the fault of single members.
 const MAX_REFUSALS: usize = 3;
-
-/// Why no further member is removed in this reconcile.
-pub(super) enum Pause {
-    /// No candidate is due, or none is admitted now.
-    NoneDue,
-    /// Removals wait.
-    Blocked(Blocker),
-    /// The reconcile stops.
-    Stop(Stop),
-}
-
-impl From<Blocker> for Pause {
-    fn from(blocker: Blocker) -> Self {
-        Self::Blocked(blocker)
-    }
-}
-
-impl From<Stop> for Pause {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
 
 /// The result of one attempt to remove a member.
 enum RemovalOutcome {
@@ -194,7 +172,7 @@ fn admit_batch<S: Service, P: Progress>(
     let (view, now) = (io.view(), io.now());
     let situation = outcome.facts.situation(&view, now);
     let declarers = uncached.declarers();
-    let admitted = admit(&situation, &outcome.state, declarers, due, protected);
+    let admitted = removal::admit(&situation, &outcome.state, declarers, due, protected);
     // A counted member is removed now: a count that waited for its hour would be that much too old.
     let most = MAX_BATCH.min(io.engine.removal_budget.available(now));
     let names: BTreeSet<String> = admitted.names().iter().take(most).map(str::to_owned).collect();

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::schedule::{Schedule, refusal_pause};
 use super::session::Session;
 use super::status_writer::StatusWriter;
-use super::stop::Stop;
+use super::stop::{Stop, reason_of};
 use super::store::{Event, Store, StoreError};
 use crate::api::Reason;
 use crate::chime::port::Service;
@@ -32,7 +32,7 @@ pub(super) async fn finish<S: Service, T: Store>(
     session: &mut Session,
 ) -> Requeue {
     outcome.clear_resolved_errors(&io.view());
-    let summary = outcome.summary(&io.view(), io.interval(), io.now());
+    let summary = io.summary(&outcome);
     let resource = outcome.facts.resource;
     if matches!(end, Ok(()) | Err(Stop::Refused(_) | Stop::Invalid(..))) {
         session.mark_reconciled(resource);
@@ -44,14 +44,14 @@ pub(super) async fn finish<S: Service, T: Store>(
         Ok(()) => {
             let reason = summary.reason();
             let message = match &summary.removal_error {
-                Some(error) if reason == message::reason_of(error) => message::refused(&summary, error),
+                Some(error) if reason == reason_of(error) => message::refused(&summary, error),
                 _ => message::outcome(reason, &summary, &resource.name),
             };
             status.write_end(&summary, reason, &message).await
         }
         Err(Stop::Refused(error)) => {
             let message = message::refused(&summary, error);
-            status.write_end(&summary, message::reason_of(error), &message).await
+            status.write_end(&summary, reason_of(error), &message).await
         }
         Err(Stop::Invalid(reason, message)) => status.write_end(&summary, *reason, message).await,
         Err(Stop::NotWritten(error)) => {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::outcome::Outcome;
 use super::summary::Summary;
 use crate::api::Mode;
-use crate::membership::approval::approval_matches;
+use crate::membership::approval_state::approval_matches;
+use crate::membership::confirmation::listing_due;
 use crate::membership::observation::ChannelView;
-use crate::membership::ownership::listing_due;
 use crate::membership::removal::next_change;
 use crate::membership::time::{between, until};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::channel_cache::{ChannelCacheEntry, Subscription};
-use super::channel_info::ChannelRoles;
+use super::channel_roles::ChannelRoles;
 use super::declarer_registry::Registration;
 use super::resource::{Resource, Source, SourceText};
 use super::settings::Settings;
@@ -15,7 +15,7 @@ use super::spec::InvalidSpec;
 use crate::api::{OnLeave, Prune};
 use crate::membership::arn::ChannelArn;
 use crate::membership::desired::DesiredMembers;
-use crate::membership::drift::{CONTESTED, LEFT};
+use crate::membership::error_code::{CONTESTED, LEFT};
 use crate::membership::member_set::NameSet;
 use crate::membership::notes::{Exemptions, Notes};
 use crate::membership::retry::REFUSED_REST;

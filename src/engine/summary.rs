@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::message;
 use super::outcome::Outcome;
+use super::stop::reason_of;
 use crate::api::{
     KeepReason, MAX_ERROR_MESSAGE_CHARS, MAX_ERRORS, MemberProblem, Mode, Prune, Reason, Undeclared, UndeclaredMember,
 };
 use crate::chime::port::CallError;
+use crate::membership::confirmation::second_listing_due;
+use crate::membership::conflicts::{older_authoritative_owner, type_conflicts};
 use crate::membership::observation::ChannelView;
-use crate::membership::ownership::{older_authoritative_owner, second_listing_due, type_conflicts};
 use crate::membership::record::Record;
 use crate::membership::retry::MemberError;
 use crate::membership::spec::ValidSpec;
@@ -118,7 +119,7 @@ impl Summary {
         } else if !self.type_conflicts.is_empty() || self.older_owner.is_some() {
             Reason::OwnershipConflict
         } else if let Some(error) = self.removal_error.as_ref().filter(|error| !error.class.is_transient()) {
-            message::reason_of(error)
+            reason_of(error)
         } else if self.awaiting_approval() > 0 {
             Reason::ApprovalRequired
         } else if self.unplanned() > 0 {

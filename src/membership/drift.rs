@@ -3,18 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::notes::Notes;
-use super::plan::Situation;
-use super::time::later;
-use crate::api::{Mode, OnLeave};
-
-/// Our error code for a member that left or was removed by another program.
-pub const LEFT: &str = "Left";
-
-/// Our error code for a member that is removed again and again by another program.
-pub const CONTESTED: &str = "Contested";
+use crate::api::OnLeave;
 
 /// The time until a member is added again after its second and its third departure.
 const READD_AFTER: [Duration; 2] = [Duration::from_hours(6), Duration::from_hours(24)];
@@ -53,31 +42,6 @@ impl Drift {
     /// Forgets all departures, because the spec changed or a reconcile was requested.
     pub fn clear(&mut self) {
         self.0.clear();
-    }
-}
-
-/// Sets an error for each declared member that left, or was removed by another program, and that is not added at once.
-pub(super) fn record_out_of_band_removals(now: &Situation<'_>, departed: &[Box<str>], notes: &mut Notes) {
-    if now.spec.mode == Mode::Observe {
-        return;
-    }
-    for name in departed {
-        if now.view.has(name) || !now.spec.desired.names().contains(name) {
-            continue;
-        }
-        let left = "was in the channel and left, or was taken out by somebody else";
-        let (code, message, next) = match notes.drift.record_departure(name, now.spec.on_leave) {
-            DriftResponse::Readd => continue,
-            DriftResponse::ReaddAfter(rest) => {
-                (LEFT, format!("{left}, more than once: is added again later"), later(now.now, rest))
-            }
-            DriftResponse::Report => (LEFT, format!("{left}: stays out, as onLeave: Report asks"), Timestamp::MAX),
-            DriftResponse::Contested => {
-                let until = "is not added any more until the spec changes or somebody asks";
-                (CONTESTED, format!("{left} again and again: {until}"), Timestamp::MAX)
-            }
-        };
-        notes.errors.set_error(name, code, &message, now.now, next);
     }
 }
 

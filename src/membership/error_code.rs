@@ -1,7 +1,5 @@
 //! The error codes of single members, and what each means.
 
-use super::drift::{CONTESTED, LEFT};
-
 /// The meaning of a per-member code of BatchCreateChannelMembership.
 ///
 /// `ErrorCode` is one open set for all Chime services, so every code has a meaning.
@@ -69,3 +67,9 @@ pub const TYPE_MISMATCH: &str = "TypeMismatch";
 
 /// Our code for a member that an older resource declares with the other type.
 pub const OWNERSHIP_CONFLICT: &str = "OwnershipConflict";
+
+/// Our error code for a member that left or was removed by another program.
+pub const LEFT: &str = "Left";
+
+/// Our error code for a member that is removed again and again by another program.
+pub const CONTESTED: &str = "Contested";

@@ -1,12 +1,13 @@
 //! Removal candidates: undeclared members that a resource asks to remove, and what each of them still waits for.
 
 use super::approval::{self, ApprovalInput};
+use super::conflicts::older_authoritative_owner;
 use super::declarers::Declarers;
 use super::guard::{Admitted, Proposal, Protected, RemovalInput};
 use super::member_set::NameSet;
-use super::ownership::{declared_by_others, older_authoritative_owner};
-use super::plan::{Situation, State};
+use super::orphans::declared_by_others;
 use super::record::Record;
+use super::situation::{Situation, State};
 use super::time::between;
 use crate::api::Prune;
 
