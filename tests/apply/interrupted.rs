@@ -14,8 +14,8 @@ use crate::{members, nothing_is_left_to_plan};
 const MANY: usize = 5000;
 const APPLY: [&str; 6] = ["-f", "m.json", "--state", "state.yaml", "--channel-batch-rate", "25"];
 
-/// Returns a workspace with an empty channel `lobby` and a manifest that declares thousands of members
-/// of it.
+/// Returns a workspace with an empty channel `lobby` and a manifest that declares thousands of
+/// members of it.
 async fn thousands() -> Workspace {
     let ids: Vec<String> = (0..MANY).map(|n| format!("m{n:04}")).collect();
     let seed = Seed::new(INSTANCE).users(&ids).users(["rollcall"]).admins(["rollcall"]);

@@ -118,7 +118,7 @@ async fn ungranted_fields_are_refused_at_apply_in_each_cell_of_the_matrix() {
         match refused {
             None => assert!(answer.success, "{namespace} {id} {more}: {}", answer.stderr),
             Some(words) => {
-                assert!(!answer.success, "{namespace} {id} {more} was let through");
+                assert!(!answer.success, "{namespace} {id} {more} was accepted");
                 assert!(answer.stderr.contains(words), "{namespace} {id} {more}: {}", answer.stderr);
             }
         }

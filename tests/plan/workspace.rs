@@ -74,8 +74,8 @@ pub fn carried_out(name: &str, spec: Value) -> Value {
 }
 
 impl Workspace {
-    /// Returns a workspace with two channels. Rollcall added alice, bob and carol to `support`, another
-    /// user added zoe; `lobby` is empty.
+    /// Returns a workspace with two channels. Rollcall added alice, bob and carol to `support`,
+    /// another user added zoe; `lobby` is empty.
     pub async fn open() -> Self {
         let support = ChannelSeed::new("support")
             .invited("erin", None, ["zoe"])

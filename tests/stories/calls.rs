@@ -126,7 +126,7 @@ async fn a_member_of_two_resources_is_added_once_and_both_are_ready() {
     stage.until_reason("one", "AllPresent").await;
     let other = stage.until_reason("other", "AllPresent").await;
 
-    assert_eq!(other.status.unwrap().desired, Some(2), "written short and in full is one member");
+    assert_eq!(other.status.unwrap().desired, Some(2), "an id and its ARN are one member");
     assert_eq!(stage.present("support"), ids(3));
     assert!(stage.simulator.membership_log().iter().all(|entry| entry.bearer.as_ref().unwrap().as_str() == BEARER));
 }

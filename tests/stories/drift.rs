@@ -24,7 +24,7 @@ async fn a_removed_member_returns_at_the_resync_interval() {
     assert_eq!(stage.present("support"), ids(5));
     assert_eq!((stage.calls(LIST), stage.calls(BATCH)), (2, 2));
     let listings: Vec<_> = stage.simulator.call_log().into_iter().filter(|call| call.operation == LIST).collect();
-    assert!((listings[1].at - listings[0].at).as_secs() >= 5, "not long before it is due: {listings:?}");
+    assert!((listings[1].at - listings[0].at).as_secs() >= 5, "the second listing is not much too early: {listings:?}");
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ impl RecordedCall {
     pub fn signature_problem(&self, region: &str, service: &str) -> Option<String> {
         let Some(authorization) = self.header("authorization").and_then(|it| it.strip_prefix("AWS4-HMAC-SHA256 "))
         else {
-            return Some("it is not signed".to_owned());
+            return Some("the call is not signed".to_owned());
         };
         let part = |name: &str| {
             authorization.split(", ").find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()

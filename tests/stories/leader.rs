@@ -54,7 +54,7 @@ async fn a_leader_hands_over_at_once_on_sigterm() {
     println!("handed over on SIGTERM within {} ms", asked.elapsed().as_millis());
 
     stage.apply("team", support(&ids(2))).await;
-    stage.until("team", "the second carries it out", |it| status(it).present == Some(2)).await;
+    stage.until("team", "the standby applies the edit", |it| status(it).present == Some(2)).await;
     assert!(second.stop().await.unwrap());
     assert_eq!(holder(&stage).await, "", "the last operator releases the lease, too");
 }

@@ -128,7 +128,7 @@ async fn undeclared_members_are_removed_exactly_as_prune_says() {
         ("/rollcall", KeepReason::Bearer),
         ("/intruder", KeepReason::Bot),
     ];
-    let told = stage.until("authoritative", "it says why they stay", |it| {
+    let told = stage.until("authoritative", "the status says why the members stay", |it| {
         expected.iter().all(|(id, why)| reason(it, id) == Some(*why))
     });
     assert_eq!(status(&told.await).undeclared.unwrap().count, 7);

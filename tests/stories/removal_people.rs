@@ -45,7 +45,7 @@ async fn on_leave_adds_members_again_or_not_and_banned_ones_are_named() {
     assert_eq!(status(&told).errors[0].next_attempt, None);
     // Another edit adds no such member again.
     stage.apply("patient", with("patient", &ids(4), json!({"onLeave": "Report", "prune": "Declared"}))).await;
-    stage.until("patient", "the new one is there", |it| counts(it) == [4, 3, 0, 1]).await;
+    stage.until("patient", "the new member is present", |it| counts(it) == [4, 3, 0, 1]).await;
     assert_eq!(stage.present("patient"), ["m0000", "m0002", "m0003"]);
 
     stage.until_reason("dragging", "AllPresent").await;
@@ -74,7 +74,7 @@ async fn access_ends_at_its_date_and_sub_channels_need_an_elastic_channel() {
     stage.apply("nowhere", with("support", &["m0001"], json!({"subChannelId": "sub-0002"}))).await;
     let _operator = stage.operator(&[]);
 
-    let told = stage.until("guests", "they are there", |it| counts(it) == [3, 3, 0, 0]).await;
+    let told = stage.until("guests", "the guests are present", |it| counts(it) == [3, 3, 0, 0]).await;
     assert_eq!(ready(&told).1, "AllPresent");
     stage.until_reason("moderator", "AllPresent").await;
     assert!(stage.simulator.list_members(&channel("townhall"), MembershipType::Default).contains(&user("m0001")));

@@ -25,7 +25,7 @@ async fn an_edit_of_a_config_map_reaches_the_channel() {
     stage.until_service("the new member is present", |_| stage.count("support") == 4).await;
 
     let hash = |object: &ChannelMembership| status(object).sources[0].hash.clone().unwrap();
-    let after = stage.until("team", "its status says of which text it speaks", |it| hash(it) != hash(&before)).await;
+    let after = stage.until("team", "the status names the text that was read", |it| hash(it) != hash(&before)).await;
     let source = &status(&after).sources[0];
     assert_eq!((&*source.name, &*source.key), ("on-call", "members.txt"));
     assert_eq!(stage.present("support"), ids(4), "prune: Never removes no member");

@@ -119,7 +119,7 @@ async fn an_edit_during_work_is_applied_before_the_old_work_ends() {
     stage.until_service("some are added", |_| stage.count("support") >= 200).await;
 
     stage.apply("team", support(&["m0999"])).await;
-    let told = stage.until("team", "one is declared", |it| status(it).desired == Some(1)).await;
+    let told = stage.until("team", "one member is declared", |it| status(it).desired == Some(1)).await;
 
     assert_eq!((ready(&told).1.as_str(), counts(&told)), ("AllPresent", [1, 1, 0, 0]));
     assert!(

@@ -41,7 +41,7 @@ async fn apply(control_plane: &ControlPlane, stage: &Stage, name: &str, spec: Op
 
 /// Returns reason and message of Ready of an object that may be unreadable.
 async fn told(control_plane: &ControlPlane, stage: &Stage, name: &str) -> (String, String) {
-    crate::stage::eventually(&format!("{name} is told of"), async || {
+    crate::stage::eventually(&format!("{name} is reported"), async || {
         let get = ["get", "chm", name, "--namespace", &stage.namespace, "--output=json"];
         let object: Value = serde_json::from_str(&control_plane.kubectl(&get).await.unwrap().stdout).unwrap();
         let conditions = object["status"]["conditions"].as_array()?.clone();
