@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_for_approval_says_why_and_how_to_approve_it() {
+    async fn approval_message_names_reasons_and_command() {
         let mut found = found(88, 88, &[]);
         found.record.pending_approval = Some(PendingApproval {
             removals: 12,
@@ -257,14 +257,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_names_numbers_codes_and_what_to_do() {
+    async fn refusal_message_names_counts_codes_and_actions() {
         let found = found(117, 120, &[("Forbidden", 2), ("NotFound", 1)]);
         let message = outcome(Reason::MembersRefused, &found, "care/support");
         insta::assert_snapshot!(message, @"117 of 120 present, 3 refused (Forbidden ×2, NotFound ×1): see status.errors; Forbidden: check that the user exists in the app instance and is not banned from the channel; NotFound: check that the user exists in the app instance");
     }
 
     #[tokio::test]
-    async fn progress_tells_how_long_it_takes() {
+    async fn progress_message_names_the_time_left() {
         let found = found(3_000, 10_000, &[]);
         insta::assert_snapshot!(adding(&found, Some(1.0)), @"3,000 of 10,000 present, about 70 s left at 1 batch a second");
         insta::assert_snapshot!(adding(&found, None), @"3,000 of 10,000 present");

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_limit() {
+    fn zero_means_no_limit() {
         let budget = RemovalBudget::new(0, at(0));
         assert!(budget.take(at(0)).is_ok() && budget.until_next(at(0)).is_zero());
     }

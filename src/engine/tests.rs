@@ -33,5 +33,5 @@ mod life;
 mod listings;
 pub(crate) mod operator;
 pub(crate) mod process;
-mod walks;
+mod random_walks;
 pub(crate) mod world;

@@ -149,8 +149,8 @@ async fn revoked_grant_stops_the_next_delete() {
     let file = GrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
     let world = TestWorld::new();
     let mut operator = TestOperator::start_with(&world, file.options());
-    let everybody: Vec<String> = (0..40).map(|n| format!("m{n:03}")).collect();
-    world.create("care/it", &everybody, |spec| spec.prune = Prune::Declared);
+    let team: Vec<String> = (0..40).map(|n| format!("m{n:03}")).collect();
+    world.create("care/it", &team, |spec| spec.prune = Prune::Declared);
     operator.run_for(MINUTE * 15).await;
     let revoked = file.clone();
     world.before_each_call(move |operation| {
@@ -158,7 +158,7 @@ async fn revoked_grant_stops_the_next_delete() {
             revoked.replace_text("[]");
         }
     });
-    world.cluster.declare("care/it", &everybody[..35]);
+    world.cluster.declare("care/it", &team[..35]);
     operator.run_for(MINUTE * 60).await;
     assert_eq!((world.deletes().len(), world.ready_reason("care/it")), (1, "NotGranted".into()));
 }

@@ -6,11 +6,11 @@ mod approval;
 mod authoritative;
 mod deletion;
 mod drift;
-mod knowledge;
+mod known_declarers;
 mod limits;
-mod moments;
 mod order;
 mod protected_members;
+mod races;
 
 use std::time::Duration;
 

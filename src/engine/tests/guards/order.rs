@@ -277,11 +277,11 @@ async fn grace_period_starts_again_after_a_missed_source_version(prune: Prune) {
         spec.members = Some(WITHOUT_ERIN.iter().collect());
     });
     operator.run_for(MINUTE).await;
-    write("# nobody\n");
+    write("# no members\n");
     operator.run_for(second * 9).await;
     // The operator sees both writes as one change.
     write("erin\n");
-    write("# nobody now\n");
+    write("# no members now\n");
     operator.run_for(second * 9).await;
     assert_none_removed(&world, prune);
     operator.run_for(HOUR).await;

@@ -213,7 +213,7 @@ async fn case_variant_of_a_moderator_stays(prune: Prune) {
 }
 
 /// Just before the describe call, erin leaves and another user adds her again.
-async fn erin_is_added_anew_by_somebody(prune: Prune) -> TestWorld {
+async fn erin_is_added_again_by_another_user(prune: Prune) -> TestWorld {
     let (world, mut operator) = settled_team(prune).await;
     let (fake, clock) = (world.support(), world.clock);
     world.before_each_call(move |operation| {
@@ -227,7 +227,7 @@ async fn erin_is_added_anew_by_somebody(prune: Prune) -> TestWorld {
 
 for_each_prune!(member_added_again_by_another_user_stays in [Owned, Declared]);
 async fn member_added_again_by_another_user_stays(prune: Prune) {
-    assert_none_removed(&erin_is_added_anew_by_somebody(prune).await, prune);
+    assert_none_removed(&erin_is_added_again_by_another_user(prune).await, prune);
 }
 
 for_each_prune!(member_whose_type_changed_since_the_listing_stays in [Owned, Declared, Authoritative]);

@@ -34,7 +34,7 @@ async fn template_empties_the_list(prune: Prune) -> TestWorld {
     world
 }
 
-async fn template_replaces_everybody(prune: Prune) -> TestWorld {
+async fn template_replaces_all_members(prune: Prune) -> TestWorld {
     let (world, mut operator) = settled_members(20, prune).await;
     world.cluster.declare(MAIN, (0..20).map(|n| format!("x{n}")));
     operator.run_for(HOUR).await;
@@ -52,7 +52,7 @@ async fn source_is_emptied(prune: Prune) -> TestWorld {
         spec.members_from = vec![config_map_source("on-call", "members.txt", false)];
     });
     operator.run_for(MINUTE * 15).await;
-    world.cluster.set_source("care/on-call", "members.txt", "# nobody\n");
+    world.cluster.set_source("care/on-call", "members.txt", "# no members\n");
     operator.run_for(HOUR).await;
     operator.restart().await;
     operator.run_for(HOUR * 10).await;
@@ -118,7 +118,7 @@ async fn source_flips_each_second(prune: Prune) -> TestWorld {
 pub(super) async fn all_incidents(prune: Prune) -> Vec<TestWorld> {
     vec![
         template_empties_the_list(prune).await,
-        template_replaces_everybody(prune).await,
+        template_replaces_all_members(prune).await,
         source_is_emptied(prune).await,
         list_shrinks_each_minute(prune).await,
         key_is_renamed(prune, false).await,
@@ -139,7 +139,7 @@ async fn list_emptied_by_a_bad_template_needs_approval(prune: Prune) {
 
 for_each_prune!(replaced_list_adds_members_and_removes_none in [Owned, Declared, Authoritative]);
 async fn replaced_list_adds_members_and_removes_none(prune: Prune) {
-    let world = template_replaces_everybody(prune).await;
+    let world = template_replaces_all_members(prune).await;
     assert_none_removed(&world, prune);
     assert_eq!(world.ready_reason(MAIN), "ApprovalRequired");
     assert_eq!(world.members().len(), 40);

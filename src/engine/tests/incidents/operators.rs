@@ -84,7 +84,7 @@ async fn older_operator_meets_an_unknown_field_of_another_resource(prune: Prune)
     world.create("zoo/other", ["bob"], |_| {});
     let mut operator = TestOperator::start_with(&world, permissive_options());
     operator.run_for(MINUTE * 15).await;
-    world.cluster.update("zoo/other", |object| object.unknown_field = Some("everybodyOf".to_owned()));
+    world.cluster.update("zoo/other", |object| object.unknown_field = Some("membersOf".to_owned()));
     operator.restart().await;
     world.cluster.declare(MAIN, &TEAM[..4]);
     operator.run_for(HOUR * 30).await;

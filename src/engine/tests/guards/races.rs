@@ -18,12 +18,12 @@ use crate::engine::tests::world::TestWorld;
 
 /// Runs a change once, just before the first call of an operation has its effect.
 fn on_first_call(world: &TestWorld, wanted: Operation, happens: impl FnOnce(&TestWorld) + Send + 'static) {
-    let (mut happens, world_clone) = (Some(happens), world.clone());
+    let (mut happens, shared_world) = (Some(happens), world.clone());
     world.before_each_call(move |operation| {
         if operation == wanted
             && let Some(happens) = happens.take()
         {
-            happens(&world_clone);
+            happens(&shared_world);
         }
     });
 }
@@ -78,15 +78,15 @@ async fn member_declared_elsewhere_briefly_stays_10s_longer(prune: Prune) {
     let (world, mut operator) = settled_team(prune).await;
     world.create("zoo/other", ["zoe"], |_| {});
     operator.run_for(MINUTE).await;
-    let world_clone = world.clone();
+    let shared_world = world.clone();
     let dropped = Arc::<std::sync::Mutex<Option<Instant>>>::default();
     let when = Arc::clone(&dropped);
     world.before_each_call(move |operation| {
         let mut when = when.lock().unwrap();
         match operation {
-            Operation::DescribeChannel if when.is_none() => world_clone.cluster.declare("zoo/other", ["zoe", "erin"]),
+            Operation::DescribeChannel if when.is_none() => shared_world.cluster.declare("zoo/other", ["zoe", "erin"]),
             Operation::ListChannelModerators if when.is_none() => {
-                world_clone.cluster.declare("zoo/other", ["zoe"]);
+                shared_world.cluster.declare("zoo/other", ["zoe"]);
                 *when = Some(Instant::now());
             }
             Operation::DeleteChannelMembership => {
@@ -115,14 +115,14 @@ async fn member_stays_10s_longer_after_any_source_change(prune: Prune) {
         }
         world.cluster.edit(declarer, |spec| spec.members_from = vec![SourceRef { config_map_key_ref: place }]);
         operator.run_for(MINUTE).await;
-        let (world_clone, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
+        let (shared_world, when) = (world.clone(), Arc::<std::sync::Mutex<Option<Instant>>>::default());
         let happened = Arc::clone(&when);
         world.before_each_call(move |operation| {
             let mut when = when.lock().unwrap();
             match operation {
                 Operation::DescribeChannel if when.is_none() => {
-                    world_clone.cluster.set_source(&map, key, "zoe\nerin");
-                    world_clone.cluster.set_source(&map, key, "zoe");
+                    shared_world.cluster.set_source(&map, key, "zoe\nerin");
+                    shared_world.cluster.set_source(&map, key, "zoe");
                     *when = Some(Instant::now());
                 }
                 Operation::DeleteChannelMembership => {
