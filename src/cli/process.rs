@@ -1,4 +1,5 @@
-//! Commands that run a process or prepare its surroundings: the operator, the simulator, and what packages and scripts call.
+//! Commands that run a process or prepare its surroundings: the operator, the simulator, and the
+//! commands that packages and scripts call.
 
 pub(super) mod completion;
 pub(super) mod crd;

@@ -385,7 +385,7 @@ async fn the_text_output_has_a_line_per_check_with_advice_below() {
     let output = command.output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\nfailed   bearer       1f/user/ghost: ListChannels answered Unauthorized: "), "{text}");
-    assert!(text.contains("\n                      -> make the user or bot"), "{text}");
+    assert!(text.contains("\n                      -> create the user or bot"), "{text}");
     assert!(text.ends_with("\n8 checks: 3 ok, 1 warning, 1 failed, 3 skipped\n"), "{text}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "error: 1 of 8 checks failed\n");
 }

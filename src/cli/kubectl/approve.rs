@@ -11,7 +11,7 @@ use crate::api::{APPROVE, ApprovalReason, MemberList, PendingApproval};
 use crate::cli::shared::cluster;
 use crate::cli::shared::failure::Failure;
 use crate::cli::shared::output::{Format, OutputArgs, join_lines, plural, print, print_json};
-use crate::cli::shared::resources::{Entry, ResourceClient, TargetArgs, said};
+use crate::cli::shared::resources::{Entry, ResourceClient, TargetArgs, describe_failure};
 use crate::engine::{DEFAULT_REMOVALS, approval_reasons, number};
 
 /// The most names that are shown; --output json has all of them.
@@ -54,7 +54,7 @@ pub(in crate::cli) struct Args {
 /// A plan that waits for approval.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Plan {
+struct PendingPlan {
     resource: String,
     channel: String,
     hash: String,
@@ -72,7 +72,7 @@ struct Plan {
     approved: bool,
 }
 
-impl Plan {
+impl PendingPlan {
     fn of(entry: &Entry, pending: &PendingApproval) -> Self {
         let limits = entry.spec().and_then(|spec| spec.limits).unwrap_or_default();
         let status = entry.status();
@@ -131,19 +131,19 @@ enum Outcome {
 }
 
 #[derive(Serialize)]
-struct Told {
+struct PlanOutcome {
     #[serde(flatten)]
-    plan: Plan,
+    plan: PendingPlan,
     outcome: Outcome,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let client = ResourceClient::open(&args.targets.selection.cluster).await?;
         let entries = client.targets(&args.targets).await?;
         let waits = |entry: &Entry| entry.status().and_then(|status| status.pending_approval.clone());
         let named = !args.targets.selection.names.is_empty();
-        let mut told = Vec::new();
+        let mut outcomes = Vec::new();
         for entry in entries {
             let Some(pending) = waits(&entry) else {
                 if named {
@@ -151,24 +151,24 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
                 }
                 continue;
             };
-            let plan = Plan::of(&entry, &pending);
+            let plan = PendingPlan::of(&entry, &pending);
             if args.output.output == Format::Text {
                 print(&plan.text());
             }
             let outcome = decide(&client, args, &entry, &plan).await?;
             if args.output.output == Format::Text {
-                print(&format!("  {}\n", words(outcome)));
+                print(&format!("  {}\n", describe_outcome(outcome)));
             }
-            told.push(Told { plan, outcome });
+            outcomes.push(PlanOutcome { plan, outcome });
         }
         if args.output.output == Format::Json {
-            print_json(&told)?;
+            print_json(&outcomes)?;
         }
-        conclude(args, &told)
+        check_outcomes(args, &outcomes)
     })
 }
 
-fn words(outcome: Outcome) -> &'static str {
+fn describe_outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Approved => "approved: the operator applies it now",
         Outcome::AlreadyApproved => "already approved, and in progress",
@@ -179,16 +179,16 @@ fn words(outcome: Outcome) -> &'static str {
     }
 }
 
-fn conclude(args: &Args, told: &[Told]) -> Result<(), Failure> {
-    let number_of = |outcome: Outcome| told.iter().filter(|it| it.outcome == outcome).count();
+fn check_outcomes(args: &Args, outcomes: &[PlanOutcome]) -> Result<(), Failure> {
+    let number_of = |outcome: Outcome| outcomes.iter().filter(|it| it.outcome == outcome).count();
     let approved = number_of(Outcome::Approved) + number_of(Outcome::AlreadyApproved);
-    if told.is_empty() {
+    if outcomes.is_empty() {
         return Err(Failure::of("no plan waits for approval"));
     }
-    if told.len() > 1 && args.output.output == Format::Text {
-        print(&format!("{} of {} approved\n", number(approved), plural(told.len(), "plan", "plans")));
+    if outcomes.len() > 1 && args.output.output == Format::Text {
+        print(&format!("{} of {} approved\n", number(approved), plural(outcomes.len(), "plan", "plans")));
     }
-    let first = |outcome: Outcome| told.iter().find(|it| it.outcome == outcome).map(|it| it.plan.resource.as_str());
+    let first = |outcome: Outcome| outcomes.iter().find(|it| it.outcome == outcome).map(|it| it.plan.resource.as_str());
     if let Some(resource) = first(Outcome::Changed) {
         return Err(Failure::of(format!("the plan of {resource} changed since it was shown: look again")));
     }
@@ -205,7 +205,7 @@ fn conclude(args: &Args, told: &[Told]) -> Result<(), Failure> {
 }
 
 /// Asks for confirmation if standard input is a terminal, and approves.
-async fn decide(client: &ResourceClient, args: &Args, entry: &Entry, plan: &Plan) -> Result<Outcome, Failure> {
+async fn decide(client: &ResourceClient, args: &Args, entry: &Entry, plan: &PendingPlan) -> Result<Outcome, Failure> {
     if plan.approved {
         return Ok(Outcome::AlreadyApproved);
     }
@@ -215,7 +215,7 @@ async fn decide(client: &ResourceClient, args: &Args, entry: &Entry, plan: &Plan
         None if args.yes => {}
         None if !stdin().is_terminal() || !stderr().is_terminal() => return Ok(Outcome::NotAsked),
         None => {
-            if !agreed()? {
+            if !ask_for_approval()? {
                 return Ok(Outcome::Declined);
             }
         }
@@ -223,7 +223,7 @@ async fn decide(client: &ResourceClient, args: &Args, entry: &Entry, plan: &Plan
     approve(client, entry, &plan.hash).await
 }
 
-fn agreed() -> Result<bool, Failure> {
+fn ask_for_approval() -> Result<bool, Failure> {
     // A question that cannot be shown cannot be answered.
     write!(stderr(), "Approve this plan? [y/N] ").map_err(Failure::of)?;
     let mut line = String::new();
@@ -246,7 +246,7 @@ async fn approve(client: &ResourceClient, entry: &Entry, hash: &str) -> Result<O
             withdraw(client, &now, hash).await?;
             continue;
         }
-        if set(client, &now, &json!(hash)).await? {
+        if write_approval(client, &now, &json!(hash)).await? {
             return Ok(Outcome::Approved);
         }
     }
@@ -256,7 +256,7 @@ async fn approve(client: &ResourceClient, entry: &Entry, hash: &str) -> Result<O
 /// Removes an earlier approval of the same plan, and waits until the operator has observed its
 /// absence. A new approval counts after that.
 async fn withdraw(client: &ResourceClient, entry: &Entry, hash: &str) -> Result<(), Failure> {
-    if entry.annotation(APPROVE).is_some() && !set(client, entry, &Value::Null).await? {
+    if entry.annotation(APPROVE).is_some() && !write_approval(client, entry, &Value::Null).await? {
         return Ok(());
     }
     let resource = entry.resource();
@@ -274,7 +274,7 @@ async fn withdraw(client: &ResourceClient, entry: &Entry, hash: &str) -> Result<
 }
 
 /// Writes the annotation on this version of the object. Returns false if the object has changed.
-async fn set(client: &ResourceClient, entry: &Entry, value: &Value) -> Result<bool, Failure> {
+async fn write_approval(client: &ResourceClient, entry: &Entry, value: &Value) -> Result<bool, Failure> {
     let metadata = &entry.metadata;
     let change = json!({"metadata": {
         "uid": metadata.uid,
@@ -284,9 +284,11 @@ async fn set(client: &ResourceClient, entry: &Entry, value: &Value) -> Result<bo
     match client.patch(entry, &change).await {
         Ok(_) => Ok(true),
         Err(failure) if failure.code() == Some(http::StatusCode::CONFLICT) => Ok(false),
-        Err(failure) => {
-            Err(Failure::of(format!("failed to approve the plan of {}: {}", entry.resource(), said(&failure))))
-        }
+        Err(failure) => Err(Failure::of(format!(
+            "failed to approve the plan of {}: {}",
+            entry.resource(),
+            describe_failure(&failure)
+        ))),
     }
 }
 
@@ -305,7 +307,7 @@ mod tests {
             "status": {"desired": 1200, "pendingApproval": pending},
         }).to_string())
         .unwrap();
-        let text = Plan::of(&entry, entry.status().unwrap().pending_approval.as_ref().unwrap()).text();
+        let text = PendingPlan::of(&entry, entry.status().unwrap().pending_approval.as_ref().unwrap()).text();
         let shown: Vec<&str> = text.lines().filter(|line| !line.contains("  -u") || line.ends_with("-u49")).collect();
         insta::assert_snapshot!(shown.join("\n"), @"
 care/support: 70 removals and 0 additions; 1,200 declared

@@ -16,8 +16,8 @@ use crate::cli::shared::failure::Failure;
 use crate::cli::shared::output::emit;
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    args.service.one_bearer_an_app_instance()?;
-    let report = cluster::calling(async { Ok(examine(args).await) })?;
+    args.service.check_bearers()?;
+    let report = cluster::run_async(async { Ok(examine(args).await) })?;
     emit(&report.json(), args.output.output, |_| report.text())?;
     match report.failed() {
         0 => Ok(()),
@@ -47,7 +47,7 @@ async fn service_checks(args: &Args, sdk: Arc<Sdk>, report: &mut Report) {
     aws::identity(&sdk, report).await;
     let probe = channel::ChannelProbe::new(args, sdk);
     for bearer in &args.service.chime_bearer {
-        probe.bearer(bearer, report).await;
+        probe.check_bearer(bearer, report).await;
     }
     if args.service.chime_bearer.is_empty() {
         let why = "no bearer is given, so none was checked";
@@ -59,7 +59,7 @@ async fn service_checks(args: &Args, sdk: Arc<Sdk>, report: &mut Report) {
         });
     }
     for channel in &args.channel {
-        probe.channel(channel, report).await;
+        probe.check_channel(channel, report).await;
     }
     if args.channel.is_empty() {
         report.add(Finding::skipped("channel", "no --channel is given, so no channel was checked"));
@@ -67,5 +67,5 @@ async fn service_checks(args: &Args, sdk: Arc<Sdk>, report: &mut Report) {
         let why = "chime:BatchCreateChannelMembership and chime:DeleteChannelMembership are not probed, because a probe could change the channel";
         report.add(Finding::skipped("write actions", why));
     }
-    probe.pace(report);
+    probe.check_quotas(report);
 }

@@ -83,9 +83,9 @@ struct ChannelReport {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let mut client = ResourceClient::open(&args.cluster).await?;
-        let entries = client.everywhere(None).await?;
+        let entries = client.list_all_namespaces(None).await?;
         let known = client.with_sources(entries).await?;
         let service = args.live.service(known.iter().filter_map(|it| it.entry.bearer())).await?;
         let members = resolve_members(&args.user, &known, service.as_ref())?;
@@ -96,7 +96,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
             Some(service) => Some(search_channels(service, &members, &known, &mut places).await),
         };
         let report = Report {
-            gone: looked.as_ref().is_some_and(|looked| looked.failures.is_empty()) && places.iter().all(is_out),
+            gone: looked.as_ref().is_some_and(|looked| looked.failures.is_empty()) && places.iter().all(is_offboarded),
             user: args.user.clone(),
             members: members.iter().map(|member| member.as_str().to_owned()).collect(),
             at: Timestamp::now(),
@@ -106,18 +106,18 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
             channels: places
                 .into_iter()
                 .map(|place| ChannelReport {
-                    obstacles: if is_out(&place) { Vec::new() } else { place.obstacles() },
+                    obstacles: if is_offboarded(&place) { Vec::new() } else { place.obstacles() },
                     place,
                 })
                 .collect(),
             rollcall: env!("CARGO_PKG_VERSION"),
         };
-        emit(&report, args.output.output, |report| told(report, &known))?;
-        verdict(args, &report, &known)
+        emit(&report, args.output.output, |report| render_text(report, &known))?;
+        finish(args, &report, &known)
     })
 }
 
-fn verdict(args: &Args, report: &Report, known: &[KnownResource]) -> Result<ExitCode, Failure> {
+fn finish(args: &Args, report: &Report, known: &[KnownResource]) -> Result<ExitCode, Failure> {
     let Some(looked) = &report.looked else {
         return Err(Failure::of(format!(
             "statuses alone cannot prove that {} is in no channel: ask the service with --live",
@@ -128,7 +128,7 @@ fn verdict(args: &Args, report: &Report, known: &[KnownResource]) -> Result<Exit
         if report
             .channels
             .iter()
-            .all(|channel| is_out(&channel.place) || matches!(channel.place.live, Some(Live::Unknown { .. })))
+            .all(|channel| is_offboarded(&channel.place) || matches!(channel.place.live, Some(Live::Unknown { .. })))
         {
             let why = looked.failures.first().map_or("", String::as_str);
             return Err(Failure::of(format!("failed to find out whether {} is in no channel: {why}", args.user)));
@@ -151,11 +151,11 @@ fn verdict(args: &Args, report: &Report, known: &[KnownResource]) -> Result<Exit
 
 /// Returns true if the service showed that the user is not in the channel, and no resource declares
 /// the user for it.
-fn is_out(place: &Place) -> bool {
+fn is_offboarded(place: &Place) -> bool {
     place.live == Some(Live::Out) && !place.resources.iter().any(Statement::declares)
 }
 
-fn told(report: &Report, known: &[KnownResource]) -> String {
+fn render_text(report: &Report, known: &[KnownResource]) -> String {
     let mut text = Vec::new();
     for channel in &report.channels {
         text.extend(describe_place(&channel.place, known, report.at));

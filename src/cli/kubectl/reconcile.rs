@@ -40,7 +40,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct ReconcileRequest {
     resource: String,
     requested_at: String,
     /// The result, if the command waited for it.
@@ -49,12 +49,12 @@ struct Asked {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let client = ResourceClient::open(&args.targets.selection.cluster).await?;
         let entries = client.targets(&args.targets).await?;
         // The value must differ from all earlier ones.
         let at = Timestamp::now().to_string();
-        let mut asked = Vec::new();
+        let mut requests = Vec::new();
         for entry in &entries {
             client.annotate(entry, RECONCILE_REQUESTED_AT, &at).await?;
             let suspended = entry.spec().is_some_and(|spec| spec.suspend);
@@ -64,11 +64,11 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
             if args.output.output == Format::Text && !args.wait {
                 print(&format!("{}: requested\n", entry.resource()));
             }
-            asked.push(Asked { resource: entry.resource(), requested_at: at.clone(), outcome: None });
+            requests.push(ReconcileRequest { resource: entry.resource(), requested_at: at.clone(), outcome: None });
         }
-        let late = if args.wait { wait(&client, args, &mut asked, &at).await? } else { BTreeSet::new() };
+        let late = if args.wait { wait(&client, args, &mut requests, &at).await? } else { BTreeSet::new() };
         if args.output.output == Format::Json {
-            print_json(&asked)?;
+            print_json(&requests)?;
         }
         if late.is_empty() {
             return Ok(());
@@ -87,10 +87,10 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
 async fn wait(
     client: &ResourceClient,
     args: &Args,
-    asked: &mut [Asked],
+    requests: &mut [ReconcileRequest],
     at: &str,
 ) -> Result<BTreeSet<String>, Failure> {
-    let mut open: BTreeSet<String> = asked.iter().map(|it| it.resource.clone()).collect();
+    let mut open: BTreeSet<String> = requests.iter().map(|it| it.resource.clone()).collect();
     let selection = SelectionArgs { names: open.iter().cloned().collect(), ..args.targets.selection.clone() };
     let selection = SelectionArgs { selector: None, ..selection };
     let text = args.output.output == Format::Text;
@@ -103,8 +103,8 @@ async fn wait(
             if text {
                 print(&format!("{}\n", row.line()));
             }
-            if let Some(asked) = asked.iter_mut().find(|it| it.resource == row.resource()) {
-                asked.outcome = Some(row);
+            if let Some(request) = requests.iter_mut().find(|it| it.resource == row.resource()) {
+                request.outcome = Some(row);
             }
         }
         !open.is_empty()

@@ -37,13 +37,13 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let client = ResourceClient::open(&args.selection.cluster).await?;
         if args.watch {
             return watch::run(&client, &args.selection, args.output.output).await;
         }
         let mut rows = Vec::new();
-        client.each(&args.selection, |entry| rows.push(Row::of(&entry))).await?;
+        client.for_each_selected(&args.selection, |entry| rows.push(Row::of(&entry))).await?;
         rows.sort_by(|a, b| a.place().cmp(&b.place()));
         match args.output.output {
             Format::Json => print_json(&rows),

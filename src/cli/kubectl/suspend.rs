@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::shared::cluster;
 use crate::cli::shared::failure::Failure;
 use crate::cli::shared::output::{Format, OutputArgs, print, print_json};
-use crate::cli::shared::resources::{Entry, MANAGER, ResourceClient, TargetArgs, said};
+use crate::cli::shared::resources::{Entry, MANAGER, ResourceClient, TargetArgs, describe_failure};
 
 /// Set spec.suspend: the channel is not listed or changed until rollcall resume.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub(in crate::cli) fn resume(args: &ResumeArgs) -> Result<(), Failure> {
 }
 
 fn run(args: &Args, suspend: bool) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let client = ResourceClient::open(&args.targets.selection.cluster).await?;
         let mut all = Vec::new();
         for entry in client.targets(&args.targets).await? {
@@ -72,7 +72,7 @@ fn run(args: &Args, suspend: bool) -> Result<(), Failure> {
                 let value = if suspend { json!(true) } else { Value::Null };
                 let change = json!({"metadata": {"uid": entry.metadata.uid}, "spec": {"suspend": value}});
                 client.patch(&entry, &change).await.map_err(|failure| {
-                    Failure::of(format!("failed to write spec.suspend of {resource}: {}", said(&failure)))
+                    Failure::of(format!("failed to write spec.suspend of {resource}: {}", describe_failure(&failure)))
                 })?;
             }
             for warning in &warnings {

@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
 /// An undeclared member.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Person {
+struct UndeclaredMember {
     /// The name as a list of members has it.
     name: String,
     member_arn: String,
@@ -71,11 +71,11 @@ struct Answer {
     live: bool,
     /// The number of undeclared members.
     count: usize,
-    people: Vec<Person>,
+    people: Vec<UndeclaredMember>,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let mut client = ResourceClient::open(&args.cluster).await?;
         let entry = client.get(&args.name).await?;
         let channel = entry
@@ -85,12 +85,12 @@ pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
         let answer = match args.live.service(entry.bearer()).await? {
             None => by_status(&entry, &channel)?,
             Some(service) => {
-                let siblings = client.everywhere(Some(channel.as_str())).await?;
+                let siblings = client.list_all_namespaces(Some(channel.as_str())).await?;
                 let known = client.with_sources(siblings).await?;
                 by_service(args, &service, &entry, &spec, &channel, &known).await?
             }
         };
-        emit(&answer, args.output.output, |answer| told(answer, Timestamp::now()))
+        emit(&answer, args.output.output, |answer| render_text(answer, Timestamp::now()))
     })
 }
 
@@ -102,7 +102,7 @@ fn by_status(entry: &Entry, channel: &ChannelArn) -> Result<Answer, Failure> {
         return Err(Failure::of(format!("{resource}: its status has no listing of the channel yet")));
     }
     let undeclared = undeclared.unwrap_or_default();
-    let people = undeclared.sample.into_iter().map(|it| Person {
+    let people = undeclared.sample.into_iter().map(|it| UndeclaredMember {
         name: name(channel, &it.member_arn),
         member_arn: it.member_arn,
         display_name: None,
@@ -129,13 +129,13 @@ async fn by_service(
 ) -> Result<Answer, Failure> {
     let failed = |why: String| Failure::of(format!("failed to list {channel}: {why}"));
     let there = service.list_members(channel, spec.membership_type).await.map_err(failed)?;
-    let wanted = wanted(spec, channel, known, Timestamp::now());
+    let wanted = declared_names(spec, channel, known, Timestamp::now());
     let sample = entry.status().and_then(|status| status.undeclared.as_ref());
     let reason = |arn: &str| sample?.sample.iter().find(|it| it.member_arn == arn).map(|it| it.reason);
-    let mut people: Vec<Person> = there
+    let mut people: Vec<UndeclaredMember> = there
         .into_iter()
         .filter(|it| channel.name_of(&it.arn).is_none_or(|name| !wanted.contains(name)))
-        .map(|it| Person {
+        .map(|it| UndeclaredMember {
             name: name(channel, &it.arn),
             reason: reason(&it.arn),
             member_arn: it.arn,
@@ -162,7 +162,7 @@ async fn by_service(
 
 /// Returns all members that resources of the channel declare with this type, by their names within
 /// the channel.
-fn wanted(
+fn declared_names(
     spec: &ChannelMembershipSpec,
     channel: &ChannelArn,
     known: &[KnownResource],
@@ -190,7 +190,7 @@ fn name(channel: &ChannelArn, arn: &str) -> String {
     channel.name_of(arn).map_or(arn, display_name).to_owned()
 }
 
-fn told(answer: &Answer, now: Timestamp) -> String {
+fn render_text(answer: &Answer, now: Timestamp) -> String {
     let by = if answer.live { "the service" } else { "its status" };
     let at = answer.at.map_or_else(String::new, |at| format!(" of {}", format_time(at, now)));
     let mut text = vec![format!(
@@ -202,10 +202,10 @@ fn told(answer: &Answer, now: Timestamp) -> String {
         return join_lines(text);
     }
     text.push(String::new());
-    let cells = |person: &Person| {
+    let cells = |person: &UndeclaredMember| {
         vec![
             person.name.clone(),
-            shown(person).unwrap_or_default(),
+            one_line_name(person).unwrap_or_default(),
             person.invited_by.as_deref().map_or("", |arn| arn.rsplit('/').next().unwrap_or(arn)).to_owned(),
             person.reason.map_or_else(String::new, |reason| format!("{reason:?}: {}", describe_keep_reason(reason))),
         ]
@@ -222,19 +222,19 @@ fn told(answer: &Answer, now: Timestamp) -> String {
         text.push(format!("and {} more that the status does not name: --live lists all", number(omitted)));
     }
     text.extend([String::new(), "To declare them, put these lines under spec.members:".to_owned(), String::new()]);
-    text.extend(answer.people.iter().map(yaml));
+    text.extend(answer.people.iter().map(yaml_line));
     join_lines(text)
 }
 
 /// Returns the display name in one line: a YAML comment ends with its line, and control characters
 /// would command the terminal.
-fn shown(person: &Person) -> Option<String> {
+fn one_line_name(person: &UndeclaredMember) -> Option<String> {
     let name = person.display_name.as_deref().filter(|name| !name.is_empty());
     name.map(|name| name.replace(char::is_control, " "))
 }
 
 /// Returns a line of YAML that declares the member.
-fn yaml(person: &Person) -> String {
+fn yaml_line(person: &UndeclaredMember) -> String {
     // YAML reads some plain words as a number, a boolean or null.
     let plain = person.name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
@@ -242,7 +242,7 @@ fn yaml(person: &Person) -> String {
         && !person.name.contains(": ")
         && !person.name.ends_with(':');
     let name = if plain { person.name.clone() } else { format!("\"{}\"", person.name) };
-    let remark = shown(person).map(|name| format!(" # {name}")).unwrap_or_default();
+    let remark = one_line_name(person).map(|name| format!(" # {name}")).unwrap_or_default();
     format!("    - {name}{remark}")
 }
 
@@ -250,8 +250,13 @@ fn yaml(person: &Person) -> String {
 mod tests {
     use super::*;
 
-    fn person(id: &str, display_name: Option<&str>, reason: Option<KeepReason>, invited_by: Option<&str>) -> Person {
-        Person {
+    fn person(
+        id: &str,
+        display_name: Option<&str>,
+        reason: Option<KeepReason>,
+        invited_by: Option<&str>,
+    ) -> UndeclaredMember {
+        UndeclaredMember {
             name: id.to_owned(),
             member_arn: format!("arn:aws:chime:us-east-1:1:app-instance/i/user/{id}"),
             display_name: display_name.map(str::to_owned),
@@ -275,12 +280,12 @@ mod tests {
                 person("no", None, None, None),
             ],
         };
-        insta::assert_snapshot!(told(&answer, now), @r#"
+        insta::assert_snapshot!(render_text(&answer, now), @r#"
 care/support: 12 members are undeclared, by its status of 2026-11-23T11:57:00Z, 3m ago
 
 MEMBER  NAME       ADDED BY  REASON
-dave    Dave Else  erin      NotOwned: this resource never declared them, or Rollcall did not add
-                             them, and prune asks for no more
+dave    Dave Else  erin      NotOwned: this resource never declared the member, or Rollcall did
+                             not add it, and prune allows no more
 0123                         Moderator: a moderator is never removed
 no
 and 9 more that the status does not name: --live lists all
@@ -296,7 +301,7 @@ To declare them, put these lines under spec.members:
     #[test]
     fn printed_lines_parse_to_the_same_names() {
         for id in ["alice", "012", "yes", "NULL", "bot/helper", "a:b", "1e5", "a@b.c", "us-east-1:0f"] {
-            let line = yaml(&person(id, Some("a # b: \"c\""), None, None));
+            let line = yaml_line(&person(id, Some("a # b: \"c\""), None, None));
             assert_eq!(serde_yaml::from_str::<Vec<String>>(&line).unwrap(), [id], "{line}");
         }
     }

@@ -64,11 +64,11 @@ struct Answer {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let mut client = ResourceClient::open(&args.cluster).await?;
         let by_arn = args.channel.as_deref().filter(|channel| channel.starts_with("arn:"));
         let by_arn = by_arn.map(ChannelArn::parse).transpose().map_err(Failure::of)?;
-        let entries = client.everywhere(by_arn.as_ref().map(ChannelArn::as_str)).await?;
+        let entries = client.list_all_namespaces(by_arn.as_ref().map(ChannelArn::as_str)).await?;
         let wanted = match (&args.channel, by_arn) {
             (None, _) => None,
             (Some(_), Some(arn)) => Some(BTreeSet::from([arn])),
@@ -79,12 +79,12 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
             entries.into_iter().filter(|entry| entry.channel().is_some_and(|channel| is_wanted(&channel))).collect();
         let known = client.with_sources(entries).await?;
         let service = args.live.service(known.iter().filter_map(|it| it.entry.bearer())).await?;
-        let user = who(&args.user, service.as_ref(), wanted.as_ref(), &known).await?;
+        let user = resolve_user(&args.user, service.as_ref(), wanted.as_ref(), &known).await?;
         let now = Timestamp::now();
         let mut places =
             find_places(&known, &user, now, |channel| wanted.as_ref().is_some_and(|it| it.contains(channel)))
                 .map_err(Failure::of)?;
-        for channel in wanted.iter().flatten().filter(|channel| !known.iter().any(|it| is_about(it, channel))) {
+        for channel in wanted.iter().flatten().filter(|channel| !known.iter().any(|it| is_of_channel(it, channel))) {
             // No resource declares members of this channel.
             let Some(name) = name_in_channel(channel, &user).map_err(Failure::of)? else { continue };
             let member = channel.member_named(&name).as_str().to_owned();
@@ -93,7 +93,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
         if let Some(service) = &service {
             if wanted.is_some() {
-                ask(service, &mut places).await;
+                describe_places(service, &mut places).await;
             } else {
                 let members = resolve_members(&user, &known, Some(service))?;
                 let looked = search_channels(service, &members, &known, &mut places).await;
@@ -111,18 +111,18 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
             resources_read: known.len(),
             places,
         };
-        emit(&answer, args.output.output, |answer| told(answer, &known, now))?;
+        emit(&answer, args.output.output, |answer| render_text(answer, &known, now))?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn is_about(known: &KnownResource, channel: &ChannelArn) -> bool {
+fn is_of_channel(known: &KnownResource, channel: &ChannelArn) -> bool {
     known.entry.channel().as_ref() == Some(channel)
 }
 
 /// Returns the channels that match the name of a resource or the id of a channel.
 fn channels_named(client: &ResourceClient, entries: &[Entry], written: &str) -> Result<BTreeSet<ChannelArn>, Failure> {
-    let place = client.place(written).ok();
+    let place = client.parse_name(written).ok();
     let named =
         entries.iter().filter(|entry| place == Some((entry.namespace(), entry.name()))).filter_map(Entry::channel);
     let by_id = entries.iter().filter_map(Entry::channel).filter(|channel| channel.id() == written);
@@ -144,7 +144,7 @@ fn channels_named(client: &ResourceClient, entries: &[Entry], written: &str) -> 
 
 /// Returns the user that the argument names. A display name is looked up in the given channels if
 /// the service may be asked.
-async fn who(
+async fn resolve_user(
     written: &str,
     service: Option<&LiveService>,
     channels: Option<&BTreeSet<ChannelArn>>,
@@ -184,7 +184,7 @@ async fn who(
 }
 
 /// Asks the service about the user in each place.
-async fn ask(service: &LiveService, places: &mut [Place]) {
+async fn describe_places(service: &LiveService, places: &mut [Place]) {
     for place in places {
         let (Ok(channel), Ok(member)) = (ChannelArn::parse(&place.channel), MemberArn::parse(&place.member)) else {
             continue;
@@ -193,7 +193,7 @@ async fn ask(service: &LiveService, places: &mut [Place]) {
     }
 }
 
-fn told(answer: &Answer, known: &[KnownResource], now: Timestamp) -> String {
+fn render_text(answer: &Answer, known: &[KnownResource], now: Timestamp) -> String {
     let mut text = Vec::new();
     if answer.places.is_empty() {
         text.push(format!(
@@ -211,13 +211,13 @@ fn told(answer: &Answer, known: &[KnownResource], now: Timestamp) -> String {
         }
         text.extend(describe_place(place, known, now));
         if place.resources.iter().all(|statement| statement.declared.is_empty()) {
-            text.push(format!("  {}", nobody_declares(place, known, &answer.near)));
+            text.push(format!("  {}", describe_missing_declaration(place, known, &answer.near)));
         }
     }
     join_lines(text)
 }
 
-fn nobody_declares(place: &Place, known: &[KnownResource], near: &[String]) -> String {
+fn describe_missing_declaration(place: &Place, known: &[KnownResource], near: &[String]) -> String {
     let resources = resources_of(place, known);
     if resources.is_empty() {
         return "no resource declares members of this channel".to_owned();

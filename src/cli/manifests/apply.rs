@@ -95,11 +95,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    args.service.one_bearer_an_app_instance()?;
+    args.service.check_bearers()?;
     if std::env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty()) {
         logs::init_logging(logs::LogFormat::Auto, None).map_err(Failure::of)?;
     }
-    cluster::calling(apply(args)).map(|()| ExitCode::SUCCESS)
+    cluster::run_async(apply(args)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn apply(args: &Args) -> Result<(), Failure> {
@@ -108,14 +108,14 @@ async fn apply(args: &Args) -> Result<(), Failure> {
     for warning in &files.warnings {
         eprintln!("warning: {warning}");
     }
-    let (file, origin) = stood(args, &mut files)?;
+    let (file, origin) = read_prior_state(args, &mut files)?;
     let (client, endpoint) = args.service.client(QuotaShare::BESIDE_OPERATOR).await?;
     let confirmation = Arc::new(Confirmation::default());
     let settings = settings(args, endpoint.as_deref(), &confirmation)?;
     let now = Timestamp::now();
     let mut scene = Scene::new(&files, &origin, args.prune, &settings, now);
     admission::admit(&mut scene, &args.approve, now);
-    tell_of_bystanders(&scene);
+    note_kept_resources(&scene);
     let planned = plan(&client, &settings, &scene, endpoint.as_deref());
     let plan = tokio::select! {
         plan = planned => plan,
@@ -136,7 +136,9 @@ async fn apply(args: &Args) -> Result<(), Failure> {
     let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
     let world = World::new(scene, file);
     let end = match world.begin().await {
-        Ok(()) => carry_out(args, Running { client, settings, confirmation, stop }, &world, &resources, &plan).await,
+        Ok(()) => {
+            run_reconciles(args, Runner { client, settings, confirmation, stop }, &world, &resources, &plan).await
+        }
         Err(_) => End::Broken,
     };
     outcome::report(&world, &resources, end, &args.approve, args.timeout).await
@@ -147,7 +149,7 @@ fn stopped_before() -> Failure {
 }
 
 /// Returns the state file, and the resources as they were before.
-fn stood(args: &Args, files: &mut Manifests) -> Result<(Option<StateFile>, Origin), Failure> {
+fn read_prior_state(args: &Args, files: &mut Manifests) -> Result<(Option<StateFile>, Origin), Failure> {
     let Some(path) = &args.state else {
         if admission::remove_nobody(files) {
             eprintln!("note: without --state the earlier declarations are unknown, so no members are removed");
@@ -181,7 +183,7 @@ fn settings(args: &Args, endpoint: Option<&str>, confirmation: &Arc<Confirmation
 
 /// Prints a note about resources in the state that are not among the files. They still declare
 /// their members.
-fn tell_of_bystanders(scene: &Scene) {
+fn note_kept_resources(scene: &Scene) {
     let others: Vec<&str> =
         scene.new.iter().filter(|(_, member)| member.change.is_none()).map(|(name, _)| &**name).collect();
     if let Some(first) = others.first() {
@@ -204,15 +206,15 @@ async fn plan(client: &Client<Sdk>, settings: &Settings, scene: &Scene, endpoint
 }
 
 /// The parts that reconciles need.
-struct Running {
+struct Runner {
     client: Client<Sdk>,
     settings: Settings,
     confirmation: Arc<Confirmation>,
     stop: CancellationToken,
 }
 
-async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[String], plan: &Plan) -> End {
-    let Running { client, settings, confirmation, stop } = with;
+async fn run_reconciles(args: &Args, with: Runner, world: &Arc<World>, resources: &[String], plan: &Plan) -> End {
+    let Runner { client, settings, confirmation, stop } = with;
     let shutdown = CancellationToken::new();
     let clock = Clock::starting_at(Timestamp::now());
     let engine = Arc::new(Engine::new(client, settings, clock, shutdown.clone()));
@@ -221,7 +223,7 @@ async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[
     let progress = Progress::new("changed", "members");
     let at_rest = passes.at_rest();
     let deadline = Instant::now() + args.timeout.duration();
-    let goes_on = draw(&progress, engine.counters(), &at_rest, resources.len(), plan);
+    let goes_on = draw_progress(&progress, engine.counters(), &at_rest, resources.len(), plan);
     tokio::select! {
         end = passes.run(deadline, &stop, &shutdown, |store| store) => end,
         never = goes_on => match never {},
@@ -229,7 +231,7 @@ async fn carry_out(args: &Args, with: Running, world: &Arc<World>, resources: &[
 }
 
 /// Draws the progress until it is dropped.
-async fn draw(
+async fn draw_progress(
     progress: &Progress,
     tally: &Counters,
     at_rest: &AtomicUsize,

@@ -97,8 +97,8 @@ fn membership_type(text: &str) -> Result<MembershipType, String> {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    args.service.one_bearer_an_app_instance()?;
-    cluster::calling(export(args))
+    args.service.check_bearers()?;
+    cluster::run_async(export(args))
 }
 
 async fn export(args: &Args) -> Result<(), Failure> {
@@ -176,7 +176,7 @@ impl Export<'_> {
     async fn to_folder(&self, folder: &Folder, channels: Vec<Named>) -> Result<usize, Failure> {
         let (mut missing, mut kept, mut failed) = (Vec::new(), 0, 0);
         for (name, channel) in channels {
-            match folder.look(&name, &channel) {
+            match folder.check_file(&name, &channel) {
                 Ok(Found::Nothing) => missing.push((name, channel)),
                 Ok(Found::Channel) if self.args.overwrite => missing.push((name, channel)),
                 Ok(Found::Channel) => kept += 1,
@@ -263,7 +263,7 @@ impl Export<'_> {
             if asked_for && !(info.elastic && kind == MembershipType::Hidden) {
                 let target = Target { membership_type: kind, ..target.clone() };
                 let listed = reader.list_members(&target, info.elastic).await;
-                members.push((kind, listed.map_err(|error| of_type(kind, error))?));
+                members.push((kind, listed.map_err(|error| advise_about_hidden(kind, error))?));
             }
         }
         Ok(Live { channel: target.channel.clone(), title: info.name, elastic: info.elastic, members })
@@ -280,7 +280,7 @@ impl Export<'_> {
 
 /// Adds advice to a refused listing of HIDDEN members: a bearer that may read the channel may still
 /// not list them.
-fn of_type(kind: MembershipType, error: CallError) -> CallError {
+fn advise_about_hidden(kind: MembershipType, error: CallError) -> CallError {
     if kind == MembershipType::Hidden && error.class == CallErrorClass::ChannelNotAccessible {
         let message = format!(
             "{}; HIDDEN members are shown to moderators and admins, --type DEFAULT leaves them out",

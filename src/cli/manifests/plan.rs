@@ -86,8 +86,8 @@ enum Output {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    args.service.one_bearer_an_app_instance()?;
-    let plan = cluster::calling(make(args))?;
+    args.service.check_bearers()?;
+    let plan = cluster::run_async(make_plan(args))?;
     print(&plan, args.output).map_err(|error| Failure::of(format!("failed to print the plan: {error}")))?;
     if plan.is_partial() {
         let (errors, all) = (plan.totals.errors, plan.totals.resources);
@@ -97,7 +97,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if changes { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }
 
-async fn make(args: &Args) -> Result<Plan, Failure> {
+async fn make_plan(args: &Args) -> Result<Plan, Failure> {
     let files = args.manifests.read()?;
     for warning in &files.warnings {
         eprintln!("warning: {warning}");

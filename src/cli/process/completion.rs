@@ -123,12 +123,12 @@ fn resource_names(root: &Command, words: &[String]) -> Vec<String> {
     };
     let mut args = ClusterArgs::default();
     args.namespace = value(["-n", "--namespace"]);
-    let names = cluster::calling(async {
+    let names = cluster::run_async(async {
         let look = async {
             let client = ResourceClient::open(&args).await?;
             let all = SelectionArgs { names: Vec::new(), selector: None, cluster: args.clone() };
             let mut names = Vec::new();
-            client.each(&all, |entry| names.push(entry.name().to_owned())).await?;
+            client.for_each_selected(&all, |entry| names.push(entry.name().to_owned())).await?;
             Ok::<_, Failure>(names)
         };
         tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| Ok(Vec::new()))

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    cluster::calling(async {
+    cluster::run_async(async {
         let cluster = Arc::new(Cluster::new(cluster::client().await?, Scope::of(&args.watch_namespace), false));
         let progress = Progress::new("released", "ChannelMemberships");
         let released = controller::release_all(&cluster, |done, all| progress.set(done, all)).await;

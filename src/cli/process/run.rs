@@ -29,8 +29,8 @@ use crate::ops::{logs, stop};
 const STOP: Duration = Duration::from_secs(22);
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
-    args.service.one_bearer_an_app_instance()?;
-    cluster::calling(async {
+    args.service.check_bearers()?;
+    cluster::run_async(async {
         let traces = Traces::from_environment(&Handle::current()).map_err(Failure::of)?;
         logs::init_logging(args.log_format, traces.as_ref()).map_err(Failure::of)?;
         let end = operate(args).await;

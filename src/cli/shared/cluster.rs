@@ -37,25 +37,25 @@ pub(in crate::cli) struct ClusterArgs {
 /// Returns a client of the cluster of `KUBECONFIG`, else of the one that this process runs in. It
 /// makes no call.
 pub(in crate::cli) async fn client() -> Result<Client, Failure> {
-    chosen(&ClusterArgs::default()).await.map(|(client, _)| client)
+    client_and_namespace(&ClusterArgs::default()).await.map(|(client, _)| client)
 }
 
 /// Returns a client of the cluster that the flags choose, and its current namespace. It makes no
 /// call.
-pub(in crate::cli) async fn chosen(args: &ClusterArgs) -> Result<(Client, String), Failure> {
+pub(in crate::cli) async fn client_and_namespace(args: &ClusterArgs) -> Result<(Client, String), Failure> {
     let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
     let config = match (&args.kubeconfig, &args.context) {
         (Some(path), _) => from_file(path, &options).await.map_err(|error| (format!("{}", path.display()), error)),
-        (None, Some(context)) => {
-            Config::from_kubeconfig(&options).await.map_err(|error| (format!("--context {context}"), one_line(&error)))
-        }
+        (None, Some(context)) => Config::from_kubeconfig(&options)
+            .await
+            .map_err(|error| (format!("--context {context}"), error_chain(&error))),
         (None, None) => {
             let named = std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty());
             let place = named.map_or_else(
                 || "neither KUBECONFIG, ~/.kube/config nor a pod's service account".to_owned(),
                 |path| format!("KUBECONFIG={path}"),
             );
-            Config::infer().await.map_err(|error| (place, one_line(&error)))
+            Config::infer().await.map_err(|error| (place, error_chain(&error)))
         }
     };
     let mut config =
@@ -66,17 +66,17 @@ pub(in crate::cli) async fn chosen(args: &ClusterArgs) -> Result<(Client, String
     config.reset_reader_on_write = true;
     config.default_retry = false;
     let client = Client::try_from(config)
-        .map_err(|error| Failure::of(format!("failed to set up the cluster's client: {}", one_line(&error))))?;
+        .map_err(|error| Failure::of(format!("failed to set up the cluster's client: {}", error_chain(&error))))?;
     Ok((client, namespace))
 }
 
 async fn from_file(path: &Path, options: &KubeConfigOptions) -> Result<Config, String> {
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| one_line(&error))?;
-    Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(|error| one_line(&error))
+    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| error_chain(&error))?;
+    Config::from_custom_kubeconfig(kubeconfig, options).await.map_err(|error| error_chain(&error))
 }
 
 /// Runs asynchronous work that calls a cluster or the service.
-pub(in crate::cli) fn calling<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(in crate::cli) fn run_async<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // The Kubernetes client and the AWS SDK share this provider of cryptography; two in one process
     // panic. A second call fails, and the first provider stays in force.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -88,7 +88,7 @@ pub(in crate::cli) fn calling<T>(work: impl Future<Output = Result<T, Failure>>)
 }
 
 /// Returns an error and its causes in one line.
-pub(in crate::cli) fn one_line(error: &dyn std::error::Error) -> String {
+pub(in crate::cli) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -110,16 +110,16 @@ pub(in crate::cli) fn age(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Formats a time to the second, in UTC.
-pub(in crate::cli) fn to_the_second(at: Timestamp) -> String {
+pub(in crate::cli) fn format_seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Formats a time, and its distance from now.
 pub(in crate::cli) fn format_time(at: Timestamp, now: Timestamp) -> String {
     if at > now {
-        format!("{}, in {}", to_the_second(at), age(now, at))
+        format!("{}, in {}", format_seconds(at), age(now, at))
     } else {
-        format!("{}, {} ago", to_the_second(at), age(at, now))
+        format!("{}, {} ago", format_seconds(at), age(at, now))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{ChannelMembership, ChannelMembershipSpec, ChannelMembershipStatus, ConfigMapKeyRef, metadata};
-use crate::cli::shared::cluster::{self, ClusterArgs, one_line};
+use crate::cli::shared::cluster::{self, ClusterArgs, error_chain};
 use crate::cli::shared::failure::Failure;
 use crate::controller::{CallFailure, Cluster, Guarded, Scope};
 use crate::engine::resource::Source;
@@ -140,7 +140,7 @@ pub(in crate::cli) struct ResourceClient {
 impl ResourceClient {
     /// Connects to the cluster that the flags choose. It makes no call.
     pub async fn open(args: &ClusterArgs) -> Result<Self, Failure> {
-        let (client, current) = cluster::chosen(args).await?;
+        let (client, current) = cluster::client_and_namespace(args).await?;
         let current = args.namespace.clone().unwrap_or(current);
         let namespace = (!args.all_namespaces).then(|| current.clone());
         Ok(Self { client, namespace, current, chosen: args.namespace.is_some() || args.all_namespaces })
@@ -172,20 +172,20 @@ impl ResourceClient {
 
     /// Returns the API to watch for these names, or for all resources: one namespace if that is
     /// enough.
-    pub fn watched(&self, names: &[String]) -> Result<Api<Entry>, Failure> {
+    pub fn api_to_watch(&self, names: &[String]) -> Result<Api<Entry>, Failure> {
         let mut namespaces = std::collections::BTreeSet::new();
         for name in names {
-            namespaces.insert(self.place(name)?.0);
+            namespaces.insert(self.parse_name(name)?.0);
         }
         Ok(match namespaces.first() {
             None => self.api(),
-            Some(one) if namespaces.len() == 1 => self.api_of(one),
+            Some(one) if namespaces.len() == 1 => self.api_in(one),
             Some(_) => Api::all(self.client.clone()),
         })
     }
 
     /// Returns the namespace and the name of a resource as written on the command line.
-    pub fn place<'a>(&'a self, written: &'a str) -> Result<(&'a str, &'a str), Failure> {
+    pub fn parse_name<'a>(&'a self, written: &'a str) -> Result<(&'a str, &'a str), Failure> {
         let (namespace, name) = written.split_once('/').unwrap_or((&self.current, written));
         // Namespace and name become parts of a URL path.
         let legal = |part: &str| {
@@ -204,30 +204,36 @@ impl ResourceClient {
     }
 
     /// Returns the API of a namespace.
-    pub fn api_of(&self, namespace: &str) -> Api<Entry> {
+    pub fn api_in(&self, namespace: &str) -> Api<Entry> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Reads one resource from the API server's store.
     pub async fn get(&self, written: &str) -> Result<Entry, Failure> {
-        let (namespace, name) = self.place(written)?;
-        let api = self.api_of(namespace);
+        let (namespace, name) = self.parse_name(written)?;
+        let api = self.api_in(namespace);
         let read = self.cluster().in_turn(|| api.get(name)).await;
-        read.map_err(|failure| Failure::of(format!("failed to read {namespace}/{name}: {}", said(&failure))))
+        read.map_err(|failure| {
+            Failure::of(format!("failed to read {namespace}/{name}: {}", describe_failure(&failure)))
+        })
     }
 
     /// Visits each selected resource: the named ones, else all that match the selector.
-    pub async fn each(&self, selection: &SelectionArgs, mut take_in: impl FnMut(Entry)) -> Result<(), Failure> {
+    pub async fn for_each_selected(
+        &self,
+        selection: &SelectionArgs,
+        mut visit: impl FnMut(Entry),
+    ) -> Result<(), Failure> {
         if selection.names.is_empty() {
             let mut params = ListParams::default();
             params.label_selector.clone_from(&selection.selector);
-            return self.list(params, take_in).await;
+            return self.list(params, visit).await;
         }
         if selection.selector.is_some() {
             return Err(Failure::of("give names or --selector, not both"));
         }
         for name in &selection.names {
-            take_in(self.get(name).await?);
+            visit(self.get(name).await?);
         }
         Ok(())
     }
@@ -240,7 +246,7 @@ impl ResourceClient {
             return Err(Failure::of("say which resources: give their names, or --selector, or --all"));
         }
         let mut entries = Vec::new();
-        self.each(selection, |entry| entries.push(entry)).await?;
+        self.for_each_selected(selection, |entry| entries.push(entry)).await?;
         if entries.is_empty() {
             let meant = selection.selector.as_ref().map_or_else(String::new, |labels| format!(" with {labels}"));
             return Err(Failure::of(format!("no ChannelMembership{meant} in {}", self.extent())));
@@ -251,7 +257,7 @@ impl ResourceClient {
 
     /// Writes a merge patch as the command line's field manager.
     pub async fn patch(&self, entry: &Entry, change: &Value) -> Result<Entry, CallFailure> {
-        let (api, params) = (self.api_of(entry.namespace()), PatchParams::default());
+        let (api, params) = (self.api_in(entry.namespace()), PatchParams::default());
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..params };
         let patch = Patch::Merge(change);
         self.cluster().in_turn(|| api.patch(entry.name(), &params, &patch)).await
@@ -262,21 +268,29 @@ impl ResourceClient {
         let change = json!({"metadata": {"uid": entry.metadata.uid, "annotations": {key: value}}});
         let written = self.patch(entry, &change).await;
         written.map(drop).map_err(|failure| {
-            Failure::of(format!("failed to set the annotation {key} of {}: {}", entry.resource(), said(&failure)))
+            Failure::of(format!(
+                "failed to set the annotation {key} of {}: {}",
+                entry.resource(),
+                describe_failure(&failure)
+            ))
         })
     }
 
-    async fn list(&self, params: ListParams, take_in: impl FnMut(Entry)) -> Result<(), Failure> {
-        let listed = self.cluster().list(&self.api(), params, take_in).await;
+    async fn list(&self, params: ListParams, visit: impl FnMut(Entry)) -> Result<(), Failure> {
+        let listed = self.cluster().list(&self.api(), params, visit).await;
         listed.map_err(|failure| {
-            Failure::of(format!("failed to list ChannelMemberships of {}: {}", self.extent(), said(&failure)))
+            Failure::of(format!(
+                "failed to list ChannelMemberships of {}: {}",
+                self.extent(),
+                describe_failure(&failure)
+            ))
         })
     }
 
     /// Selects all namespaces, unless the flags chose one or the caller may not list them all: any
     /// namespace may declare members of a channel. Returns the resources; `channel` limits them to
     /// one channel.
-    pub async fn everywhere(&mut self, channel: Option<&str>) -> Result<Vec<Entry>, Failure> {
+    pub async fn list_all_namespaces(&mut self, channel: Option<&str>) -> Result<Vec<Entry>, Failure> {
         let of_channel = channel.map(|arn| format!("spec.channelArn={arn}"));
         let params = ListParams { field_selector: of_channel, ..ListParams::default() };
         let mut all = Vec::new();
@@ -285,12 +299,12 @@ impl ResourceClient {
             let listed = self.cluster().list(&self.api(), params.clone(), |entry| all.push(entry)).await;
             match listed {
                 Err(failure) if failure.code() == Some(http::StatusCode::FORBIDDEN) => {
-                    eprintln!("only namespace {} is read: {}", self.current, said(&failure));
+                    eprintln!("only namespace {} is read: {}", self.current, describe_failure(&failure));
                     self.namespace = Some(self.current.clone());
                     all.clear();
                 }
                 Err(failure) => {
-                    let why = said(&failure);
+                    let why = describe_failure(&failure);
                     return Err(Failure::of(format!("failed to list ChannelMemberships of all namespaces: {why}")));
                 }
                 Ok(()) => return Ok(all),
@@ -308,7 +322,8 @@ impl ResourceClient {
             wanted.extend(entry.references().map(|reference| (entry.namespace(), reference)));
         }
         let read = self.cluster().read_keys(&wanted).await;
-        let read = read.map_err(|failure| Failure::of(format!("failed to read ConfigMaps: {}", said(&failure))))?;
+        let read =
+            read.map_err(|failure| Failure::of(format!("failed to read ConfigMaps: {}", describe_failure(&failure))))?;
         let mut sources = read.sources.into_iter();
         let known = entries.into_iter().map(|entry| {
             let own = entry.references().count();
@@ -319,7 +334,7 @@ impl ResourceClient {
 }
 
 /// Describes a failed call in one line.
-pub(in crate::cli) fn said(failure: &CallFailure) -> String {
+pub(in crate::cli) fn describe_failure(failure: &CallFailure) -> String {
     match failure {
         CallFailure::Error(kube::Error::Api(status))
             if status.code == 404 && status.message.contains("page not found") =>
@@ -327,7 +342,7 @@ pub(in crate::cli) fn said(failure: &CallFailure) -> String {
             "the cluster does not know the kind; apply crds/".to_owned()
         }
         CallFailure::Error(kube::Error::Api(status)) => status.message.replace('\n', " "),
-        CallFailure::Error(error) => one_line(error),
+        CallFailure::Error(error) => error_chain(error),
         CallFailure::Late => failure.to_string(),
     }
 }

@@ -68,7 +68,7 @@ impl ServiceArgs {
 
     /// Refuses two bearers of one app instance: a channel's bearer is the one of its app instance,
     /// and the choice would be a guess.
-    pub(in crate::cli) fn one_bearer_an_app_instance(&self) -> Result<(), Failure> {
+    pub(in crate::cli) fn check_bearers(&self) -> Result<(), Failure> {
         let mut instances = HashSet::new();
         match self.chime_bearer.iter().find(|bearer| !instances.insert(bearer.app_instance())) {
             None => Ok(()),

@@ -89,7 +89,7 @@ pub(super) async fn identity(sdk: &Sdk, report: &mut Report) {
     report.add(match sdk.caller_identity().await {
         Ok(caller) => Finding::ok("identity", caller.arn),
         Err(error) => match error.code.as_deref() {
-            Some(code) => Finding::failed("identity", error.to_string(), of_credentials(code)),
+            Some(code) => Finding::failed("identity", error.to_string(), credentials_advice(code)),
             None => {
                 Finding::warning("identity", error.to_string(), "let the pod reach STS, if its role comes from there")
             }
@@ -98,7 +98,7 @@ pub(super) async fn identity(sdk: &Sdk, report: &mut Report) {
 }
 
 /// Returns advice about credentials that AWS refuses with this code.
-pub(super) fn of_credentials(code: &str) -> &'static str {
+pub(super) fn credentials_advice(code: &str) -> &'static str {
     let is = |part: &str| code.contains(part);
     if is("Skewed") || is("RequestExpired") || is("Signature") {
         "set this machine's clock, which AWS allows to be wrong by some minutes; if it is right, the secret key is wrong"

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use super::aws::of_credentials;
+use super::aws::credentials_advice;
 use super::flags::Args;
 use super::report::{Finding, Report, remark};
 use crate::api::MembershipType;
@@ -37,7 +37,7 @@ impl<'a> ChannelProbe<'a> {
 
     /// Checks that a bearer exists, and its role: only an AppInstanceAdmin may list PRIVATE
     /// channels.
-    pub async fn bearer(&self, bearer: &MemberArn, report: &mut Report) {
+    pub async fn check_bearer(&self, bearer: &MemberArn, report: &mut Report) {
         let query = ChannelsQuery { bearer: bearer.clone(), privacy: Privacy::Private };
         let finding = match self.reader().first_page(ListRequest::Channels(&query)).await {
             Ok(_) => Finding::ok("bearer", "exists and is an AppInstanceAdmin, with all permissions in every channel"),
@@ -51,14 +51,14 @@ impl<'a> ChannelProbe<'a> {
                     "bearer",
                     "its role is not known, because IAM does not allow chime:ListChannels, which only doctor and export call",
                 ),
-                _ => self.general("bearer", &error, bearer),
+                _ => self.common_finding("bearer", &error, bearer),
             },
         };
         report.add(finding.about(bearer.as_str()));
     }
 
     /// Checks the actions that are allowed on a channel.
-    pub async fn channel(&self, channel: &ChannelArn, report: &mut Report) {
+    pub async fn check_channel(&self, channel: &ChannelArn, report: &mut Report) {
         let about = channel.as_str();
         let Ok(bearer) = self.args.service.bearer_of(channel.app_instance()) else {
             let advice = format!("add --chime-bearer {}/user/<id>", channel.app_instance());
@@ -89,7 +89,7 @@ impl<'a> ChannelProbe<'a> {
     }
 
     /// Checks the quotas: the rate in use, and the number of throttled calls.
-    pub fn pace(&self, report: &mut Report) {
+    pub fn check_quotas(&self, report: &mut Report) {
         let share = |target: &Target| self.client.rate_limiter().bearer_rate(target);
         let target = self.args.channel.first().and_then(|channel| {
             let bearer = self.args.service.bearer_of(channel.app_instance()).ok()?.clone();
@@ -122,21 +122,21 @@ impl<'a> ChannelProbe<'a> {
     }
 
     /// Returns the finding of an error that has the same meaning for every action.
-    fn general(&self, check: &'static str, error: &CallError, bearer: &MemberArn) -> Finding {
+    fn common_finding(&self, check: &'static str, error: &CallError, bearer: &MemberArn) -> Finding {
         match error.class {
             CallErrorClass::BearerRejected => {
                 self.rejected.borrow_mut().insert(bearer.clone());
                 Finding::failed(
                     check,
                     error.to_string(),
-                    "make the user or bot, or correct --chime-bearer: the service does not know it",
+                    "create the user or bot, or correct --chime-bearer: the service does not know it",
                 )
             }
             CallErrorClass::AccessDenied if is_iam(error) => {
                 let advice = format!("allow chime:{} on {bearer} and on the channel", error.operation);
                 Finding::failed(check, error.to_string(), advice)
             }
-            CallErrorClass::AccessDenied => Finding::failed(check, error.to_string(), of_credentials(&error.code)),
+            CallErrorClass::AccessDenied => Finding::failed(check, error.to_string(), credentials_advice(&error.code)),
             CallErrorClass::Throttled => {
                 Finding::warning(check, error.to_string(), "run doctor again later: other callers use up the quota")
             }
@@ -241,7 +241,7 @@ impl ChannelCheck<'_> {
                 format!("{error}; {for_what}"),
                 format!("make {bearer} an AppInstanceAdmin, or a moderator of the channel"),
             ),
-            _ => self.probe.general("action", &error, bearer),
+            _ => self.probe.common_finding("action", &error, bearer),
         };
         self.report.add(finding.about(self.target.channel.as_str()));
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::row::Row;
 use super::table::render_page;
 use crate::cli::shared::failure::Failure;
-use crate::cli::shared::output::{Format, coloured, print, to_the_second};
+use crate::cli::shared::output::{Format, coloured, format_seconds, print};
 use crate::cli::shared::resources::{Entry, ResourceClient, SelectionArgs};
 
 /// The shortest time between two drawings of a table.
@@ -39,14 +39,15 @@ impl<'a> Rows<'a> {
     }
 
     /// Returns true if the selection includes the resource.
-    fn is_meant(&self, entry: &Entry) -> bool {
-        let is =
-            |written: &String| self.client.place(written).is_ok_and(|place| place == (entry.namespace(), entry.name()));
+    fn is_selected(&self, entry: &Entry) -> bool {
+        let is = |written: &String| {
+            self.client.parse_name(written).is_ok_and(|place| place == (entry.namespace(), entry.name()))
+        };
         self.selection.names.is_empty() || self.selection.names.iter().any(is)
     }
 
     /// Applies an event and returns the rows that changed; a deleted resource has no row.
-    fn take_in(&mut self, event: Event<Entry>) -> Vec<((String, String), Option<Row>)> {
+    fn apply_event(&mut self, event: Event<Entry>) -> Vec<((String, String), Option<Row>)> {
         let key = |entry: &Entry| (entry.namespace().to_owned(), entry.name().to_owned());
         match event {
             Event::Init => {
@@ -54,7 +55,7 @@ impl<'a> Rows<'a> {
                 Vec::new()
             }
             Event::InitApply(entry) => {
-                if self.is_meant(&entry) {
+                if self.is_selected(&entry) {
                     self.fresh.insert(key(&entry), Row::of(&entry));
                 }
                 Vec::new()
@@ -65,12 +66,12 @@ impl<'a> Rows<'a> {
                 let new = self.all.iter().filter(|(key, row)| before.get(*key) != Some(row));
                 new.map(|(key, row)| (key.clone(), Some(row.clone()))).chain(gone).collect()
             }
-            Event::Apply(entry) if self.is_meant(&entry) => {
+            Event::Apply(entry) if self.is_selected(&entry) => {
                 let (key, row) = (key(&entry), Row::of(&entry));
                 let before = self.all.insert(key.clone(), row.clone());
                 if before.as_ref() == Some(&row) { Vec::new() } else { vec![(key, Some(row))] }
             }
-            Event::Delete(entry) if self.is_meant(&entry) => {
+            Event::Delete(entry) if self.is_selected(&entry) => {
                 let key = key(&entry);
                 self.all.remove(&key);
                 vec![(key, None)]
@@ -87,7 +88,7 @@ impl<'a> Rows<'a> {
     ) -> Result<(), Failure> {
         let mut config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
         config.label_selector.clone_from(&self.selection.selector);
-        let mut events = std::pin::pin!(watcher(self.client.watched(&self.selection.names)?, config));
+        let mut events = std::pin::pin!(watcher(self.client.api_to_watch(&self.selection.names)?, config));
         let (mut began, mut due, mut changed) = (false, None::<Instant>, Vec::new());
         loop {
             let event = match due {
@@ -97,7 +98,7 @@ impl<'a> Rows<'a> {
             match event {
                 Some(Ok(event)) => {
                     began |= matches!(event, Event::InitDone);
-                    changed.extend(self.take_in(event));
+                    changed.extend(self.apply_event(event));
                     if began && !changed.is_empty() {
                         due.get_or_insert_with(|| Instant::now() + DRAWN_EVERY);
                     }
@@ -106,7 +107,7 @@ impl<'a> Rows<'a> {
                     return Err(Failure::of(format!("failed to watch ChannelMemberships: {error}")));
                 }
                 Some(Err(error)) => {
-                    eprintln!("the watch failed and is begun again: {error}");
+                    eprintln!("the watch failed and starts again: {error}");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 None => {}
@@ -135,7 +136,7 @@ pub(super) async fn run(client: &ResourceClient, selection: &SelectionArgs, form
             // The top of an empty screen (ECMA-48: cursor position, erase in page).
             return print(&format!("\x1b[H\x1b[2J{}", render_page(&rows, wide, now, coloured())));
         }
-        let at = to_the_second(now);
+        let at = format_seconds(now);
         let line = |((namespace, name), row): ((String, String), Option<Row>)| match (row, format) {
             (Some(row), Format::Text) => format!("{at}  {}\n", row.line()),
             (None, Format::Text) => format!("{at}  {namespace}/{name}  deleted\n"),

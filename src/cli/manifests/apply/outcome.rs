@@ -33,7 +33,7 @@ pub(super) async fn report(
     }
     let (mut text, mut left) = (String::new(), Vec::new());
     for resource in resources {
-        let (line, is_done) = told(world, resource);
+        let (line, is_done) = describe_result(world, resource);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{resource}: {line}");
         if !is_done {
@@ -65,7 +65,7 @@ pub(super) async fn report(
 }
 
 /// Returns the result of a resource, and true if nothing is left to do.
-fn told(world: &World, resource: &str) -> (String, bool) {
+fn describe_result(world: &World, resource: &str) -> (String, bool) {
     let Some(object) = world.get(resource) else {
         let told = world.told(resource);
         let note = told.as_ref().map_or("its members stay in the channel", |event| &event.note);
@@ -75,7 +75,7 @@ fn told(world: &World, resource: &str) -> (String, bool) {
     let status = object.status.as_ref();
     let ready = status.and_then(|status| status.conditions.first());
     let (message, is_ready) = ready.map_or(("", false), |ready| (&*ready.message, ready.status == "True"));
-    let mut line = format!("{}: {}", reason.as_str(), for_whoever_waits(message));
+    let mut line = format!("{}: {}", reason.as_str(), without_operator_advice(message));
     let pending = status.and_then(|status| status.pending_approval.as_ref());
     if let Some(pending) = pending.filter(|_| reason == Reason::ApprovalRequired) {
         let _ = write!(line, ". To approve it, run the command again with --approve {}", pending.hash);
@@ -87,7 +87,7 @@ fn told(world: &World, resource: &str) -> (String, bool) {
 }
 
 /// Removes the sentences of a message that speak of the operator, which does not run here.
-fn for_whoever_waits(message: &str) -> &str {
+fn without_operator_advice(message: &str) -> &str {
     let message = message.split_once(". Read status.pendingApproval").map_or(message, |(before, _)| before);
     message.trim_end_matches("; it is looked at again by itself now and then, and at once when asked")
 }

@@ -29,7 +29,7 @@ impl Folder {
 
     /// Checks whether a channel has its file. A file with other content is an error: it is not
     /// overwritten.
-    pub fn look(&self, name: &str, channel: &ChannelArn) -> Result<Found, Failure> {
+    pub fn check_file(&self, name: &str, channel: &ChannelArn) -> Result<Found, Failure> {
         let path = self.file(name);
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),

@@ -37,7 +37,7 @@ fn with_script(plan: &Plan, script: &str) -> String {
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>Rollcall plan: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
         policy(script),
-        phrases::verdict(plan)
+        phrases::headline(plan)
     );
     header(plan, &mut page);
     page += "<main id=\"resources\">\n";
@@ -85,17 +85,20 @@ fn header(plan: &Plan, page: &mut String) {
             );
         }
     }
-    let _ =
-        writeln!(page, "</dl>\n<p class=\"cost\">Carrying it out takes {}.</p>\n</header>", phrases::cost(&plan.cost));
+    let _ = writeln!(
+        page,
+        "</dl>\n<p class=\"cost\">Carrying it out takes {}.</p>\n</header>",
+        phrases::describe_cost(&plan.cost)
+    );
 }
 
 /// Writes the notices that a reader needs first.
 fn notices(plan: &Plan, page: &mut String) {
     let totals = &plan.totals;
     let alerts = [
-        ("bad", phrases::not_looked_at(totals)),
-        ("warn", phrases::leave_at_most(totals)),
-        ("warn", phrases::wait(totals)),
+        ("bad", phrases::failed_listing_notice(totals)),
+        ("warn", phrases::unproven_removals_notice(totals)),
+        ("warn", phrases::pending_approval_notice(totals)),
     ];
     let alerts: Vec<_> = alerts.iter().filter_map(|(kind, text)| Some((kind, text.as_ref()?))).collect();
     if alerts.is_empty() && plan.remarks.is_empty() {
@@ -161,7 +164,7 @@ fn quiet(plan: &Plan, page: &mut String) {
 
 fn quiet_line(resource: &ResourcePlan, before: Before, page: &mut String) {
     let _ = write!(page, "<li class=\"found-by\"><bdi>{}</bdi>", Html(&resource.resource));
-    if let Some(change) = phrases::change(resource.change, before) {
+    if let Some(change) = phrases::describe_change(resource.change, before) {
         let _ = write!(page, " <span class=\"tag\">{change}</span>");
     }
     if let Some(counts) = resource.counts {

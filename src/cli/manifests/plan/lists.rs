@@ -49,7 +49,7 @@ pub(super) struct Member<'a> {
 }
 
 /// Returns the lists of a resource that are not empty.
-pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
+pub(super) fn member_lists(plan: &ResourcePlan) -> Vec<List<'_>> {
     let (removed, added) = (number(plan.remove.len()), number(plan.add.len()));
     let removed =
         if plan.at_most { format!("at most {removed} removed, not proven") } else { format!("{removed} removed") };
@@ -71,7 +71,7 @@ pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
     let channel = ChannelArn::parse(&plan.channel_arn).ok();
     let problems = plan.problems.iter().map(|problem| Member {
         sign: '!',
-        name: written(&problem.member_arn, channel.as_ref()),
+        name: short_name(&problem.member_arn, channel.as_ref()),
         problem: Some(problem),
     });
     let title = format!("{} not added", number(plan.problems.len()));
@@ -83,7 +83,7 @@ pub(super) fn of(plan: &ResourcePlan) -> Vec<List<'_>> {
     lists.push(list(Kind::Add, format!("{added} added"), '+', plan.add.iter()));
     for (reason, names) in phrases::stays_by_reason(plan) {
         let stay = if names.len() == 1 { "stays" } else { "stay" };
-        let title = format!("{} {stay}: {}", number(names.len()), phrases::stays(reason));
+        let title = format!("{} {stay}: {}", number(names.len()), phrases::describe_keep_reason(reason));
         lists.push(list(Kind::Stay, title, '=', names.into_iter()));
     }
     lists.retain(|list| !list.members.is_empty());
@@ -95,7 +95,7 @@ fn list<'a>(kind: Kind, title: String, sign: char, names: impl Iterator<Item = &
 }
 
 /// Describes an error and its attempts: `Forbidden: The member is banned (tried 3 times)`.
-pub(super) fn problem(problem: &MemberProblem) -> String {
+pub(super) fn describe_problem(problem: &MemberProblem) -> String {
     let tried = if problem.attempts > 1 {
         format!(" (tried {})", count(problem.attempts as usize, "time"))
     } else {
@@ -105,7 +105,7 @@ pub(super) fn problem(problem: &MemberProblem) -> String {
 }
 
 /// Returns the short name of a member of the channel's app instance: `alice`, `bot/helper`.
-pub(super) fn written<'a>(arn: &'a str, channel: Option<&ChannelArn>) -> &'a str {
+pub(super) fn short_name<'a>(arn: &'a str, channel: Option<&ChannelArn>) -> &'a str {
     channel.and_then(|channel| channel.name_of(arn)).map_or(arn, display_name)
 }
 
@@ -126,8 +126,8 @@ mod tests {
             ),
             ("", ""),
         ] {
-            assert_eq!(written(arn, channel.as_ref()), name);
+            assert_eq!(short_name(arn, channel.as_ref()), name);
         }
-        assert_eq!(written("alice", None), "alice");
+        assert_eq!(short_name("alice", None), "alice");
     }
 }

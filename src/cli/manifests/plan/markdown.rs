@@ -72,21 +72,21 @@ pub(super) fn markdown(plan: &Plan) -> String {
     if quiet > 0 {
         let _ = write!(text, "\n{}: no changes.\n", count(quiet, "resource"));
     }
-    let _ = write!(text, "\nCost: {}.\n", phrases::cost(&plan.cost));
+    let _ = write!(text, "\nCost: {}.\n", phrases::describe_cost(&plan.cost));
     text
 }
 
 /// Returns the blocks above the resources, the most important first.
 fn head(plan: &Plan) -> Vec<String> {
     let totals = &plan.totals;
-    let mut blocks = vec![format!("{MARKER}\n### Rollcall: {}\n", phrases::verdict(plan))];
+    let mut blocks = vec![format!("{MARKER}\n### Rollcall: {}\n", phrases::headline(plan))];
     let mut warn = |kind: &str, text: Option<String>| {
         blocks.extend(text.map(|text| format!("\n> [!{kind}]\n> {text}\n")));
     };
-    warn("CAUTION", phrases::not_looked_at(totals));
-    warn("WARNING", phrases::leave(totals));
-    warn("WARNING", phrases::leave_at_most(totals));
-    warn("IMPORTANT", phrases::wait(totals));
+    warn("CAUTION", phrases::failed_listing_notice(totals));
+    warn("WARNING", phrases::removals_notice(totals));
+    warn("WARNING", phrases::unproven_removals_notice(totals));
+    warn("IMPORTANT", phrases::pending_approval_notice(totals));
     if !plan.remarks.is_empty() {
         blocks.push("\nNot seen, or worth knowing:\n\n".to_owned());
         blocks.extend(plan.remarks.iter().map(|remark| format!("- Note: {}\n", Prose(&section::clip(remark)))));

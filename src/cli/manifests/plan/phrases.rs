@@ -61,7 +61,7 @@ pub(super) fn of_urgency(plan: &Plan, urgency: Urgency) -> impl Iterator<Item = 
 
 /// Returns the whole plan in one line: `3 added, 1 removed, 2 pending approval in 2 of 14
 /// resources`.
-pub(super) fn verdict(plan: &Plan) -> String {
+pub(super) fn headline(plan: &Plan) -> String {
     let totals = &plan.totals;
     let told = numbers(totals).into_iter().filter(|sum| sum.changes && sum.count > 0);
     let mut parts: Vec<String> = told.map(|sum| sum.phrase.replace('#', &number(sum.count))).collect();
@@ -112,33 +112,32 @@ pub(super) fn numbers(totals: &Totals) -> [Number; 8] {
 }
 
 /// Returns the sentence about channels that could not be listed.
-pub(super) fn not_looked_at(totals: &Totals) -> Option<String> {
+pub(super) fn failed_listing_notice(totals: &Totals) -> Option<String> {
     let what = count(totals.errors, "resource");
     (totals.errors > 0).then(|| format!("{what} could not be listed: the changes there are unknown."))
 }
 
 /// Returns the sentence about removals.
-pub(super) fn leave(totals: &Totals) -> Option<String> {
+pub(super) fn removals_notice(totals: &Totals) -> Option<String> {
     let n = totals.remove + totals.waiting;
     let end = if n == 1 { "ends" } else { "end" };
     (n > 0).then(|| format!("{} {end} once this is in force.", count(n, "membership")))
 }
 
 /// Returns the sentence about removals that are not proven.
-pub(super) fn leave_at_most(totals: &Totals) -> Option<String> {
+pub(super) fn unproven_removals_notice(totals: &Totals) -> Option<String> {
     let n = totals.remove_at_most;
     let end = if n == 1 { "ends" } else { "end" };
     (n > 0).then(|| {
         format!(
-            "At most {} {end}: that is not proven, because what was declared before was not seen. It takes --with-cluster, --state or \
-             --base.",
+            "At most {} {end}: no removal is proven, because the earlier declarations are unknown. Give --with-cluster, --state or --base.",
             count(n, "membership")
         )
     })
 }
 
 /// Returns the sentence about changes that need approval.
-pub(super) fn wait(totals: &Totals) -> Option<String> {
+pub(super) fn pending_approval_notice(totals: &Totals) -> Option<String> {
     let parts = [(totals.removals_pending_approval, "removal"), (totals.additions_pending_approval, "addition")];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
     let one = totals.removals_pending_approval + totals.additions_pending_approval == 1;
@@ -154,12 +153,12 @@ pub(super) const TO_APPROVE: &str =
 pub(super) fn approval_reasons(pending: &PendingApproval) -> String {
     let reasons: Vec<&str> = pending.reasons.iter().copied().map(engine::approval_reason).collect();
     let colon = if reasons.is_empty() { "" } else { ": " };
-    format!("{}{colon}{}", waits(pending), reasons.join("; "))
+    format!("{}{colon}{}", describe_pending(pending), reasons.join("; "))
 }
 
 /// Returns the cost of the changes: `17 calls (14 pages listed, 1 batch, 2 deletes), about 3 s at
 /// the operator's rate`.
-pub(super) fn cost(cost: &Cost) -> String {
+pub(super) fn describe_cost(cost: &Cost) -> String {
     let parts = [
         (cost.listing_pages, "page listed", "pages listed"),
         (cost.batches, "batch", "batches"),
@@ -193,7 +192,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Returns the reason why an undeclared member stays.
-pub(super) fn stays(reason: KeepReason) -> &'static str {
+pub(super) fn describe_keep_reason(reason: KeepReason) -> &'static str {
     match reason {
         KeepReason::NotOwned => "this resource never declared the member, or Rollcall did not add it",
         KeepReason::Bearer => "a bearer of Rollcall",
@@ -220,7 +219,7 @@ pub(super) fn stays_by_reason(plan: &ResourcePlan) -> Vec<(KeepReason, Vec<&str>
 }
 
 /// Returns the change of the resource itself; `None` if there is none or if it is unknown.
-pub(super) fn change(change: Change, before: Before) -> Option<&'static str> {
+pub(super) fn describe_change(change: Change, before: Before) -> Option<&'static str> {
     match change {
         Change::Created if before == Before::Unknown => None,
         Change::Created => Some("new"),
@@ -232,7 +231,7 @@ pub(super) fn change(change: Change, before: Before) -> Option<&'static str> {
 
 /// Returns the changes that need approval: `12 removals and 3 additions`, and how many this
 /// approval covers.
-fn waits(pending: &PendingApproval) -> String {
+fn describe_pending(pending: &PendingApproval) -> String {
     let (removals, additions) = (pending.removals as usize, pending.additions as usize);
     let parts: Vec<String> = [(removals, "removal"), (additions, "addition")]
         .iter()
@@ -250,7 +249,7 @@ fn waits(pending: &PendingApproval) -> String {
 
 /// Returns the command that approves the changes. It can be pasted into a shell, whatever the names
 /// are.
-pub(super) fn approve(resource: &str, pending: &PendingApproval) -> String {
+pub(super) fn approve_command(resource: &str, pending: &PendingApproval) -> String {
     let (namespace, name) = resource.split_once('/').unwrap_or(("default", resource));
     let approval = format!("rollcall.dev/approve={}", pending.hash);
     format!(
@@ -284,11 +283,11 @@ mod tests {
     fn approve_command_quotes_hostile_names() {
         let pending = PendingApproval { hash: "5c1e".to_owned(), ..PendingApproval::default() };
         assert_eq!(
-            approve("care/support", &pending),
+            approve_command("care/support", &pending),
             "kubectl annotate --overwrite -n care chm support rollcall.dev/approve=5c1e"
         );
         assert_eq!(
-            approve("care/$(reboot) 'x", &pending),
+            approve_command("care/$(reboot) 'x", &pending),
             r"kubectl annotate --overwrite -n care chm '$(reboot) '\''x' rollcall.dev/approve=5c1e"
         );
         assert_eq!(shell_word("--all"), "'--all'");

@@ -21,13 +21,13 @@ pub(super) fn print(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "{}", sum(&plan.totals))?;
     if plan.cost.calls > 0 && plan.has_changes() {
-        writeln!(out, "Carrying it out takes {}.", phrases::cost(&plan.cost))?;
+        writeln!(out, "Carrying it out takes {}.", phrases::describe_cost(&plan.cost))?;
     }
     Ok(())
 }
 
 fn print_resource(plan: &ResourcePlan, before: Before, out: &mut impl Write) -> io::Result<()> {
-    let change = phrases::change(plan.change, before).unwrap_or_default();
+    let change = phrases::describe_change(plan.change, before).unwrap_or_default();
     let place = plan.place.as_deref().unwrap_or_default();
     let parts: Vec<&str> = [change, place].into_iter().filter(|part| !part.is_empty()).collect();
     let aside = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
@@ -49,7 +49,7 @@ fn print_resource(plan: &ResourcePlan, before: Before, out: &mut impl Write) -> 
     if let Some(pending) = &plan.pending_approval {
         writeln!(out, "  ! pending approval: {}", phrases::approval_reasons(pending))?;
         names(pending.members.len(), pending.members.iter().map(|name| format!("! {name}")), out)?;
-        let command = phrases::approve(&plan.resource, pending);
+        let command = phrases::approve_command(&plan.resource, pending);
         writeln!(out, "  ! once it waits for approval, approve it: {}", Visible(&command))?;
     }
     if let Some(waiting) = &plan.waiting {
@@ -60,8 +60,8 @@ fn print_resource(plan: &ResourcePlan, before: Before, out: &mut impl Write) -> 
     names(plan.stays.len(), stays, out)?;
     let channel = ChannelArn::parse(&plan.channel_arn).ok();
     let problems = plan.problems.iter().map(|problem| {
-        let member = lists::written(&problem.member_arn, channel.as_ref());
-        format!("x {member} is not added: {}", lists::problem(problem))
+        let member = lists::short_name(&problem.member_arn, channel.as_ref());
+        format!("x {member} is not added: {}", lists::describe_problem(problem))
     });
     names(plan.problems.len(), problems, out)?;
     if let Some(conflict) = &plan.conflict {

@@ -33,11 +33,7 @@ pub(super) fn endpoints<S: Service>(
         register_engine_metrics(&mut metrics, engine);
         let leads = leadership.clone();
         metrics.add_collector(move |page| {
-            page.gauge(
-                "leader",
-                "Whether this process carries out the resources: 1 or 0",
-                f64::from(u8::from(leads.is_held())),
-            )
+            page.gauge("leader", "1 if this process is the leader, else 0", f64::from(u8::from(leads.is_held())))
         });
         vitals.register(&mut metrics, args.metrics_per_resource == Switch::On);
         endpoints.add_metrics(address, Arc::new(metrics));
@@ -48,7 +44,7 @@ pub(super) fn endpoints<S: Service>(
         vitals.check(&mut health, move || !leads.is_held());
         let limiter = Arc::clone(client.rate_limiter());
         health.add_liveness_check(move || match limiter.overdue() {
-            late if late > QUEUE_LATE => Err(format!("calls of the service wait for {} s too long", late.as_secs())),
+            late if late > QUEUE_LATE => Err(format!("calls of the service are overdue by {} s", late.as_secs())),
             _ => Ok(()),
         });
         endpoints.add_health(address, Arc::new(health));

@@ -45,7 +45,7 @@ impl LiveArgs {
         if !self.live {
             return Ok(None);
         }
-        self.service.one_bearer_an_app_instance()?;
+        self.service.check_bearers()?;
         let (client, endpoint) = self.service.client(QuotaShare::BESIDE_OPERATOR).await?;
         let mut bearers: HashMap<String, MemberArn> = HashMap::new();
         let known = known.into_iter().filter_map(|arn| MemberArn::parse(arn).ok());

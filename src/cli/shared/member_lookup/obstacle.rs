@@ -63,7 +63,7 @@ impl fmt::Display for RemovalObstacle {
             }
             Self::InvitedByAnother { resource, invited_by } => write!(
                 f,
-                "{invited_by} added them, and {resource} removes only members that Rollcall added (prune: Owned): remove the member in the service, or set prune: Declared"
+                "{invited_by} added the member, and {resource} removes only members that Rollcall added (prune: Owned): remove the member in the service, or set prune: Declared"
             ),
             Self::Creator => {
                 write!(
@@ -86,7 +86,7 @@ impl fmt::Display for RemovalObstacle {
             Self::Suspended { resource } => write!(f, "{resource} is suspended: rollcall resume {resource}"),
             Self::Observe { resource } => write!(f, "{resource} changes nothing: remove mode: Observe"),
             Self::Unreadable { resource, why } => {
-                write!(f, "it is not known whom {resource} declares, so nobody is removed from the channel: {why}")
+                write!(f, "the members of {resource} cannot be read, so no member is removed from the channel: {why}")
             }
             Self::RemovalRefused { resource } => {
                 write!(f, "the service refused the removal: see the message of {resource}")

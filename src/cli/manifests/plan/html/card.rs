@@ -26,10 +26,10 @@ pub(super) fn write(plan: &ResourcePlan, before: Before, id: &str, many: bool, p
     if let Some(conflict) = &plan.conflict {
         note("bad", conflict.reason.as_str(), &conflict.message, page);
     }
-    let lists = lists::of(plan);
+    let lists = lists::member_lists(plan);
     for list in &lists {
         match (list.kind, &plan.pending_approval, &plan.waiting) {
-            (Kind::PendingApproval, Some(pending), _) => hold(plan, pending, list, page),
+            (Kind::PendingApproval, Some(pending), _) => write_pending_approval(plan, pending, list, page),
             (Kind::Later, _, Some(waiting)) => {
                 names(list, many, page);
                 let _ = writeln!(page, "<p class=\"why\">Removed later: {}</p>", Html(&waiting.why));
@@ -48,7 +48,7 @@ fn title(plan: &ResourcePlan, before: Before, id: &str, page: &mut String) {
     let (namespace, name) = plan.resource.split_at(plan.resource.find('/').map_or(0, |slash| slash + 1));
     let _ =
         write!(page, "<h3 id=\"{id}\"><bdi><span class=\"soft\">{}</span>{}</bdi></h3>", Html(namespace), Html(name));
-    if let Some(change) = phrases::change(plan.change, before) {
+    if let Some(change) = phrases::describe_change(plan.change, before) {
         let _ = write!(page, " <span class=\"tag\">{change}</span>");
     }
     *page += "\n";
@@ -93,7 +93,7 @@ fn note(kind: &str, title: &str, text: &str, page: &mut String) {
 }
 
 /// Writes the changes that need approval, the reasons, and the command that approves them.
-fn hold(plan: &ResourcePlan, pending: &PendingApproval, list: &List<'_>, page: &mut String) {
+fn write_pending_approval(plan: &ResourcePlan, pending: &PendingApproval, list: &List<'_>, page: &mut String) {
     let _ = writeln!(
         page,
         "<div class=\"note warn\">\n<h4><span class=\"sign\" aria-hidden=\"true\">‖</span> Pending approval</h4>\n<p>{}.</p>",
@@ -111,7 +111,7 @@ fn hold(plan: &ResourcePlan, pending: &PendingApproval, list: &List<'_>, page: &
     let _ = if pending.approved {
         writeln!(page, "<p>It is approved, with the hash <code>{hash}</code>.</p>")
     } else {
-        let command = phrases::approve(&plan.resource, pending);
+        let command = phrases::approve_command(&plan.resource, pending);
         writeln!(
             page,
             "<p>{} <code>{hash}</code>:</p>\n<pre class=\"command\"><code>{}</code></pre>",
@@ -127,7 +127,7 @@ fn refused(list: &List<'_>, page: &mut String) {
     open(list, list.members.len() <= FEW, page);
     *page += "<dl class=\"problems\">\n";
     for member in &list.members {
-        let why = member.problem.map(lists::problem).unwrap_or_default();
+        let why = member.problem.map(lists::describe_problem).unwrap_or_default();
         let _ = writeln!(page, "<div><dt>{}</dt><dd>{}</dd></div>", Html(member.name), Html(&why));
     }
     *page += "</dl>\n</details>\n";

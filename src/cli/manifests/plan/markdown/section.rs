@@ -48,7 +48,7 @@ impl<'a> Section<'a> {
 
     pub(super) fn of(plan: &'a ResourcePlan, before: Before) -> Self {
         let part = |list: List<'a>| Part { title: format!("@@ {} @@\n", list.title), list, lines: Vec::new() };
-        let parts = lists::of(plan).into_iter().map(part).collect();
+        let parts = lists::member_lists(plan).into_iter().map(part).collect();
         Self { plan, stands: false, summary: summary(plan, before), why: why(plan), parts }
     }
 
@@ -111,7 +111,8 @@ impl Part<'_> {
 /// Returns a line of a diff. A line of a fenced block is plain text, and no line that begins with a
 /// sign ends the block.
 fn line(member: &Member<'_>) -> String {
-    let why = member.problem.map(|problem| format!(": {}", clip(&lists::problem(problem)))).unwrap_or_default();
+    let why =
+        member.problem.map(|problem| format!(": {}", clip(&lists::describe_problem(problem)))).unwrap_or_default();
     format!("{} {}{}\n", member.sign, Visible(member.name), Visible(&why))
 }
 
@@ -119,7 +120,7 @@ fn line(member: &Member<'_>) -> String {
 /// are escaped, and in a `code` element, where GitHub reads no mention.
 fn summary(plan: &ResourcePlan, before: Before) -> String {
     let mut parts = vec![format!("<code>{}</code>", Html(&plan.resource))];
-    parts.extend(phrases::change(plan.change, before).map(str::to_owned));
+    parts.extend(phrases::describe_change(plan.change, before).map(str::to_owned));
     parts.extend(plan.error.as_ref().map(|_| "<b>could not be listed</b>".to_owned()));
     parts.extend(plan.conflict.as_ref().map(|conflict| format!("<b>{}</b>", conflict.reason.as_str())));
     let pending = plan.pending_approval.as_ref().map_or(0, |pending| (pending.additions + pending.removals) as usize);
@@ -153,7 +154,7 @@ fn why(plan: &ResourcePlan) -> String {
         let _ = if pending.approved {
             writeln!(text, " It is approved, with the hash {}.", Code(&pending.hash))
         } else {
-            let command = phrases::approve(&plan.resource, pending);
+            let command = phrases::approve_command(&plan.resource, pending);
             let hash = Code(&pending.hash);
             writeln!(text, " {} {hash}:\n\n```sh\n{}\n```", phrases::TO_APPROVE, Visible(&command))
         };
