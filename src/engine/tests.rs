@@ -32,6 +32,7 @@ mod incidents;
 mod life;
 mod listings;
 pub(crate) mod operator;
+mod order_law;
 pub(crate) mod process;
 mod random_walks;
 pub(crate) mod world;

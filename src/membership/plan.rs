@@ -55,3 +55,6 @@ fn missing_members(desired: &DesiredMembers, present: &NameSet, notes: &Notes, n
     let due = |name: &str| notes.errors.get(name).is_none_or(|error| error.next_attempt <= now);
     desired.names().iter().filter(|name| !present.contains(name) && due(name)).collect()
 }
+
+#[cfg(test)]
+mod tests;

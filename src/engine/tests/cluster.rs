@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 pub use self::object::{ReconcileTrigger, StoredObject};
 pub use self::store::ObjectStore;
+use super::order_law::OrderLaw;
 use crate::api::{ChannelMembershipSpec, ChannelMembershipStatus, FINALIZER, SourceRef};
 use crate::engine::clock::Clock;
 use crate::engine::resource::{Source, SourceText};
@@ -51,17 +52,24 @@ struct ClusterState {
 pub struct TestCluster {
     state: Arc<Mutex<ClusterState>>,
     changed: watch::Sender<()>,
+    order_law: Arc<Mutex<OrderLaw>>,
     pub clock: Clock,
 }
 
 impl TestCluster {
     pub fn new(clock: Clock) -> Self {
-        Self { state: Arc::default(), changed: watch::Sender::new(()), clock }
+        Self { state: Arc::default(), changed: watch::Sender::new(()), order_law: Arc::default(), clock }
+    }
+
+    /// Runs a step of the order law, which every run checks.
+    pub fn order_law<R>(&self, step: impl FnOnce(&mut OrderLaw) -> R) -> R {
+        step(&mut self.order_law.lock().unwrap())
     }
 
     /// Creates a resource, by `namespace/name`.
     pub fn create(&self, resource: &str, spec: ChannelMembershipSpec) -> String {
         // An operator takes resources in the order of their UIDs, which is the order of creation.
+        self.order_law(|law| law.take_spec(&spec));
         let uid = format!("uid-{:06}", UIDS.fetch_add(1, Ordering::Relaxed));
         self.change(|state, version| {
             assert!(!state.objects.contains_key(resource), "{resource} exists, or is being deleted");
@@ -99,6 +107,7 @@ impl TestCluster {
             let before = Arc::clone(object);
             let changed = Arc::make_mut(object);
             change(changed);
+            self.order_law(|law| law.take_spec(&changed.spec));
             if *changed != *before {
                 changed.version = version;
             }

@@ -288,6 +288,12 @@ impl Port {
                     delete_hook(id);
                 }
             }
+            self.world.cluster.order_law(|law| match operation {
+                Operation::BatchCreateChannelMembership => law.check_add(target.channel.id(), &members),
+                Operation::DescribeChannelMembership => law.take_description(target.channel.id(), &members[0]),
+                Operation::DeleteChannelMembership => law.check_delete(target.channel.id(), &members[0]),
+                _ => {}
+            });
             let there = |id: &String| fake.with(|channel| channel.members.contains_key(&arn(id)));
             let before: Vec<bool> = members.iter().map(there).collect();
             let answer = call(fake.clone()).await;

@@ -54,7 +54,14 @@ impl Store for ObjectStore {
         status: &ChannelMembershipStatus,
         basis: Option<&Version>,
     ) -> Result<Version, StoreError> {
-        self.call(StoreOperation::Status, |cluster, uid| cluster.write_status(uid, status, basis)).await
+        self.call(StoreOperation::Status, |cluster, uid| {
+            let version = cluster.write_status(uid, status, basis)?;
+            if let Some(object) = cluster.find(&self.resource) {
+                cluster.order_law(|law| law.take_status(&self.resource, &object.spec, status));
+            }
+            Ok(version)
+        })
+        .await
     }
 
     async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
