@@ -200,7 +200,7 @@ async fn the_commands_for_people_on_call_work_as_their_page_says() {
     assert_eq!(present(&release, "support"), ["alice", "dave"]);
 
     // frank is in no channel by now.
-    run(&release, &kubeconfig, &command_lines("Somebody leaves the company: offboard")).await;
+    run(&release, &kubeconfig, &command_lines("A person leaves the company: offboard")).await;
     let receipt = fs::read_to_string(release.file("folder").join("frank.json")).unwrap();
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!(receipt["gone"], json!(true));
