@@ -1,29 +1,30 @@
-//! How does a resource live in a cluster? Watches, the reconcile entry, sources, status, events and the finalizer.
+//! Resources in a cluster: the watches, the entry of a reconcile, sources, status, events and the
+//! finalizer.
 
 pub mod store;
 
-#[cfg(test)]
-mod canned;
-mod changes;
 mod cluster;
 mod config_map;
-mod definition;
-mod pulse;
+mod config_map_index;
+mod crd_check;
+mod inflight;
+mod metrics;
+mod object;
+mod predicates;
+pub mod rbac;
 mod reconcile;
 mod release;
-pub mod rights;
-mod slots;
-mod sources;
-mod standing;
-mod vitals;
+mod snapshot;
+#[cfg(test)]
+mod test_server;
 mod watch;
-mod watched;
+mod watch_liveness;
 
 pub(crate) use cluster::CallFailure;
 pub use cluster::{Cluster, Scope};
-pub use definition::{Served, served, served_now};
+pub use crd_check::{CrdStatus, check_crd, check_crd_once};
+pub use metrics::ControllerMetrics;
+pub(crate) use object::Guarded;
 pub use release::{ReleaseError, release_all};
-pub use standing::{ReadError, standing};
-pub use vitals::Vitals;
+pub use snapshot::{SnapshotError, read_snapshot};
 pub use watch::run;
-pub(crate) use watched::Guarded;

@@ -1,19 +1,20 @@
-//! How does a resource live in a file? What a plan and an application without a cluster know of it.
+//! Resources in files: what `rollcall plan` and `rollcall apply` know without an API server.
 //!
-//! Manifests and what stood before make a [`scene::Scene`]; [`forecast::plan`] says what the operator would do about it, as a [`plan::Plan`];
-//! and in a [`world::World`] the engine carries it out.
+//! Manifests and the resources before them make a [`change_set::ChangeSet`].
+//! [`planner::plan`] returns what the operator would do with it, as a [`plan::Plan`]. In a
+//! [`local_cluster::LocalCluster`] the engine does it.
 
 pub mod admission;
+pub mod change_set;
 pub mod cost;
 pub mod export;
-pub mod forecast;
+pub mod local_cluster;
 pub mod object;
-pub mod passes;
 pub mod plan;
-pub mod scene;
+pub mod planner;
+pub mod scheduler;
 pub mod state_file;
 mod state_text;
-pub mod world;
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ pub(super) fn call_span(about: &str, operation: Operation, waited: Duration) -> 
         aws.request_id = Empty,
         rollcall.channel = about.split_once("/channel/").map(|(_, id)| id),
         rollcall.answer = Empty,
-        rollcall.pace.waited_seconds = waited.as_secs_f64(),
+        rollcall.rate_limit.waited_seconds = waited.as_secs_f64(),
     )
 }
 

@@ -1,4 +1,4 @@
-//! How is the API server called?
+//! Calls of the API server.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -17,91 +17,94 @@ use tokio::sync::Semaphore;
 use crate::engine::store::StoreError;
 use crate::ops::lease::Leadership;
 
-/// Every call of the API server ends within this; the client has no deadline of its own.
+/// The deadline of every call of the API server. The client has no deadline of its own.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Whoever waits for a turn does something at least this often.
-const LOOK_UP: Duration = Duration::from_mins(1);
+/// A call that waits for its turn wakes up at least this often.
+const WAKE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How many calls of a process are under way at once, besides its watches: each has a connection of its own, with its TLS
-/// session, and the API server works them off no faster when it is asked for a thousand at a time.
+/// How many calls a process makes at once, besides its watches. Each call has a connection of its
+/// own with its TLS session, and the API server answers no faster when it gets a thousand calls at
+/// once.
 const CALLS_AT_ONCE: usize = 8;
 
-/// How many objects the API server sends in one page of a list: a page of large ones stays at some megabytes.
+/// How many objects the API server sends in one page of a list. A page of large objects stays at
+/// some megabytes.
 pub(super) const PAGE: u32 = 100;
 
-/// Which namespaces are watched.
+/// The namespaces that are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of the cluster.
+    /// All namespaces of the cluster.
     Cluster,
-    /// These.
+    /// These namespaces.
     Namespaces(Vec<String>),
 }
 
 impl Scope {
-    /// These namespaces, or all where none is named.
+    /// Returns these namespaces, or all if the list is empty.
     pub fn of(namespaces: &[String]) -> Self {
         if namespaces.is_empty() { Self::Cluster } else { Self::Namespaces(namespaces.to_vec()) }
     }
 }
 
-/// The cluster that resources live in, as far as it is ours to look at.
+/// The cluster of the resources, within the namespaces that are watched.
 pub struct Cluster {
     pub(super) client: Client,
     pub(super) reporter: Reporter,
     pub(super) reads_sources: bool,
     scope: Scope,
-    turns: Semaphore,
+    permits: Semaphore,
     leadership: Leadership,
 }
 
 impl Cluster {
-    /// The cluster of `client`, of which `scope` is watched. ConfigMaps are called for only if `reads_sources`.
+    /// Creates the cluster of `client`, of which `scope` is watched. ConfigMaps are read only if
+    /// `reads_sources` is true.
     pub fn new(client: Client, scope: Scope, reads_sources: bool) -> Self {
-        let turns = Semaphore::new(CALLS_AT_ONCE);
+        let permits = Semaphore::new(CALLS_AT_ONCE);
         let leadership = Leadership::always();
-        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, turns, leadership }
+        Self { client, reporter: Reporter::from("rollcall"), reads_sources, scope, permits, leadership }
     }
 
-    /// One that is called only while this holds: whoever wants to call afterwards waits, for the end of the process.
-    pub fn led_by(self, leadership: Leadership) -> Self {
+    /// Makes calls only while this process leads. A later call waits until the process ends.
+    pub fn while_leader(self, leadership: Leadership) -> Self {
         Self { leadership, ..self }
     }
 
-    /// Objects of a kind in all that is watched: together they are each object once.
+    /// Returns the APIs of a kind that together show each watched object once.
     pub(crate) fn apis<K>(&self) -> Vec<Api<K>>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
     {
-        self.parts(|namespace| api(self.client.clone(), namespace))
+        self.map_namespaces(|namespace| api(self.client.clone(), namespace))
     }
 
-    /// One of something for each part of the cluster that is watched by itself: a namespace, or all of them.
-    pub(super) fn parts<T>(&self, part: impl Fn(Option<&str>) -> T) -> Vec<T> {
+    /// Maps each namespace that is watched by itself, or `None` for all namespaces at once.
+    pub(super) fn map_namespaces<T>(&self, map: impl Fn(Option<&str>) -> T) -> Vec<T> {
         match &self.scope {
-            Scope::Cluster => vec![part(None)],
-            // One named twice would be carried out twice.
+            Scope::Cluster => vec![map(None)],
+            // A namespace that is given twice is watched once.
             Scope::Namespaces(names) => {
-                names.iter().collect::<BTreeSet<_>>().into_iter().map(|name| part(Some(name))).collect()
+                names.iter().collect::<BTreeSet<_>>().into_iter().map(|name| map(Some(name))).collect()
             }
         }
     }
 
-    /// Takes in all objects that one API shows, page by page.
+    /// Lists all objects of one API, page by page.
     pub(crate) async fn list<K>(
         &self,
         api: &Api<K>,
         mut page: ListParams,
-        mut take_in: impl FnMut(K),
+        mut visit: impl FnMut(K),
     ) -> Result<(), CallFailure>
     where
         K: Clone + DeserializeOwned + Debug,
     {
         page = page.limit(PAGE);
         loop {
-            let list = self.in_turn(|| api.list(&page)).await?;
-            list.items.into_iter().for_each(&mut take_in);
+            let list = self.limited(|| api.list(&page)).await?;
+            list.items.into_iter().for_each(&mut visit);
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(()),
@@ -109,17 +112,19 @@ impl Cluster {
         }
     }
 
-    /// Makes a call when it is its turn. Only then is its future made, which is large: thousands may wait.
-    pub(crate) async fn in_turn<T, F>(&self, call: impl FnOnce() -> F) -> Result<T, CallFailure>
+    /// Makes a call when it is its turn. The call's future is large and thousands of calls may
+    /// wait, so the future is made only then.
+    pub(crate) async fn limited<T, F>(&self, call: impl FnOnce() -> F) -> Result<T, CallFailure>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        // Refused only by a semaphore that was closed, and this one never is.
-        let mut turn = pin!(self.turns.acquire());
-        // An API server that hangs keeps thousands waiting: those look up now and then, and are seen to be alive.
-        let _turn = loop {
-            if let Ok(turn) = tokio::time::timeout(LOOK_UP, &mut turn).await {
-                break turn;
+        // This semaphore is never closed, so it returns no error.
+        let mut permit = pin!(self.permits.acquire());
+        // If the API server hangs, thousands of calls wait here. Waking up now and then shows that
+        // they are alive.
+        let _permit = loop {
+            if let Ok(permit) = tokio::time::timeout(WAKE_INTERVAL, &mut permit).await {
+                break permit;
             }
         };
         if !self.leadership.is_held() {
@@ -133,7 +138,7 @@ impl Cluster {
     }
 }
 
-/// Objects of a kind in a namespace, or in all.
+/// Returns the API of a kind in one namespace, or in all.
 pub(crate) fn api<K>(client: Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
@@ -144,7 +149,7 @@ where
     }
 }
 
-/// Why a call brought nothing.
+/// The reason that a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallFailure {
     #[error("{0}")]
@@ -154,22 +159,23 @@ pub(crate) enum CallFailure {
 }
 
 impl CallFailure {
-    /// The status with which the API server refused it, if that was it.
+    /// Returns the HTTP status, if the API server refused the call.
     pub fn code(&self) -> Option<StatusCode> {
         let Self::Error(kube::Error::Api(status)) = self else { return None };
         StatusCode::from_u16(status.code).ok()
     }
 
-    /// Whether a patch failed at one of its tests: a value that is not valid names its object.
+    /// Returns whether a test of a patch failed. A value that is not valid is also answered 422,
+    /// but names its object.
     fn failed_test(&self) -> bool {
         let Self::Error(kube::Error::Api(status)) = self else { return false };
         status.code == StatusCode::UNPROCESSABLE_ENTITY
             && status.details.as_ref().is_none_or(|details| details.name.is_empty())
     }
 
-    /// What it means for a resource that was to be read or written, or patched after a test of its UID; `based` says whether
-    /// on a version.
-    pub fn about_resource(&self, based: bool) -> StoreError {
+    /// Returns what the failure means for the resource that was read or written. A patch tests the
+    /// UID first; `based` says whether it also depends on a version.
+    pub fn as_store_error(&self, based: bool) -> StoreError {
         match self.code() {
             Some(StatusCode::NOT_FOUND) => StoreError::Gone,
             // Another object has this name now.
@@ -179,7 +185,7 @@ impl CallFailure {
                 StatusCode::TOO_MANY_REQUESTS
                 | StatusCode::CONFLICT
                 | StatusCode::REQUEST_TIMEOUT
-                // The rest of a list that took too long.
+                // A list took too long, and its next page expired.
                 | StatusCode::GONE,
             ) => StoreError::Unavailable(self.to_string()),
             Some(code) if code.is_client_error() => StoreError::Refused(self.to_string()),

@@ -1,4 +1,4 @@
-//! What does a ConfigMap hold?
+//! The contents of ConfigMaps.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,23 +9,23 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::cluster::{CallFailure, Cluster};
-use super::watched::number;
+use super::object::version_number;
 use crate::api::ConfigMapKeyRef;
 use crate::engine::resource::{Source, SourceText};
 
 /// The longest name of a ConfigMap (Kubernetes, object names: DNS subdomain).
 const MAX_NAME_BYTES: usize = 253;
 
-/// Where a ConfigMap is: namespace and name.
-pub(crate) type Place = (String, String);
+/// The namespace and name of a ConfigMap.
+pub(crate) type ConfigMapId = (String, String);
 
-/// What was read.
+/// The sources that one call read.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    /// What stands at each key that was asked for, in the order asked.
+    /// The contents of each requested key, in the order of the request.
     pub sources: Vec<Source>,
-    /// The version that each ConfigMap was read in; `None` for one that is not there or cannot be read.
-    pub versions: HashMap<Place, Option<u64>>,
+    /// The version of each ConfigMap; `None` for a ConfigMap that is absent or cannot be read.
+    pub versions: HashMap<ConfigMapId, Option<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -47,8 +47,8 @@ struct Metadata {
 }
 
 impl Cluster {
-    /// Reads keys of ConfigMaps, each given with its namespace; each ConfigMap once, as it is now. Fails when the API server
-    /// is away.
+    /// Reads keys of ConfigMaps, each given with its namespace. Each ConfigMap is read once and
+    /// uncached. Fails if the API server does not answer.
     pub(crate) async fn read_keys(&self, wanted: &[(&str, &ConfigMapKeyRef)]) -> Result<Reading, CallFailure> {
         let unread =
             SourceText::Unreadable("the operator reads no ConfigMaps: it runs with --members-from=off".to_owned());
@@ -65,9 +65,10 @@ impl Cluster {
         }
         for ((namespace, name), indices) in places {
             let contents = self.read_config_map(namespace, name).await?;
-            // One that may not be read is as one that is not there: when a watch shows it, it is worth another try.
+            // A ConfigMap that must not be read counts as absent: once a watch shows it, another
+            // read is worth a try.
             let there = contents.as_ref().ok().and_then(Option::as_ref);
-            let version = there.map(|contents| number(&contents.metadata.resource_version));
+            let version = there.map(|contents| version_number(&contents.metadata.resource_version));
             for index in indices {
                 sources[index].version = version;
                 sources[index].text = match &contents {
@@ -80,30 +81,30 @@ impl Cluster {
         Ok(Reading { sources, versions })
     }
 
-    /// The ConfigMap, or none, or why it cannot be read.
+    /// Reads a ConfigMap. Returns `None` if it is absent, or why it cannot be read.
     async fn read_config_map(
         &self,
         namespace: &str,
         name: &str,
     ) -> Result<Result<Option<Contents>, String>, CallFailure> {
-        // It becomes part of a path: nothing but a name may.
+        // The name becomes part of a path, so nothing but a valid name may be used.
         if !is_name(name) {
-            return Ok(Err(format!("{name:?} is no name of a ConfigMap")));
+            return Ok(Err(format!("{name:?} is not a valid name of a ConfigMap")));
         }
         let path = format!("{}/{name}", ConfigMap::url_path(&(), Some(namespace)));
         let request = match Request::get(path).body(Vec::new()) {
             Ok(request) => request,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let failure = match self.in_turn(|| self.client.request::<Contents>(request)).await {
+        let failure = match self.limited(|| self.client.request::<Contents>(request)).await {
             Ok(contents) => return Ok(Ok(Some(contents))),
             Err(failure) => failure,
         };
         match failure.code() {
             Some(StatusCode::NOT_FOUND) => Ok(Ok(None)),
             Some(StatusCode::FORBIDDEN) => Ok(Err(format!(
-                "ConfigMap {name}: whoever runs this may not read it; grant them get, list and watch on configmaps in \
-                 namespace {namespace}"
+                "ConfigMap {name}: this process has no permission to read it; grant get, list and watch on configmaps \
+                 in namespace {namespace}"
             ))),
             Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::UNAUTHORIZED) => {
                 Err(failure)
@@ -121,7 +122,7 @@ fn text(contents: Option<&Contents>, reference: &ConfigMapKeyRef) -> SourceText 
     SourceText::of_map(reference, text.map(String::as_str), is_binary)
 }
 
-/// Whether this can be the name of a ConfigMap: a DNS subdomain (Kubernetes, object names).
+/// Returns whether this can be the name of a ConfigMap: a DNS subdomain (Kubernetes, object names).
 fn is_name(name: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let label = |label: &str| {
@@ -140,15 +141,15 @@ mod tests {
 
     use super::*;
     use crate::controller::Scope;
-    use crate::controller::canned::{self, lines, refusal};
+    use crate::controller::test_server::{self, lines, refusal};
 
-    /// A cluster whose API server gives this answer to all.
-    fn cluster(status: u16, body: Value, reads_sources: bool) -> (Arc<Cluster>, canned::Calls) {
-        canned::cluster(Scope::Cluster, reads_sources, move |_| (status, body.clone()))
+    /// Returns a cluster whose API server gives this answer to every call.
+    fn cluster(status: u16, body: Value, reads_sources: bool) -> (Arc<Cluster>, test_server::ServerCalls) {
+        test_server::cluster(Scope::Cluster, reads_sources, move |_| (status, body.clone()))
     }
 
     fn refusing(code: u16) -> Arc<Cluster> {
-        canned::cluster(Scope::Cluster, true, move |_| refusal(code, None)).0
+        test_server::cluster(Scope::Cluster, true, move |_| refusal(code, None)).0
     }
 
     fn key(name: &str, key: &str) -> ConfigMapKeyRef {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn several_keys_of_a_config_map_are_read_at_once_and_given_in_their_order() {
+    async fn keys_of_one_config_map_are_read_in_one_call_in_their_order() {
         let body = json!({"metadata": {"resourceVersion": "7"}, "data": {"a": "alice", "b": "bob"}});
         let (cluster, asked) = cluster(200, body, true);
         let (a, other, b) = (key("on-call", "a"), key("other", "a"), key("on-call", "b"));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_told_from_what_cannot_be_read() {
+    async fn absent_source_differs_from_an_unreadable_source() {
         let body = json!({"metadata": {}, "binaryData": {"key": "AA=="}});
         let (there, _) = cluster(200, body, true);
         let told = |text: SourceText| match text {
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_api_server_that_is_away_makes_no_source_absent() {
+    async fn source_is_not_absent_while_the_api_server_fails() {
         for code in [401, 408, 429, 500, 503] {
             let away = refusing(code);
             assert!(away.read_keys(&[("n", &key("on-call", "x"))]).await.is_err(), "{code}");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_members_from_nothing_is_asked_for() {
+    async fn nothing_is_read_with_members_from_off() {
         let (off, asked) = cluster(200, json!({"metadata": {}, "data": {"x": "alice"}}), false);
         let SourceText::Unreadable(why) = one(&off, &key("on-call", "x")).await else { panic!("it was read") };
         assert!(why.contains("--members-from=off"), "{why}");
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_name_never_becomes_part_of_a_path() {
+    async fn invalid_name_never_becomes_part_of_a_path() {
         let (cluster, asked) = cluster(200, json!({"metadata": {}, "data": {"x": "alice"}}), true);
         for bad in ["../secrets/token", "a/b", "a?b", "..", ".", "a..b", "-a", "A", "", "ä", &"a".repeat(254)] {
             assert!(matches!(one(&cluster, &key(bad, "x")).await, SourceText::Unreadable(_)), "{bad}");

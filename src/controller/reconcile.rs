@@ -1,4 +1,4 @@
-//! What happens when a resource is due?
+//! The entry of a reconcile: it reads the sources of a resource and calls the engine.
 
 use std::future::{self, Future};
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::cluster::{CallFailure, Cluster};
-use super::slots::{Slot, Slots, Standing};
-use super::sources::Sources;
+use super::config_map_index::ConfigMapIndex;
+use super::inflight::{ObjectState, ObjectStates, ObjectView};
+use super::metrics::{ControllerMetrics, ReconcileResult};
+use super::object::WatchedObject;
 use super::store::{ClusterStore, Identity};
-use super::vitals::{Outcome, Vitals};
-use super::watched::Watched;
 use crate::api::metadata::resource;
 use crate::chime::port::Service;
 use crate::engine::resource::{Resource, Source};
@@ -25,102 +25,110 @@ use crate::engine::session::Session;
 use crate::engine::store::Wake;
 use crate::engine::{Engine, Requeue};
 
-/// After a panic an object rests this long, so that it cannot take the others' turn.
-const PANIC_REST: Duration = Duration::from_mins(1);
+/// An object waits this long after a panic, so that it cannot take the turn of others.
+const RETRY_AFTER_PANIC: Duration = Duration::from_mins(1);
 
-/// When the API server does not say what the sources hold, it is asked again after this.
-const AWAY_REST: Duration = Duration::from_secs(5);
+/// The delay after the API server failed to return a source.
+const RETRY_AFTER_READ_FAILURE: Duration = Duration::from_secs(5);
 
-/// What every reconcile needs.
+/// The values that every reconcile uses.
 pub(super) struct Context<S> {
     pub cluster: Arc<Cluster>,
     pub engine: Arc<Engine<S>>,
-    pub slots: Arc<Slots>,
-    pub sources: Arc<Sources>,
-    /// What is sent here is due.
-    pub due: mpsc::UnboundedSender<ObjectRef<Watched>>,
-    pub vitals: Arc<Vitals>,
+    pub states: Arc<ObjectStates>,
+    pub config_maps: Arc<ConfigMapIndex>,
+    /// An object that is sent here is reconciled.
+    pub due: mpsc::UnboundedSender<ObjectRef<WatchedObject>>,
+    pub metrics: Arc<ControllerMetrics>,
     pub shutdown: CancellationToken,
 }
 
-/// A reconcile has no error: whatever goes wrong is in the status, and says when it is tried again.
+/// Reconciles an object. A reconcile returns no error: the status shows every fault and when it is
+/// tried again.
 ///
-/// What is done before the future is first polled matters: from there on, a newer version of the object ends the pass.
+/// The code before the returned future matters: from there on, a newer version of the object
+/// cancels this reconcile.
 pub(super) fn reconcile<S: Service>(
-    object: Arc<Watched>,
+    object: Arc<WatchedObject>,
     context: Arc<Context<S>>,
 ) -> impl Future<Output = Action> + Send {
-    let slot = context.slots.of(&object);
+    let state = context.states.state_of(&object);
     let cancel = context.shutdown.child_token();
-    slot.begin(&object, cancel.clone());
+    state.begin(&object, cancel.clone());
     async move {
         let resource = resource(&object.metadata);
-        let span = tracing::info_span!("pass", resource);
-        // A task of its own, because the controller polls all that are under way whenever one of them moves.
-        let vitals = Arc::clone(&context.vitals);
+        let span = tracing::info_span!("reconcile", resource);
+        // The controller polls all reconciles in flight whenever one of them wakes, so each runs in
+        // a task of its own.
+        let metrics = Arc::clone(&context.metrics);
         let began = Instant::now();
-        vitals.began();
-        let next =
-            tokio::spawn(noticed(pass(object, context, Arc::clone(&slot), cancel), &slot).instrument(span)).await;
-        slot.end();
+        metrics.count_start();
+        let next = tokio::spawn(
+            with_activity(reconcile_object(object, context, Arc::clone(&state), cancel), &state).instrument(span),
+        )
+        .await;
+        state.end();
         let outcome = match &next {
-            Ok(Requeue::AtOnce) => Outcome::Interrupted,
-            Ok(_) => Outcome::Done,
-            Err(_) => Outcome::Panicked,
+            Ok(Requeue::AtOnce) => ReconcileResult::Interrupted,
+            Ok(_) => ReconcileResult::Done,
+            Err(_) => ReconcileResult::Panicked,
         };
-        vitals.ended(outcome, began.elapsed());
+        metrics.count_end(outcome, began.elapsed());
         match next {
             Ok(Requeue::After(rest)) => Action::requeue(rest),
             Ok(Requeue::OnChange) => Action::await_change(),
             Ok(Requeue::AtOnce) => Action::requeue(Duration::ZERO),
             Err(_) => {
-                *slot.memory.lock().await = Session::default();
-                let seconds = PANIC_REST.as_secs();
-                tracing::error!(resource, "a defect of rollcall stopped this pass; it is tried again in {seconds} s");
-                Action::requeue(PANIC_REST)
+                *state.session.lock().await = Session::default();
+                let seconds = RETRY_AFTER_PANIC.as_secs();
+                tracing::error!(
+                    resource,
+                    "a defect of rollcall stopped this reconcile; rollcall tries again in {seconds} s"
+                );
+                Action::requeue(RETRY_AFTER_PANIC)
             }
         }
     }
 }
 
-/// A pass that lets its slot know whenever it does something.
-fn noticed<F: Future>(pass: F, slot: &Arc<Slot>) -> impl Future<Output = F::Output> + use<F> {
-    let (mut pass, slot) = (Box::pin(pass), Arc::clone(slot));
+/// Runs a reconcile and records its activity each time it is polled.
+fn with_activity<F: Future>(future: F, state: &Arc<ObjectState>) -> impl Future<Output = F::Output> + use<F> {
+    let (mut future, state) = (Box::pin(future), Arc::clone(state));
     future::poll_fn(move |context| {
-        slot.moved();
-        pass.as_mut().poll(context)
+        state.touch();
+        future.as_mut().poll(context)
     })
 }
 
-async fn pass<S: Service>(
-    object: Arc<Watched>,
+async fn reconcile_object<S: Service>(
+    object: Arc<WatchedObject>,
     context: Arc<Context<S>>,
-    slot: Arc<Slot>,
+    state: Arc<ObjectState>,
     cancel: CancellationToken,
 ) -> Requeue {
-    let mut memory = slot.memory.lock().await;
-    let sources = match cancel.run_until_cancelled(sources(&object, &context)).await {
+    let mut session = state.session.lock().await;
+    let sources = match cancel.run_until_cancelled(read_sources(&object, &context)).await {
         None | Some(Ok(None)) => return Requeue::AtOnce,
         Some(Ok(Some(sources))) => sources,
         Some(Err(failure)) => {
-            let seconds = AWAY_REST.as_secs();
-            tracing::warn!(error = %failure, "failed to read the sources of members; tried again in {seconds} s");
-            return Requeue::After(AWAY_REST);
+            let seconds = RETRY_AFTER_READ_FAILURE.as_secs();
+            tracing::warn!(error = %failure, "failed to read the sources of members; rollcall tries again in {seconds} s");
+            return Requeue::After(RETRY_AFTER_READ_FAILURE);
         }
     };
-    let Standing { version, status, has_finalizer } = slot.standing(&object);
+    let ObjectView { version, status, has_finalizer } = state.view(&object);
     let identity = identity(&object);
     let (spec, unknown_field) = (object.spec.value.clone(), object.spec.unknown_field.clone());
     let resource = Resource::new(&object.metadata, spec, unknown_field, sources);
     let resource = Resource { version, status, has_finalizer, ..resource };
     let (due, reference) = (context.due.clone(), ObjectRef::from_obj(&*object));
-    // Nobody receives any more when the process stops: then nothing is due.
+    // When the process stops, the receiver is gone and nothing needs to be reconciled.
     let wake: Wake = Arc::new(move || drop(due.unbounded_send(reference.clone())));
     let store = ClusterStore::new(Arc::clone(&context.cluster), identity.clone(), wake);
-    context.engine.reconcile(&resource, &mut memory, &mut store.remembering(slot.clone()), &cancel).await
+    context.engine.reconcile(&resource, &mut session, &mut store.with_state(state.clone()), &cancel).await
 }
 
-fn identity(object: &Watched) -> Identity {
+fn identity(object: &WatchedObject) -> Identity {
     Identity {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
@@ -128,14 +136,15 @@ fn identity(object: &Watched) -> Identity {
     }
 }
 
-/// What the sources of members hold; nothing if one changed while they were read. Fails when the API server is away.
-async fn sources<S>(object: &Watched, context: &Context<S>) -> Result<Option<Vec<Source>>, CallFailure> {
+/// Reads the sources of members. Returns `None` if a source changed during the read. Fails if the
+/// API server does not answer.
+async fn read_sources<S>(object: &WatchedObject, context: &Context<S>) -> Result<Option<Vec<Source>>, CallFailure> {
     let Identity { namespace, uid, .. } = identity(object);
     let wanted: Vec<_> = object.references().map(|reference| (&*namespace, reference)).collect();
     let places = wanted.iter().map(|(_, reference)| (namespace.clone(), reference.name.clone())).collect();
-    context.sources.begin(&uid, &ObjectRef::from_obj(object), &places);
+    context.config_maps.begin_read(&uid, &ObjectRef::from_obj(object), &places);
     let reading = context.cluster.read_keys(&wanted).await?;
-    let changed = context.sources.end(&uid, &reading.versions);
+    let changed = context.config_maps.end_read(&uid, &reading.versions);
     Ok((!changed).then_some(reading.sources))
 }
 

@@ -1,7 +1,8 @@
-//! How does a cluster get rid of Rollcall without losing a member or keeping an object that cannot go?
+//! Release of all resources before an uninstall, without removing a member or leaving an object
+//! that cannot be deleted.
 //!
-//! Our finalizer is taken off, and in the same write the resource is released (`rollcall.dev/release`): an operator that still runs puts no
-//! finalizer on and removes nobody.
+//! One write removes our finalizer and releases the resource (`rollcall.dev/release`). An operator
+//! that still runs then adds no finalizer and removes no member.
 
 use std::sync::Arc;
 
@@ -13,58 +14,59 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::watched::Guarded;
+use super::object::Guarded;
 use crate::api::metadata::{has_finalizer, is_released};
 use crate::api::{ChannelMembership, ChannelMembershipSpec, DeletionPolicy, FINALIZER, RELEASE};
 
-/// So often one is tried that others keep writing.
-const ROUNDS: usize = 10;
+/// How often a resource is tried again while other clients keep writing it.
+const MAX_ROUNDS: usize = 10;
 
-/// So many are written at once.
+/// How many resources are written at once.
 const AT_ONCE: usize = 8;
 
-/// A resource with all finalizers that are on it.
+/// A resource with all of its finalizers.
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
-struct Whole {
+struct ReleaseTarget {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: Guarded<ChannelMembershipSpec>,
 }
 
-/// Why not all resources could be released.
+/// The reason that not all resources could be released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// They could not be listed.
+    /// The resources could not be listed.
     #[error("failed to list channelmemberships.rollcall.dev: {0}")]
     List(String),
-    /// Some could not be written; the others are released.
-    #[error("failed to take {FINALIZER} off {resource}, and {more} others: {why}")]
+    /// Some resources could not be written; the others are released.
+    #[error("failed to remove {FINALIZER} from {resource} and {more} others: {why}")]
     Write {
         /// `namespace/name`.
         resource: String,
-        /// How many more.
+        /// How many other resources could not be written.
         more: usize,
-        /// What the API server answered.
+        /// The answer of the API server.
         why: String,
     },
 }
 
-/// Takes our finalizer off all resources in scope and releases them, and gives how many those were. Nobody is removed from a channel.
-/// `progress` is told how many are done, of how many.
+/// Removes our finalizer from all resources in scope and releases them. No member is removed from a
+/// channel. Returns how many resources were released. `progress` gets how many are done, and of how
+/// many.
 pub async fn release_all(
     cluster: &Arc<Cluster>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<usize, ReleaseError> {
     let (mut done, mut failures) = (0, Vec::new());
-    for _ in 0..ROUNDS {
-        let todo = todo(cluster).await?;
-        if todo.is_empty() {
+    for _ in 0..MAX_ROUNDS {
+        let targets = list_targets(cluster).await?;
+        if targets.is_empty() {
             return Ok(done);
         }
-        let all = done + todo.len();
+        let all = done + targets.len();
         failures.clear();
-        let mut writes = stream::iter(todo).map(|object| release(cluster, object)).buffer_unordered(AT_ONCE);
+        let mut writes = stream::iter(targets).map(|object| release(cluster, object)).buffer_unordered(AT_ONCE);
         while let Some(written) = writes.next().await {
             match written {
                 Ok(()) => done += 1,
@@ -80,24 +82,24 @@ pub async fn release_all(
     }
 }
 
-/// Those that have our finalizer, or would be given it.
-async fn todo(cluster: &Cluster) -> Result<Vec<ObjectMeta>, ReleaseError> {
-    let mut todo = Vec::new();
-    for api in cluster.apis::<Whole>() {
-        let keep = |object: Whole| todo.extend(is_bound(&object).then_some(object.metadata));
+/// Lists the resources that have our finalizer or would get it.
+async fn list_targets(cluster: &Cluster) -> Result<Vec<ObjectMeta>, ReleaseError> {
+    let mut targets = Vec::new();
+    for api in cluster.apis::<ReleaseTarget>() {
+        let keep = |object: ReleaseTarget| targets.extend(needs_release(&object).then_some(object.metadata));
         let listed = cluster.list(&api, ListParams::default(), keep).await;
         listed.map_err(|failure| ReleaseError::List(failure.to_string()))?;
     }
-    Ok(todo)
+    Ok(targets)
 }
 
-fn is_bound(object: &Whole) -> bool {
+fn needs_release(object: &ReleaseTarget) -> bool {
     let wanted = object.spec.value.as_ref().is_ok_and(|spec| spec.deletion_policy == DeletionPolicy::Delete);
-    let goes = object.metadata.deletion_timestamp.is_some();
-    has_finalizer(&object.metadata) || wanted && !is_released(&object.metadata) && !goes
+    let is_deleting = object.metadata.deletion_timestamp.is_some();
+    has_finalizer(&object.metadata) || wanted && !is_released(&object.metadata) && !is_deleting
 }
 
-/// Writes this very object, in this very version.
+/// Releases the object, in this version only.
 async fn release(cluster: &Cluster, object: ObjectMeta) -> Result<(), (String, String)> {
     let (namespace, name) = (object.namespace.unwrap_or_default(), object.name.unwrap_or_default());
     let finalizers = object.finalizers.unwrap_or_default();
@@ -111,7 +113,7 @@ async fn release(cluster: &Cluster, object: ObjectMeta) -> Result<(), (String, S
     let api: Api<ChannelMembership> = Api::namespaced(cluster.client.clone(), &namespace);
     let (params, patch) =
         (PatchParams { field_manager: Some("rollcall".into()), ..PatchParams::default() }, Patch::Merge(change));
-    match cluster.in_turn(|| api.patch_metadata(&name, &params, &patch)).await {
+    match cluster.limited(|| api.patch_metadata(&name, &params, &patch)).await {
         Ok(_) => Ok(()),
         Err(failure) if failure.code() == Some(http::StatusCode::NOT_FOUND) => Ok(()),
         Err(failure) => Err((format!("{namespace}/{name}"), failure.to_string())),

@@ -1,4 +1,5 @@
-//! How is a resource written to the API server, and how are all of its channel read?
+//! Writes to one resource through the API server, and uncached reads of all resources of its
+//! channel.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use kube::{Api, Resource as _};
 use serde_json::{Value, json};
 
 use super::cluster::{CallFailure, Cluster};
-use super::slots::{Slot, Written};
-use super::watched::{Declared, cut, number};
+use super::inflight::{ObjectState, PendingWrite};
+use super::object::{ListedObject, truncate, version_number};
 use crate::api::metadata::has_finalizer;
 use crate::api::{ChannelMembership, ChannelMembershipStatus, ConfigMapKeyRef, FINALIZER};
 use crate::engine::resource::Resource;
@@ -22,37 +23,39 @@ use crate::membership::arn::ChannelArn;
 /// The longest note of an event, in bytes (Event v1 API).
 const MAX_NOTE_BYTES: usize = 1024;
 
-/// Answers with as little as possible: a status write would otherwise send back all the members.
+/// Requests the smallest answer: otherwise the API server would return all members after each
+/// status write.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// Which resource is meant.
+/// The identity of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its `metadata.uid`: another of the same name is not meant.
+    /// Its `metadata.uid`: another object of the same name is another resource.
     pub uid: String,
 }
 
-/// One resource in the cluster.
+/// The store of one resource in the cluster.
 pub struct ClusterStore {
     cluster: Arc<Cluster>,
     identity: Identity,
     wake: Wake,
-    slot: Arc<Slot>,
+    state: Arc<ObjectState>,
 }
 
 impl ClusterStore {
-    /// A store of the resource; `wake` is what others of its channel have it looked at again by.
+    /// Creates the store of a resource. Other resources of the channel call `wake` to have it
+    /// reconciled again.
     pub fn new(cluster: Arc<Cluster>, identity: Identity, wake: Wake) -> Self {
-        Self { cluster, identity, wake, slot: Arc::default() }
+        Self { cluster, identity, wake, state: Arc::default() }
     }
 
-    /// It remembers what it wrote here.
-    pub(super) fn remembering(self, slot: Arc<Slot>) -> Self {
-        Self { slot, ..self }
+    /// Records every write in `state`.
+    pub(super) fn with_state(self, state: Arc<ObjectState>) -> Self {
+        Self { state, ..self }
     }
 
     fn reference(&self) -> ObjectReference {
@@ -66,16 +69,18 @@ impl ClusterStore {
         }
     }
 
-    /// Changes this very object and no other of its name, with `basis` only in that version, and gives its metadata.
+    /// Patches this object and no other of its name, and returns its metadata. With `basis`, it
+    /// patches that version only.
     ///
-    /// A test of the UID that fails is answered 422 without the object's name. The version is replaced by what it should be
-    /// and not tested: the API server then compares it and answers 409, which tells the two apart (tried with Kubernetes
-    /// 1.36; the test comes first, so an object of another UID is never taken for one in another version).
+    /// If the test of the UID fails, the answer is 422 without the object's name. The version is
+    /// replaced and not tested: the API server then compares it and answers 409, which tells the
+    /// two faults apart (observed with Kubernetes 1.36; the test comes first, so an object of
+    /// another UID is never taken for another version).
     async fn patch(&self, subresource: &str, basis: Option<&Version>, change: Value) -> Result<ObjectMeta, StoreError> {
         let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": self.identity.uid})];
         if let Some(Version(version)) = basis {
-            // The API server takes an empty one, or 0, for any.
-            if number(version) == 0 {
+            // The API server accepts an empty version, or 0, for any version.
+            if version_number(version) == 0 {
                 return Err(StoreError::Conflict);
             }
             patch.push(json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
@@ -91,22 +96,23 @@ impl ClusterStore {
             .header(header::CONTENT_TYPE, "application/json-patch+json")
             .body(serde_json::to_vec(&patch).map_err(|error| refused(&error))?)
             .map_err(|error| refused(&error))?;
-        // Thousands may wait for their turn: with the text alone, which is a fraction of it.
+        // Thousands of calls may wait for their turn. They keep the serialized patch alone, which
+        // is much smaller.
         drop(patch);
         let call = || self.cluster.client.request::<PartialObjectMeta<ChannelMembership>>(request);
-        let answer = self.cluster.in_turn(call).await.map_err(|failure| failure.about_resource(basis.is_some()))?;
+        let answer = self.cluster.limited(call).await.map_err(|failure| failure.as_store_error(basis.is_some()))?;
         Ok(answer.metadata)
     }
 
-    /// The metadata as it is now, of this UID.
+    /// Reads the current metadata of the object with this UID.
     ///
-    /// By a list, for which an operator has the right anyway.
+    /// It uses a list, because the operator has that permission anyway.
     async fn metadata(&self) -> Result<ObjectMeta, StoreError> {
         let Identity { namespace, name, uid } = &self.identity;
         let api: Api<ChannelMembership> = Api::namespaced(self.cluster.client.clone(), namespace);
         let this = ListParams::default().fields(&format!("metadata.name={name}"));
-        let found = self.cluster.in_turn(|| api.list_metadata(&this)).await;
-        let found = found.map_err(|failure| failure.about_resource(true))?;
+        let found = self.cluster.limited(|| api.list_metadata(&this)).await;
+        let found = found.map_err(|failure| failure.as_store_error(true))?;
         let this = found.items.into_iter().map(|object| object.metadata).find(|it| it.uid.as_ref() == Some(uid));
         this.ok_or(StoreError::Gone)
     }
@@ -125,16 +131,16 @@ impl ClusterStore {
             finalizers.push(FINALIZER.to_owned());
         } else {
             finalizers.retain(|finalizer| finalizer != FINALIZER);
-            self.slot.takes_finalizer_off();
+            self.state.expect_finalizer_removal();
         }
         let change = json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers});
         let after = self.patch("", Some(basis), change).await?;
-        Ok(self.wrote(&after, None))
+        Ok(self.record_write(&after, None))
     }
 
-    fn wrote(&self, after: &ObjectMeta, status: Option<ChannelMembershipStatus>) -> Version {
+    fn record_write(&self, after: &ObjectMeta, status: Option<ChannelMembershipStatus>) -> Version {
         let version = Version(after.resource_version.clone().unwrap_or_default());
-        self.slot.wrote(Written { version: version.clone(), status, has_finalizer: has_finalizer(after) });
+        self.state.record_write(PendingWrite { version: version.clone(), status, has_finalizer: has_finalizer(after) });
         version
     }
 }
@@ -147,26 +153,26 @@ impl Store for ClusterStore {
     ) -> Result<Version, StoreError> {
         let change = json!({"op": "add", "path": "/status", "value": status});
         let after = self.patch("/status", basis, change).await?;
-        Ok(self.wrote(&after, Some(status.clone())))
+        Ok(self.record_write(&after, Some(status.clone())))
     }
 
     async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
         match self.change_finalizer(present, basis).await {
-            // Nothing is left that it could be on.
+            // The object is gone, and its finalizers with it.
             Err(StoreError::Gone) if !present => Ok(basis.clone()),
             result => result,
         }
     }
 
     async fn resources_of(&mut self, channel: &ChannelArn) -> Result<Vec<Resource>, StoreError> {
-        let unread = |failure: CallFailure| match failure.about_resource(true) {
-            // A list of resources is never gone: the kind is.
+        let unread = |failure: CallFailure| match failure.as_store_error(true) {
+            // A list of resources is never gone; the kind may be.
             StoreError::Gone | StoreError::Conflict => StoreError::Unavailable(failure.to_string()),
             error => error,
         };
-        // Without a version: what the store holds now, and no cache.
+        // Without a version, the API server reads its database and no cache.
         let of_channel = ListParams::default().fields(&format!("spec.channelArn={}", channel.as_str()));
-        let mut found = Vec::<Declared>::new();
+        let mut found = Vec::<ListedObject>::new();
         for api in self.cluster.apis() {
             self.cluster.list(&api, of_channel.clone(), |object| found.push(object)).await.map_err(unread)?;
         }
@@ -175,7 +181,7 @@ impl Store for ClusterStore {
             wanted.extend(object.references().map(|reference| (object.namespace(), reference)));
         }
         let mut sources = self.cluster.read_keys(&wanted).await.map_err(unread)?.sources.into_iter();
-        let snapshot = |object: Declared| {
+        let snapshot = |object: ListedObject| {
             let own = object.references().count();
             object.into_resource(sources.by_ref().take(own).collect())
         };
@@ -186,15 +192,15 @@ impl Store for ClusterStore {
         let record = Record {
             type_: if event.warning { EventType::Warning } else { EventType::Normal },
             reason: event.reason.as_str().to_owned(),
-            note: Some(cut(event.note, MAX_NOTE_BYTES)),
+            note: Some(truncate(event.note, MAX_NOTE_BYTES)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
         let reference = self.reference();
-        // One for each event: a recorder keeps all of the last six minutes, looks through them at each, and would say the
-        // same again in the words of the first.
+        // Each event gets a recorder of its own. A shared recorder would keep and search all events
+        // of the last six minutes, and would repeat an event with the note of the first.
         let recorder = Recorder::new(self.cluster.client.clone(), self.cluster.reporter.clone());
-        if let Err(error) = self.cluster.in_turn(|| recorder.publish(&record, &reference)).await {
+        if let Err(error) = self.cluster.limited(|| recorder.publish(&record, &reference)).await {
             tracing::warn!(%error, "failed to publish an event");
         }
     }

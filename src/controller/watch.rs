@@ -1,4 +1,4 @@
-//! Which resources are watched, and how does a change of one start a pass?
+//! The watches of a cluster, and the reconciles that their events start.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,91 +14,93 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Changes;
 use super::cluster::{Cluster, PAGE, api};
-use super::pulse::Pulse;
+use super::config_map_index::ConfigMapIndex;
+use super::inflight::ObjectStates;
+use super::metrics::{ControllerMetrics, WatchedNamespace};
+use super::object::WatchedObject;
+use super::predicates::ReconcilePredicates;
 use super::reconcile::{Context, reconcile};
-use super::slots::Slots;
-use super::sources::Sources;
-use super::vitals::{Part, Vitals};
-use super::watched::Watched;
+use super::watch_liveness::WatchLiveness;
 use crate::chime::port::Service;
 use crate::engine::Engine;
 
-/// A watch is begun again after so long, so that one which died without a word is missed for a minute and not for five.
+/// How long a watch lasts before it begins again. A watch that died without an error is then
+/// noticed after one minute, not after five.
 const WATCH_SECONDS: u32 = 60;
 
-/// What has to be granted for the watch of resources.
+/// The advice if the watch of resources is forbidden.
 const RESOURCES: &str =
     "grant list and watch on channelmemberships.rollcall.dev, in all namespaces or those of --watch-namespace";
 
-/// What has to be granted for the watch of ConfigMaps.
-const CONFIG_MAPS: &str = "until you grant get, list and watch on configmaps, in all namespaces or those of \
-                           --watch-namespace, an edit of one is seen at the next resync only; --members-from=off needs no right on them";
+/// The advice if the watch of ConfigMaps is forbidden.
+const CONFIG_MAPS: &str = "grant get, list and watch on configmaps, in all namespaces or those of \
+                           --watch-namespace, until then an edit of a ConfigMap is noticed at the next resync only; --members-from=off needs no permission";
 
-/// Both watches of a part of the cluster.
+/// Both watches of one namespace, or of all namespaces.
 struct Watches {
-    resources: Api<Watched>,
+    resources: Api<WatchedObject>,
     config_maps: Api<PartialObjectMeta<ConfigMap>>,
-    pulses: (Arc<Pulse>, Arc<Pulse>),
+    liveness: (Arc<WatchLiveness>, Arc<WatchLiveness>),
 }
 
-/// Carries out all resources in scope until `shutdown` is cancelled; then passes under way end, what they did is recorded,
-/// and it returns.
+/// Reconciles all resources in scope until `shutdown` is cancelled. Then reconciles in flight end,
+/// their effects are recorded, and the function returns.
 pub async fn run<S: Service>(
     cluster: Arc<Cluster>,
     engine: Arc<Engine<S>>,
-    vitals: &Arc<Vitals>,
+    metrics: &Arc<ControllerMetrics>,
     shutdown: CancellationToken,
 ) {
-    let parts = cluster.parts(|namespace| {
-        let pulses = (Arc::<Pulse>::default(), Arc::<Pulse>::default());
+    let namespaces = cluster.map_namespaces(|namespace| {
+        let liveness = (Arc::<WatchLiveness>::default(), Arc::<WatchLiveness>::default());
         let watches = Watches {
-            resources: api(pulses.0.of(cluster.client.clone()), namespace),
-            config_maps: api(pulses.1.of(cluster.client.clone()), namespace),
-            pulses,
+            resources: api(liveness.0.observe_client(cluster.client.clone()), namespace),
+            config_maps: api(liveness.1.observe_client(cluster.client.clone()), namespace),
+            liveness,
         };
         let (due, dues) = mpsc::unbounded();
         let context = Context {
             cluster: Arc::clone(&cluster),
             engine: Arc::clone(&engine),
-            slots: Arc::default(),
-            sources: Arc::default(),
+            states: Arc::default(),
+            config_maps: Arc::default(),
             due,
-            vitals: Arc::clone(vitals),
+            metrics: Arc::clone(metrics),
             shutdown: shutdown.clone(),
         };
-        carry_out(watches, Arc::new(context), dues)
+        watch_namespace(watches, Arc::new(context), dues)
     });
-    future::join_all(parts).await;
+    future::join_all(namespaces).await;
 }
 
-async fn carry_out<S: Service>(
-    Watches { resources, config_maps, pulses }: Watches,
+async fn watch_namespace<S: Service>(
+    Watches { resources, config_maps, liveness }: Watches,
     context: Arc<Context<S>>,
-    dues: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
+    dues: mpsc::UnboundedReceiver<ObjectRef<WatchedObject>>,
 ) {
     let (reader, writer) = reflector::store();
-    context.vitals.add(Part {
-        slots: Arc::clone(&context.slots),
+    context.metrics.add_namespace(WatchedNamespace {
+        states: Arc::clone(&context.states),
         reader: reader.clone(),
         due: context.due.clone(),
-        resources: Arc::clone(&pulses.0),
-        config_maps: context.cluster.reads_sources.then_some(pulses.1),
+        resources: Arc::clone(&liveness.0),
+        config_maps: context.cluster.reads_sources.then_some(liveness.1),
     });
-    let changes = Changes::new(Arc::clone(&context.slots), Arc::clone(&context.sources));
-    let changes = self::changes(resources, writer, changes, pulses.0);
-    let edits: BoxStream<'static, _> = if context.cluster.reads_sources {
-        edits(config_maps, Arc::clone(&context.slots), Arc::clone(&context.sources)).boxed()
+    let predicates = ReconcilePredicates::new(Arc::clone(&context.states), Arc::clone(&context.config_maps));
+    let object_changes = object_changes(resources, writer, predicates, liveness.0);
+    let config_map_changes: BoxStream<'static, _> = if context.cluster.reads_sources {
+        config_map_changes(config_maps, Arc::clone(&context.states), Arc::clone(&context.config_maps)).boxed()
     } else {
         stream::empty().boxed()
     };
-    let due = stream::select(changes, stream::select(edits, dues))
+    let due = stream::select(object_changes, stream::select(config_map_changes, dues))
         .map(Ok::<_, Infallible>)
         .take_until(context.shutdown.clone().cancelled_owned());
     let reconcile = |object, context| reconcile(object, context).map(Ok::<_, Infallible>).boxed();
-    // Passes wait for the pacer, which knows their urgency, and not for each other: hence no limit here.
-    let passes = applier(
+    // Reconciles wait for the rate limiter, which knows their priority, and not for each other.
+    // Hence this stream has no limit.
+    let reconciles = applier(
         reconcile,
         |_, never: &Infallible, _| match *never {},
         Arc::clone(&context),
@@ -106,40 +108,41 @@ async fn carry_out<S: Service>(
         due,
         Config::default(),
     );
-    passes.for_each(|_| future::ready(())).await;
+    reconciles.for_each(|_| future::ready(())).await;
 }
 
-/// Objects over which a pass is due because of what the watch shows.
-fn changes(
-    api: Api<Watched>,
-    writer: reflector::store::Writer<Watched>,
-    mut changes: Changes,
-    pulse: Arc<Pulse>,
-) -> impl Stream<Item = ObjectRef<Watched>> + Send {
+/// Streams the objects to reconcile because of an event of the watch.
+fn object_changes(
+    api: Api<WatchedObject>,
+    writer: reflector::store::Writer<WatchedObject>,
+    mut predicates: ReconcilePredicates,
+    liveness: Arc<WatchLiveness>,
+) -> impl Stream<Item = ObjectRef<WatchedObject>> + Send {
     watcher(api, config())
         .default_backoff()
         .reflect(writer)
-        .inspect_err(|error| tracing::warn!(%error, "the watch failed and is begun again{}", hint(error, RESOURCES)))
+        .inspect_err(|error| tracing::warn!(%error, "the watch failed and begins again{}", hint(error, RESOURCES)))
         .filter_map(|event| future::ready(event.ok()))
-        .inspect(move |event| pulse.event(matches!(event, watcher::Event::InitDone)))
-        .flat_map(move |event| stream::iter(changes.of(event)))
+        .inspect(move |event| liveness.record_event(matches!(event, watcher::Event::InitDone)))
+        .flat_map(move |event| stream::iter(predicates.due_objects(event)))
 }
 
-/// Objects over which a pass is due because a ConfigMap changed; the passes under way over them end early.
-fn edits(
+/// Streams the objects to reconcile because a ConfigMap changed, and cancels their reconciles in
+/// flight.
+fn config_map_changes(
     api: Api<PartialObjectMeta<ConfigMap>>,
-    slots: Arc<Slots>,
-    sources: Arc<Sources>,
-) -> impl Stream<Item = ObjectRef<Watched>> + Send {
+    states: Arc<ObjectStates>,
+    index: Arc<ConfigMapIndex>,
+) -> impl Stream<Item = ObjectRef<WatchedObject>> + Send {
     watcher(api, config())
         .default_backoff()
         .inspect_err(|error| {
-            tracing::warn!(%error, "the watch of ConfigMaps failed and is begun again{}", hint(error, CONFIG_MAPS));
+            tracing::warn!(%error, "the watch of ConfigMaps failed and begins again{}", hint(error, CONFIG_MAPS));
         })
         .filter_map(|event| future::ready(event.ok()))
-        .flat_map(move |event| stream::iter(sources.changed(&event)))
+        .flat_map(move |event| stream::iter(index.outdated_by(&event)))
         .map(move |outdated| {
-            slots.outdated(&outdated.uid);
+            states.cancel(&outdated.uid);
             outdated.object
         })
 }
@@ -148,7 +151,7 @@ fn config() -> watcher::Config {
     watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS)
 }
 
-/// What to do about a watch that cannot begin.
+/// Returns the advice for a watch that cannot begin.
 fn hint(error: &watcher::Error, grant: &str) -> String {
     let (watcher::Error::InitialListFailed(kube::Error::Api(status))
     | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
@@ -157,7 +160,7 @@ fn hint(error: &watcher::Error, grant: &str) -> String {
     };
     match status.code {
         404 => ": the cluster does not know the kind; apply crds/".to_owned(),
-        401 => ": the cluster does not know who we are; check KUBECONFIG or the service account".to_owned(),
+        401 => ": the cluster does not accept the credentials; check KUBECONFIG or the service account".to_owned(),
         403 => format!(": {grant}"),
         _ => String::new(),
     }

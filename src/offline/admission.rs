@@ -1,31 +1,32 @@
-//! What does an API server make of resources when they come in, and who does it here?
+//! The part of an API server's admission that resources in files need.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::change_set::ChangeSet;
 use super::object::Object;
 use super::plan::Change;
-use super::scene::Scene;
 use crate::api::metadata::resource;
 use crate::api::{APPROVE, ChannelMembershipStatus, DeletionPolicy, Prune};
 use crate::manifests::Manifests;
 
-/// Takes from resources that have no state whatever could remove somebody: without one it is not known whom they added.
-/// Gives whether any of them asked for it.
-pub fn remove_nobody(files: &mut Manifests) -> bool {
-    let mut asked = false;
+/// Disables removals for resources without a state, because without it the members they added are
+/// unknown. Returns whether a resource asked for removals.
+pub fn disable_removals(files: &mut Manifests) -> bool {
+    let mut requested = false;
     for manifest in &mut files.memberships {
         let spec = &mut manifest.object.spec;
-        asked |= spec.prune != Prune::Never;
+        requested |= spec.prune != Prune::Never;
         (spec.prune, spec.deletion_policy) = (Prune::Never, DeletionPolicy::Retain);
     }
-    asked
+    requested
 }
 
-/// Those of a state that are being deleted and stand in the files again are not deleted any more: they go on with what they claim.
-pub fn put_back(files: &Manifests, state: &mut Manifests) {
+/// Restores resources that are being deleted and are in the files again. They keep the members they
+/// declared last.
+pub fn undelete(files: &Manifests, state: &mut Manifests) {
     let names: HashSet<String> = files.memberships.iter().map(|it| resource(&it.object.metadata)).collect();
     for manifest in &mut state.memberships {
         let metadata = &mut manifest.object.metadata;
@@ -35,19 +36,20 @@ pub fn put_back(files: &Manifests, state: &mut Manifests) {
     }
 }
 
-/// Gives the resources of a scene what an API server gives them: new ones a UID and an age of their own, whatever is written
-/// there. Those that are being deleted are part of the change until they have ended; what is approved already is marked so.
-pub fn admit(scene: &mut Scene, approved: &[String], now: Timestamp) {
-    for member in scene.new.values_mut() {
-        if member.change == Some(Change::Created) {
-            member.object = created(&member.object, now);
+/// Completes the resources of a change set as an API server does. A new resource gets a UID and an
+/// age, whatever its manifest says. A resource that is being deleted belongs to the change until it
+/// has ended. An approved plan is marked as approved.
+pub fn admit(change_set: &mut ChangeSet, approved: &[String], now: Timestamp) {
+    for entry in change_set.new.values_mut() {
+        if entry.change == Some(Change::Created) {
+            entry.object = created(&entry.object, now);
         }
-        let object = &mut member.object;
+        let object = &mut entry.object;
         if object.metadata.deletion_timestamp.is_some() {
-            member.change = Some(Change::Deleted);
+            entry.change = Some(Change::Deleted);
         }
         let pending = object.status.as_ref().and_then(|status| status.pending_approval.as_ref());
-        if let Some(pending) = pending.filter(|pending| member.change.is_some() && approved.contains(&pending.hash)) {
+        if let Some(pending) = pending.filter(|pending| entry.change.is_some() && approved.contains(&pending.hash)) {
             let annotations = object.metadata.annotations.get_or_insert_default();
             annotations.insert(APPROVE.to_owned(), pending.hash.clone());
         }
@@ -74,7 +76,7 @@ fn created(written: &Object, now: Timestamp) -> Object {
     object
 }
 
-/// As RFC 9562 has it of random ones (version 4).
+/// Returns a random UUID (RFC 9562, version 4).
 fn uid() -> String {
     let bits = fastrand::u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");

@@ -1,7 +1,8 @@
-//! What does carrying out a plan cost, in calls and in time?
+//! The cost of a plan, in calls and in time.
 //!
-//! What the operator calls at least, at the pace that it keeps to: listings, batches, one look before each removal and one delete. Retries
-//! and waits for people are not in it.
+//! The estimate counts the fewest calls that the operator makes, at its own rate: listings,
+//! batches, and one check and one delete for each removal. It does not count retries, nor the time
+//! in which a plan waits for approval.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,34 +13,34 @@ use crate::chime::rate_limit::{RateLimit, Rates};
 use crate::engine::dry_run::{DryRun, MemberCounts};
 use crate::membership::arn::{ChannelArn, MemberArn};
 
-/// Adds up the calls of forecasts.
+/// The calls of several dry runs, added up.
 #[derive(Debug, Default)]
-pub struct Bill {
+pub struct CostEstimate {
     total: Cost,
-    /// Pages of the largest listing of a target: all its resources share one.
+    /// The pages of the largest listing of each target: all its resources share one listing.
     pages: HashMap<Target, usize>,
-    /// Channels of which somebody is removed: all resources with one bearer share a look at it.
+    /// The channels with removals: all resources with one bearer share the calls about the channel.
     looks: HashSet<(ChannelArn, MemberArn)>,
     batches: HashMap<ChannelArn, usize>,
     calls: HashMap<(String, MemberArn), usize>,
 }
 
-impl Bill {
-    /// One more resource.
-    pub fn add(&mut self, forecast: &DryRun) {
-        let (Some(target), Some(counts)) = (&forecast.target, forecast.counts) else { return };
+impl CostEstimate {
+    /// Adds the calls for one more resource.
+    pub fn add(&mut self, dry_run: &DryRun) {
+        let (Some(target), Some(counts)) = (&dry_run.target, dry_run.counts) else { return };
         self.list(target, counts);
-        let batches = forecast.add.len().div_ceil(MAX_BATCH);
+        let batches = dry_run.add.len().div_ceil(MAX_BATCH);
         *self.batches.entry(target.channel.clone()).or_default() += batches;
         self.total.batches += batches;
         self.call(target, batches);
-        let removals = forecast.remove.len();
+        let removals = dry_run.remove.len();
         self.total.describes += removals;
         self.total.deletes += removals;
         self.call(target, 2 * removals);
         let channel = (target.channel.clone(), target.bearer.clone());
         if removals > 0 && self.looks.insert(channel) {
-            // The channel itself, and a page of its moderators.
+            // One call reads the channel, and one lists a page of its moderators.
             self.total.channel_looks += 2;
             self.call(target, 2);
         }
@@ -58,19 +59,24 @@ impl Bill {
         *self.calls.entry((target.channel.region().to_owned(), target.bearer.clone())).or_default() += calls;
     }
 
-    /// The sum, at these rates: bearers and channels are worked off side by side, so the slowest of them decides.
+    /// Returns the sum at these rates. Bearers and channels work in parallel, so the slowest
+    /// decides.
     pub fn total(&self, rates: &Rates) -> Cost {
-        let rest = |region: &str, limit: RateLimit, calls: usize| {
+        let seconds_for = |region: &str, limit: RateLimit, calls: usize| {
             let Some(rate) = rates.per_second(region, limit) else { return 0.0 };
             #[expect(clippy::cast_precision_loss, reason = "calls are far below 2^52")]
             let calls = calls as f64;
             calls / rate
         };
-        let pages =
-            self.pages.iter().map(|(target, pages)| rest(target.channel.region(), RateLimit::ChannelList, *pages));
-        let batches =
-            self.batches.iter().map(|(channel, batches)| rest(channel.region(), RateLimit::ChannelBatch, *batches));
-        let calls = self.calls.iter().map(|((region, _), calls)| rest(region, RateLimit::Bearer, *calls));
+        let pages = self
+            .pages
+            .iter()
+            .map(|(target, pages)| seconds_for(target.channel.region(), RateLimit::ChannelList, *pages));
+        let batches = self
+            .batches
+            .iter()
+            .map(|(channel, batches)| seconds_for(channel.region(), RateLimit::ChannelBatch, *batches));
+        let calls = self.calls.iter().map(|((region, _), calls)| seconds_for(region, RateLimit::Bearer, *calls));
         let seconds = pages.chain(batches).chain(calls).fold(0.0, f64::max);
         let seconds = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX).as_secs();
         Cost { seconds, ..self.total }

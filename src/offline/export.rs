@@ -1,8 +1,9 @@
-//! Which manifests declare a channel as it is now?
+//! The manifests that declare a channel as it is now.
 //!
-//! Everybody who is there is declared, moderators, bots and the bearer among them, so that such a manifest changes nothing, and one
-//! that later says `prune: Declared` knows of everybody: who is taken off the list leaves, and nobody else. It says neither `prune` nor
-//! `deletionPolicy` itself, whose defaults remove nobody.
+//! They declare every member, including moderators, bots and the bearer. Such a manifest changes
+//! nothing. If it later says `prune: Declared`, it covers every member: a member taken off the list
+//! is removed, and no other. It sets neither `prune` nor `deletionPolicy`, whose defaults remove no
+//! member.
 
 mod comment;
 pub mod naming;
@@ -16,32 +17,33 @@ use crate::api::{MAX_MEMBERS, MembershipType};
 use crate::chime::reader::ListedMember;
 use crate::membership::arn::{ChannelArn, display_name};
 
-use self::comment::tame;
+use self::comment::escape_comment;
 
-/// kubectl's client-side apply keeps the manifest in an annotation, and those hold so many bytes all together (Kubernetes, "Annotations").
+/// kubectl's client-side apply keeps the manifest in an annotation, and all annotations together
+/// hold this many bytes (Kubernetes, "Annotations").
 const CLIENT_SIDE_BYTES: usize = 262_144;
 
-/// A channel as it was read.
+/// A channel as the service shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
-    /// Which one.
+pub struct LiveChannel {
+    /// The channel's ARN.
     pub channel: ChannelArn,
-    /// How it is called in words.
+    /// The display name of the channel.
     pub title: Option<String>,
-    /// Whether its members are in sub-channels.
+    /// True if the members are in sub-channels.
     pub elastic: bool,
-    /// Who is in it, by the types that were asked for.
+    /// The members, by the types that were requested.
     pub members: Vec<(MembershipType, Vec<ListedMember>)>,
 }
 
-/// How manifests are written.
+/// The style of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Their `metadata.namespace`; none is left to whoever applies them.
+    /// Their `metadata.namespace`. Without it, `kubectl apply` decides.
     pub namespace: Option<String>,
-    /// Whether each member's name stands behind their id, as a comment.
+    /// True if a comment behind each id gives the member's name.
     pub names: bool,
-    /// Whether they say `mode: Observe`.
+    /// True if they say `mode: Observe`.
     pub observe: bool,
     /// The most members of one resource, from 1 to [`MAX_MEMBERS`].
     pub max_members: usize,
@@ -61,29 +63,31 @@ pub struct WriteError {
     source: serde_yaml::ser_error::Error,
 }
 
-/// The manifests of a channel, one YAML document each and the same for the same members: one for each type that somebody has, or
-/// several where there are many. A channel without members has one, that declares no members. `name` is the first one's.
-pub fn manifests(live: &Live, name: &str, style: &Style) -> Result<String, WriteError> {
-    let inhabited = live.members.iter().filter(|(_, people)| !people.is_empty());
-    let mut rolls: Vec<Roll> = inhabited.map(|(kind, people)| Roll::of(live, *kind, people)).collect();
-    if rolls.is_empty() {
+/// Returns the manifests of a channel as YAML documents, always the same for the same members. Each
+/// type with members has one document, or several if the members are many. A channel without
+/// members has one document, which declares no members. `name` is the name of the first document.
+pub fn manifests(live: &LiveChannel, name: &str, style: &Style) -> Result<String, WriteError> {
+    let with_members = live.members.iter().filter(|(_, members)| !members.is_empty());
+    let mut types: Vec<TypedMembers> =
+        with_members.map(|(kind, members)| TypedMembers::of(live, *kind, members)).collect();
+    if types.is_empty() {
         let kind = live.members.first().map(|(kind, _)| *kind).unwrap_or_default();
-        rolls.push(Roll::of(live, kind, &[]));
+        types.push(TypedMembers::of(live, kind, &[]));
     }
     let mut text = String::new();
-    for roll in &rolls {
-        let name = naming::of_type(name, roll.kind);
-        // Of nobody at all there is one part, too.
-        let count = roll.declared.len().div_ceil(style.max_members).max(1);
+    for typed in &types {
+        let name = naming::of_type(name, typed.kind);
+        // Without members there is one part, too.
+        let count = typed.declared.len().div_ceil(style.max_members).max(1);
         for part in 0..count {
             let from = part * style.max_members;
-            let to = roll.declared.len().min(from + style.max_members);
+            let to = typed.declared.len().min(from + style.max_members);
             let document = Document {
                 name: naming::of_part(&name, part),
-                declared: &roll.declared[from..to],
-                left_out: if part == 0 { &roll.left_out } else { &[] },
-                title: roll.title(part, count),
-                roll,
+                declared: &typed.declared[from..to],
+                left_out: if part == 0 { &typed.left_out } else { &[] },
+                title: typed.title(part, count),
+                typed,
                 style,
             };
             text.push_str(&document.text()?);
@@ -92,57 +96,58 @@ pub fn manifests(live: &Live, name: &str, style: &Style) -> Result<String, Write
     Ok(text)
 }
 
-/// Whether a file's text holds a manifest of the channel, as [`manifests`] or somebody after it wrote it.
-pub fn declares(text: &str, channel: &ChannelArn) -> bool {
+/// Returns whether a text holds a manifest of the channel, as [`manifests`] wrote it or as it was
+/// edited later.
+pub fn declares_channel(text: &str, channel: &ChannelArn) -> bool {
     text.lines()
         .filter_map(|line| line.trim().strip_prefix("channelArn:"))
         .any(|arn| arn.trim().trim_matches(['"', '\'']) == channel.as_str())
 }
 
 /// The members of one type.
-struct Roll<'a> {
-    live: &'a Live,
+struct TypedMembers<'a> {
+    live: &'a LiveChannel,
     kind: MembershipType,
-    /// As they are written, and how they are called.
+    /// The members as they are written, with their names.
     declared: Vec<(&'a str, Option<&'a str>)>,
-    /// Whom no manifest can declare, and why.
+    /// The members that no manifest can declare, with the reason.
     left_out: Vec<(&'a str, &'static str)>,
 }
 
-impl<'a> Roll<'a> {
-    fn of(live: &'a Live, kind: MembershipType, people: &'a [ListedMember]) -> Self {
-        let mut roll = Self { live, kind, declared: Vec::new(), left_out: Vec::new() };
-        for ListedMember { arn, name } in people {
+impl<'a> TypedMembers<'a> {
+    fn of(live: &'a LiveChannel, kind: MembershipType, members: &'a [ListedMember]) -> Self {
+        let mut typed = Self { live, kind, declared: Vec::new(), left_out: Vec::new() };
+        for ListedMember { arn, name } in members {
             match written(&live.channel, arn) {
-                Ok(written) => roll.declared.push((written, name.as_deref())),
-                Err(why) => roll.left_out.push((arn, why)),
+                Ok(written) => typed.declared.push((written, name.as_deref())),
+                Err(why) => typed.left_out.push((arn, why)),
             }
         }
-        roll
+        typed
     }
 
     fn title(&self, part: usize, count: usize) -> String {
         let (channel, kind) = (self.live.channel.id(), self.kind);
         let called = self.live.title.as_deref().filter(|title| !title.trim().is_empty() && *title != channel);
-        let called = called.map(|title| format!(", {}", tame(title))).unwrap_or_default();
-        let who = match self.declared.len() {
+        let called = called.map(|title| format!(", {}", escape_comment(title))).unwrap_or_default();
+        let count_text = match self.declared.len() {
             0 if self.left_out.is_empty() => "no member".to_owned(),
-            0 => format!("no member of type {kind} who can be declared"),
+            0 => format!("no member of type {kind} that can be declared"),
             1 => format!("1 member of type {kind}"),
             members => format!("{members} members of type {kind}"),
         };
         let part = if count > 1 { format!(", part {} of {count}", part + 1) } else { String::new() };
-        format!("Channel {channel}{called}: {who}{part}.")
+        format!("Channel {channel}{called}: {count_text}{part}.")
     }
 }
 
-/// The shortest way to write a member that is read as that member again.
+/// Returns the shortest text that is read back as this member.
 fn written<'a>(channel: &ChannelArn, arn: &'a str) -> Result<&'a str, &'static str> {
     let Some(name) = channel.name_of(arn) else {
-        return Err("of another app instance than the channel, so no manifest may name them");
+        return Err("of another app instance than the channel, so no manifest can declare it");
     };
     let reads_back = |written: &&str| channel.name(written).is_ok_and(|read| read == name);
-    // An id may begin with arn: itself.
+    // An id may itself begin with arn:.
     [display_name(name), name].into_iter().find(reads_back).ok_or("no ARN of a user or bot")
 }
 
@@ -152,7 +157,7 @@ struct Document<'a> {
     title: String,
     declared: &'a [(&'a str, Option<&'a str>)],
     left_out: &'a [(&'a str, &'static str)],
-    roll: &'a Roll<'a>,
+    typed: &'a TypedMembers<'a>,
     style: &'a Style,
 }
 
@@ -160,13 +165,11 @@ impl Document<'_> {
     fn text(&self) -> Result<String, WriteError> {
         let body = self.body()?;
         let mut text = format!("---\n# {}\n", self.title);
-        text.push_str("# Applied as it is (kubectl apply --server-side), it adds nobody and removes nobody.\n");
-        text.push_str(
-            "# Whoever is taken off the list stays in the channel, unless prune: Declared is written below.\n",
-        );
-        if self.roll.live.elastic {
+        text.push_str("# Applied as it is (kubectl apply --server-side), it adds no member and removes no member.\n");
+        text.push_str("# A member taken off the list stays in the channel, unless prune: Declared is written below.\n");
+        if self.typed.live.elastic {
             text.push_str(
-                "# An elastic channel: a moderator who leaves is added again only by a resource with subChannelId.\n",
+                "# An elastic channel: a moderator that leaves is added again only by a resource with subChannelId.\n",
             );
         }
         if body.len() > CLIENT_SIDE_BYTES {
@@ -191,8 +194,8 @@ impl Document<'_> {
         let _ = write!(
             text,
             "spec:\n  channelArn: {}\n  type: {}\n",
-            scalar(self.roll.live.channel.as_str())?,
-            self.roll.kind
+            scalar(self.typed.live.channel.as_str())?,
+            self.typed.kind
         );
         if self.style.observe {
             text.push_str("  mode: Observe\n");
@@ -201,20 +204,20 @@ impl Document<'_> {
         for (member, name) in self.declared {
             let _ = write!(text, "    - {}", scalar(member)?);
             match name.filter(|_| self.style.names) {
-                Some(name) => _ = writeln!(text, " # {}", tame(name)),
+                Some(name) => _ = writeln!(text, " # {}", escape_comment(name)),
                 None => text.push('\n'),
             }
         }
         for (arn, why) in self.left_out {
-            let _ = writeln!(text, "    # {}: {why}", tame(arn));
+            let _ = writeln!(text, "    # {}: {why}", escape_comment(arn));
         }
         Ok(text)
     }
 }
 
-/// A text as one YAML scalar, in quotes where it would be read as something else.
+/// Returns a text as one YAML scalar, in quotes if it would otherwise be read as another value.
 fn scalar(text: &str) -> Result<String, WriteError> {
-    // A long one would be folded, onto lines that know nothing of where it stands.
+    // A long text would be folded onto lines without the right indentation.
     let plain = serde_yaml::ser_options! { prefer_block_scalars: false };
     let written = serde_yaml::to_string_with_options(&text, plain)
         .map_err(|source| WriteError { text: text.to_owned(), source })?;

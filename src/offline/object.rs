@@ -1,4 +1,4 @@
-//! What would an API server hold of a resource that stands in a file?
+//! A resource of a file, as an API server would hold it.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -15,21 +15,21 @@ use crate::engine::store::Version;
 #[derive(Clone, Debug)]
 pub struct Object {
     full_name: String,
-    /// Its metadata. Always with a namespace, a name and a UID.
+    /// The metadata. Always with a namespace, a name and a UID.
     pub metadata: ObjectMeta,
     version: Version,
-    /// Its spec, or why it cannot be read.
+    /// The spec, or why it cannot be read.
     pub spec: Result<ChannelMembershipSpec, String>,
     /// A field of the spec that this version of Rollcall does not know.
     pub unknown_field: Option<String>,
-    /// Its status.
+    /// The status.
     pub status: Option<ChannelMembershipStatus>,
-    /// What the sources of `membersFrom` hold, in their order.
+    /// The sources of `membersFrom`, in their order.
     pub sources: Vec<Source>,
 }
 
 impl Object {
-    /// A resource with the sources that [`Self::references`] names not read yet.
+    /// Creates a resource. The sources that [`Self::references`] lists are not read yet.
     pub fn new(
         mut metadata: ObjectMeta,
         spec: Result<ChannelMembershipSpec, String>,
@@ -37,57 +37,59 @@ impl Object {
         status: Option<ChannelMembershipStatus>,
     ) -> Self {
         let full_name = resource(&metadata);
-        // Whoever stands in a file alone is told from others by its name.
+        // A resource of a file without a UID is identified by its name.
         metadata.uid.get_or_insert_with(|| format!("file:{full_name}"));
         let version = Version(metadata.resource_version.clone().unwrap_or_default());
         Self { full_name, metadata, version, spec, unknown_field, status, sources: Vec::new() }
     }
 
-    /// As it is written, of generation 1 where it does not say. One that does not say when it was made is as old as `made`.
-    pub fn written(object: &ChannelMembership, made: Timestamp) -> Self {
+    /// Creates a resource from a manifest. Without a generation it gets 1, without a creation time
+    /// it gets `created`.
+    pub fn written(object: &ChannelMembership, created: Timestamp) -> Self {
         let mut metadata = object.metadata.clone();
         metadata.generation.get_or_insert(1);
-        metadata.creation_timestamp.get_or_insert(Time(made));
+        metadata.creation_timestamp.get_or_insert(Time(created));
         Self::new(metadata, Ok(object.spec.clone()), None, object.status.clone())
     }
 
-    /// `namespace/name`.
+    /// Returns `namespace/name`.
     pub fn full_name(&self) -> &str {
         &self.full_name
     }
 
-    /// Its namespace.
+    /// Returns the namespace.
     pub fn namespace(&self) -> &str {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Its UID.
+    /// Returns the UID.
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// In which version it is.
+    /// Returns the version.
     pub fn version(&self) -> &Version {
         &self.version
     }
 
-    /// From here on it is in this version.
+    /// Sets the version.
     pub(super) fn set_version(&mut self, version: Version) {
         self.metadata.resource_version = Some(version.0.clone());
         self.version = version;
     }
 
-    /// The ARN of its channel, as it is written; empty where the spec cannot be read.
+    /// Returns the ARN of the channel as it is written; empty if the spec cannot be read.
     pub fn channel(&self) -> &str {
         self.spec.as_ref().map(|spec| spec.channel_arn.as_str()).unwrap_or_default()
     }
 
-    /// The sources to read for it.
+    /// Lists the sources to read.
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
         crate::api::metadata::references(&self.metadata, self.spec.as_ref().ok())
     }
 
-    /// Reads its sources by `read`, which is given the namespace and the key; whatever that does not find cannot be read.
+    /// Reads the sources by `read`, which gets the namespace and the key. A source that `read` does
+    /// not find is unreadable.
     pub fn read_sources(&mut self, read: impl Fn(&str, &ConfigMapKeyRef) -> Option<SourceText>) {
         let source = |reference: &ConfigMapKeyRef| {
             let unknown = || SourceText::Unreadable(format!("ConfigMap {} is not among the files", reference.name));
@@ -97,7 +99,8 @@ impl Object {
         self.sources = self.references().map(source).collect();
     }
 
-    /// The same, as it takes the place of `before`: what a cluster keeps of an object through an edit stays.
+    /// Returns the resource after an edit of `before`: it keeps what a cluster keeps through an
+    /// edit.
     pub fn replacing(self, before: &Self) -> Self {
         let Self { metadata: written, spec, unknown_field, sources, .. } = self;
         let changed = i64::from(before.spec.as_ref().ok() != spec.as_ref().ok());
@@ -109,7 +112,8 @@ impl Object {
         Self { sources, ..Self::new(metadata, spec, unknown_field, before.status.clone()) }
     }
 
-    /// The same, once somebody deleted it. Whether it ends at once or its people are removed first is in its finalizers.
+    /// Returns the resource after its deletion was requested. Its finalizers decide whether it ends
+    /// at once or removes its members first.
     pub fn deleted(mut self, at: Timestamp) -> Self {
         if self.metadata.deletion_timestamp.is_none() {
             self.metadata.deletion_timestamp = Some(Time(at));
@@ -118,7 +122,7 @@ impl Object {
         self
     }
 
-    /// Puts the finalizer on it that an operator would have put on it.
+    /// Adds the finalizer that an operator would have added.
     pub fn put_finalizer(&mut self) {
         let wants =
             |spec: &ChannelMembershipSpec| spec.deletion_policy == DeletionPolicy::Delete && spec.prune != Prune::Never;
@@ -133,7 +137,8 @@ impl Object {
         Resource { status: self.status.clone(), ..Resource::new(&self.metadata, spec, unknown_field, sources) }
     }
 
-    /// The same, as an operator saw it last: where it is not known what a source held then, by what the status says of it.
+    /// Returns the resource as an operator saw it last. If the former contents of a source are
+    /// unknown, the status gives its members.
     pub fn last_seen(&self) -> Resource {
         let mut snapshot = self.resource();
         let claimed = self.status.as_ref().and_then(|status| status.last_declared.as_ref());
@@ -147,7 +152,7 @@ impl Object {
         snapshot
     }
 
-    /// As it is written to a file; `None` where its spec cannot be read.
+    /// Returns the resource as a manifest; `None` if its spec cannot be read.
     pub fn manifest(&self) -> Option<ChannelMembership> {
         let spec = self.spec.clone().ok()?;
         Some(ChannelMembership { metadata: self.metadata.clone(), spec, status: self.status.clone() })

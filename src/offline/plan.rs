@@ -1,148 +1,151 @@
-//! What would happen if these manifests were applied?
+//! The plan of a change: what would happen if these manifests were applied.
 //!
-//! A [`Plan`] is a value: whoever shows it needs nothing else. Its JSON is what `rollcall plan -o json` prints, and changes only by
-//! fields that are added.
+//! A [`Plan`] is a value: its printers need nothing else. Its JSON is what `rollcall plan -o json`
+//! prints. It changes only by new fields.
 
 use serde::Serialize;
 
 use crate::api::{KeepReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason};
 
-/// The format of a plan's JSON. It goes up when a field is taken away or comes to mean something else.
+/// The format of a plan's JSON. It goes up when a field is removed or changes its meaning.
 pub const FORMAT: u32 = 1;
 
-/// What would happen, resource by resource.
+/// A plan, resource by resource.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`FORMAT`].
     pub format: u32,
-    /// By what it is known what was declared before.
+    /// The source of what was declared before.
     pub before: Before,
-    /// What was not seen and may make a difference, in sentences for people.
+    /// The facts that were not read and may make a difference, in sentences.
     pub remarks: Vec<String>,
-    /// The resources, sorted by `namespace/name`: those of the files, and those that are deleted with this change. Whoever stays as
-    /// they were and is in no file is not among them.
+    /// The resources, sorted by `namespace/name`: those of the files, and those that are deleted
+    /// with this change. An unchanged resource that is in no file is not listed.
     pub resources: Vec<ResourcePlan>,
     /// Sums over all resources.
     pub totals: Totals,
-    /// What carrying it out costs.
+    /// The cost of the change.
     pub cost: Cost,
 }
 
-/// By what it is known what was declared before, and by whom.
+/// The source of what was declared before, and by which resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Before {
-    /// The resources as they stand in a cluster (`--with-cluster`).
+    /// The resources in a cluster (`--with-cluster`).
     Cluster,
-    /// The resources as they stand in a file (`--state`).
+    /// The resources in a state file (`--state`).
     State,
     /// The manifests before the change (`--base`).
     Manifests,
-    /// Not at all: removals are at most those, and not proven.
+    /// No source: removals are at most those shown, and not proven.
     Unknown,
 }
 
-/// What becomes of the resource itself.
+/// The change of the resource itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
-    /// It is new, or it is not known that it was there.
+    /// The resource is new, or its earlier state is unknown.
     Created,
-    /// Its spec or one of its sources is another than before.
+    /// Its spec or one of its sources has changed.
     Changed,
-    /// It is as it was.
+    /// It is unchanged.
     Unchanged,
-    /// It was there and is not any more.
+    /// It was deleted.
     Deleted,
 }
 
-/// What would happen to the members of one resource. Names are as people write them: `alice`, `bot/helper`.
+/// The changes to the members of one resource. Names are short, such as `alice` and `bot/helper`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourcePlan {
     /// `namespace/name`.
     pub resource: String,
-    /// File and line, where it stands in one: `team.yaml:12`.
+    /// File and line, if the resource is in a file: `team.yaml:12`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// What becomes of the resource itself.
+    /// The change of the resource itself.
     pub change: Change,
     /// The channel's ARN, as it is written.
     pub channel_arn: String,
     /// The type of the memberships.
     #[serde(rename = "type")]
     pub membership_type: MembershipType,
-    /// The ARN in whose name the service would be called; absent where there is none.
+    /// The ARN of the bearer; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer: Option<String>,
-    /// Whom it removes.
+    /// The members that it removes.
     pub prune: Prune,
-    /// How many members it declares, how many of them are there, and how many are there undeclared. Absent where the channel
-    /// was not, or could not be, looked at.
+    /// How many members it declares, how many of them are present, and how many present members are
+    /// undeclared. Absent if the channel was not, or could not be, read.
     #[serde(flatten)]
     pub counts: Option<Counts>,
-    /// Who is added, sorted.
+    /// The members to add, sorted.
     pub add: MemberList,
-    /// Who is removed, sorted. With `at_most` these and nobody else, and perhaps not all of them.
+    /// The members to remove, sorted. With `at_most`, at most these members, and perhaps not all of
+    /// them.
     pub remove: MemberList,
-    /// Whether it is not known what the resource declared before, so that `remove` is proven of nobody.
+    /// True if it is unknown what the resource declared before, so that no removal is proven.
     pub at_most: bool,
-    /// What waits for approval, with the hash that approves it. Nobody of these is in `add` or `remove`.
+    /// The changes that wait for approval, with the hash that approves them. None of these members
+    /// is in `add` or `remove`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_approval: Option<PendingApproval>,
-    /// Who is to be removed and waits for something else than approval.
+    /// The members to remove that wait for something other than approval.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Waiting>,
-    /// Who is there, is declared by no resource any more, and is not removed all the same; sorted.
+    pub waiting: Option<WaitingMembers>,
+    /// The present members that no resource declares and that are not removed, sorted.
     pub stays: Vec<Stay>,
-    /// Who is declared, is not there and is not added: declared by an older resource with the other type, refused by the service lately, out
-    /// because they left. Sorted by ARN.
+    /// The declared members that are absent and not added: an older resource declares them with the
+    /// other type, the service refused them recently, or they left. Sorted by ARN.
     pub problems: Vec<MemberProblem>,
-    /// Why the resource as a whole, or a part of what it asks for, is not carried out.
+    /// The reason that the resource, or a part of it, is not reconciled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<Conflict>,
-    /// Why not all could be found out, and what to do about it: the channel could not be read, or who added a member.
+    /// The reason that the plan is incomplete, and the remedy: the channel could not be read, or
+    /// the invitation of a member could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What else is worth knowing of it, in sentences.
+    /// Other remarks, in sentences.
     pub remarks: Vec<String>,
 }
 
-/// How the declared members stand before anything is done for this resource. Whom a resource before it in the plan adds to or removes from
-/// the same channel is taken to be there, or gone.
+/// The counts of members before any change of this resource. A change that an earlier resource of
+/// the plan makes to the same channel counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// How many different members the resource declares.
     pub desired: usize,
-    /// How many of them are there.
+    /// How many of them are present.
     pub present: usize,
-    /// How many are there, with this type, whom no resource declares.
+    /// How many present members of this type no resource declares.
     pub undeclared: usize,
 }
 
-/// Who waits, and for what.
+/// Members that wait, and the reason.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Waiting {
-    /// Who, sorted.
+pub struct WaitingMembers {
+    /// The members, sorted.
     pub members: MemberList,
-    /// For what, in words.
+    /// The reason, as a text.
     pub why: String,
 }
 
-/// One who stays though no resource declares them any more.
+/// A member that stays though no resource declares it any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stay {
-    /// Who.
+    /// The member.
     pub member: String,
-    /// Why.
+    /// The reason.
     pub reason: KeepReason,
 }
 
-/// What stands against a resource, as its condition will say.
+/// A fault of a resource, as its condition will show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conflict {
@@ -156,31 +159,31 @@ pub struct Conflict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// How many resources the plan is about.
+    /// How many resources are in the plan.
     pub resources: usize,
-    /// In how many of them somebody is added or removed, or waits, or something is in conflict.
+    /// How many resources have members to add or remove, members that wait, or a conflict.
     pub affected: usize,
     /// How many members are added.
     pub add: usize,
-    /// How many are removed; those that are only known at most are not among them.
+    /// How many members are removed, without those that are known at most.
     pub remove: usize,
-    /// How many may be removed, where it is not known what was declared before.
+    /// How many members may be removed, if it is unknown what was declared before.
     pub remove_at_most: usize,
     /// How many additions wait for approval.
     pub additions_pending_approval: usize,
     /// How many removals wait for approval.
     pub removals_pending_approval: usize,
-    /// How many removals wait for something else.
+    /// How many removals wait for something other than approval.
     pub waiting: usize,
     /// How many undeclared members stay.
     pub stays: usize,
-    /// How many members are declared and not added, and how many resources are in conflict as a whole, together.
+    /// How many declared members are not added, plus how many resources are in conflict.
     pub conflicts: usize,
-    /// How many resources could not be planned, because their channel could not be read.
+    /// How many resources could not be planned because their channel could not be read.
     pub errors: usize,
 }
 
-/// What carrying out a plan costs: what waits for approval is not in it.
+/// The cost of a plan, without the changes that wait for approval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
@@ -188,11 +191,11 @@ pub struct Cost {
     pub listing_pages: usize,
     /// Batches that add members.
     pub batches: usize,
-    /// Looks at one membership each.
+    /// Checks of one membership each.
     pub describes: usize,
     /// Deletes.
     pub deletes: usize,
-    /// Looks at a channel and its moderators, before somebody is removed.
+    /// Calls about a channel and its moderators, before a removal.
     pub channel_looks: usize,
     /// All of these calls.
     pub calls: usize,
@@ -201,7 +204,7 @@ pub struct Cost {
 }
 
 impl Plan {
-    /// A plan of these resources, in their order and with its sums.
+    /// Creates a plan of these resources, sorted and with its sums.
     pub fn new(before: Before, remarks: Vec<String>, mut resources: Vec<ResourcePlan>, cost: Cost) -> Self {
         resources.sort_by(|a, b| a.resource.cmp(&b.resource));
         let mut totals = Totals { resources: resources.len(), ..Totals::default() };
@@ -211,19 +214,19 @@ impl Plan {
         Self { format: FORMAT, before, remarks, resources, totals, cost }
     }
 
-    /// Whether anything would happen, or somebody has to decide something first.
+    /// Returns whether anything would change, or needs a decision first.
     pub fn has_changes(&self) -> bool {
         self.totals.affected > 0
     }
 
-    /// Whether part of it could not be found out.
+    /// Returns whether a part of the plan is unknown.
     pub fn is_partial(&self) -> bool {
         self.totals.errors > 0
     }
 }
 
 impl ResourcePlan {
-    /// Whether nothing would happen to its members, and nothing is in the way.
+    /// Returns whether nothing would change for its members, and nothing blocks it.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty()
             && self.remove.is_empty()

@@ -1,8 +1,9 @@
-//! How does a state stand on disk, so that nothing is ever lost of it?
+//! The state file on disk, written so that no state is ever lost.
 //!
-//! Its first line says what it is and what the rest must hash to. It is replaced as a whole: written beside, synced, renamed, its folder synced;
-//! so whoever reads it, and whoever is killed, finds one state or the next and nothing in between. Whoever writes it holds a lock on
-//! the file itself, and on its successor before that takes its place.
+//! Its first line names the format and the digest of the rest. It is replaced as a whole: a new
+//! file is written beside it, synced and renamed, and its folder is synced. A reader, or a process
+//! after a kill, therefore finds one complete state. The writer holds a lock on the file itself,
+//! and on the new file before the rename.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read as _, Write as _};
@@ -14,38 +15,39 @@ use sha2::{Digest as _, Sha256};
 
 use crate::manifests::MAX_FILE_BYTES;
 
-/// What the first line begins with.
+/// The beginning of the first line.
 const MARK: &str = "# Written by rollcall apply, not to be edited: ";
 
-/// The format of a state. It goes up when an older version of Rollcall would read it wrong, or lose something of it.
+/// The format of a state. It goes up when an older version of Rollcall would misread it or lose a
+/// part of it.
 pub const FORMAT: u32 = 1;
 
-/// Only its owner reads and writes it: it names people.
-const MODE: u32 = 0o600;
+/// Its owner alone may read and write the file, because it names members.
+const FILE_MODE: u32 = 0o600;
 
-/// Whoever finds the file replaced between opening and locking it looks again, so often.
+/// How often the file is opened again if it was replaced between opening and locking it.
 const MAX_TRIES: usize = 100;
 
-/// Why a state cannot be used.
+/// The reason that a state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another process writes it.
-    #[error("another rollcall apply works with the state {}: run this one when that has ended", .0.display())]
+    #[error("another rollcall apply works with the state {}: run this command again after it has ended", .0.display())]
     Locked(PathBuf),
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("failed to {what} the state {}: {source}", .path.display())]
     Io {
-        /// What failed.
+        /// The operation that failed.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It is not as it was written.
+    /// The file was changed since it was written.
     #[error(
-        "the state {} is not as rollcall apply wrote it: it was cut short or edited. Put a copy in its place; or, if \
-         what stands there is meant, take its first line out",
+        "the state {} is not as rollcall apply wrote it: it was cut short or edited. Replace it by a copy; or, if the \
+         edit is intended, delete its first line",
         .0.display()
     )]
     Damaged(PathBuf),
@@ -54,52 +56,53 @@ pub enum StateError {
     Format {
         /// The file.
         path: PathBuf,
-        /// Its format, as it is written there.
+        /// The format that the file names.
         format: String,
     },
-    /// It cannot be read, or could not be read again.
+    /// The file is too large to be read, or would be.
     #[error(
-        "the state {} of {bytes} bytes is too large, at most {MAX_FILE_BYTES} are read: apply the manifests in parts, each with \
-         a state of its own",
+        "the state {} of {bytes} bytes is too large, at most {MAX_FILE_BYTES} are read: apply the manifests in parts, \
+         each with a state of its own",
         .path.display()
     )]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// How large it is, or would be.
+        /// Its size, or the size it would have.
         bytes: u64,
     },
 }
 
-/// A state on disk that this process alone writes, for as long as this lives.
+/// A state on disk that this process alone writes while the value lives.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
-    /// Locked; it stands at `path`.
+    /// The locked file at `path`.
     lock: File,
 }
 
 impl StateFile {
-    /// Takes hold of the state at `path`, which is made if it is not there.
+    /// Opens and locks the state at `path`, and creates it if it is absent.
     ///
     /// # Errors
-    /// If another process holds it, if it is damaged, of another format, or cannot be read, or if its folder cannot be written to.
+    /// Fails if another process holds it, if it is damaged, of another format or unreadable, or if
+    /// its folder cannot be written to.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let path = whole(path).map_err(io_error("find", path))?;
-        let file = Self::hold(&path)?;
+        let path = resolve_link(path).map_err(io_error("find", path))?;
+        let file = Self::lock_file(&path)?;
         read(&path, &file.lock)?;
-        // Before anything is done that would have to be recorded: can it be?
+        // A write must be possible before anything is done that has to be recorded.
         let successor = successor(&path);
         drop(create(&successor).map_err(io_error("write", &path))?);
         fs::remove_file(&successor).map_err(io_error("write", &path))?;
         Ok(file)
     }
 
-    /// Looks whether there is a state at `path` that could be opened, and leaves it alone.
+    /// Returns whether there is a state at `path` that could be opened, without a change to it.
     ///
     /// # Errors
-    /// If it is damaged, of another format, or cannot be read.
-    pub fn look(path: &Path) -> Result<bool, StateError> {
+    /// Fails if it is damaged, of another format, or unreadable.
+    pub fn exists(path: &Path) -> Result<bool, StateError> {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(io_error("read", path)(error)),
@@ -107,43 +110,44 @@ impl StateFile {
         }
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts this text in its place; when this returns, it is on disk. If it fails, what was there is still there.
+    /// Replaces the state by this text. When the call returns, the text is on disk. If it fails,
+    /// the old state is still there.
     ///
     /// # Errors
-    /// If it is too large, or cannot be written.
+    /// Fails if the text is too large or cannot be written.
     pub fn replace(&mut self, text: &[Arc<str>]) -> Result<(), StateError> {
         let bytes = text.iter().map(|part| part.len() as u64).sum::<u64>() + first_line("").len() as u64 + 64;
         if bytes > MAX_FILE_BYTES {
             return Err(StateError::TooLarge { path: self.path.clone(), bytes });
         }
         let successor = successor(&self.path);
-        let written = self.succeed(&successor, text);
+        let written = self.replace_file(&successor, text);
         if written.is_err() {
-            // It may be what fills the disk.
+            // The new file may be what fills the disk.
             let _ = fs::remove_file(&successor);
         }
         written.map_err(io_error("write", &self.path))
     }
 
-    fn succeed(&mut self, successor: &Path, text: &[Arc<str>]) -> io::Result<()> {
+    fn replace_file(&mut self, successor: &Path, text: &[Arc<str>]) -> io::Result<()> {
         let file = write_new(successor, text)?;
         fs::rename(successor, &self.path)?;
-        // The one before is given up, and nobody finds that any more.
+        // The old file is unlocked, and no process finds it any more.
         self.lock = file;
         File::open(folder(&self.path))?.sync_all()
     }
 
-    fn hold(path: &Path) -> Result<Self, StateError> {
+    fn lock_file(path: &Path) -> Result<Self, StateError> {
         for _ in 0..MAX_TRIES {
             let lock = match File::open(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    begin(path).map_err(io_error("create", path))?;
+                    create_empty(path).map_err(io_error("create", path))?;
                     continue;
                 }
                 Err(error) => return Err(io_error("read", path)(error)),
@@ -153,8 +157,8 @@ impl StateFile {
                 Err(TryLockError::WouldBlock) => return Err(StateError::Locked(path.to_owned())),
                 Err(TryLockError::Error(error)) => return Err(io_error("lock", path)(error)),
             }
-            // Its successor may have taken its place since it was opened.
-            if stands(path, &lock) {
+            // Another process may have replaced the file since it was opened.
+            if is_same_file(path, &lock) {
                 return Ok(Self { path: path.to_owned(), lock });
             }
         }
@@ -162,8 +166,8 @@ impl StateFile {
     }
 }
 
-/// Whether it is this file that stands there.
-fn stands(path: &Path, file: &File) -> bool {
+/// Returns whether the path leads to this file.
+fn is_same_file(path: &Path, file: &File) -> bool {
     let both = fs::metadata(path).and_then(|there| Ok((there, file.metadata()?)));
     both.is_ok_and(|(there, it)| (there.dev(), there.ino()) == (it.dev(), it.ino()))
 }
@@ -172,11 +176,11 @@ fn io_error<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Sta
     move |source| StateError::Io { what, path: path.to_owned(), source }
 }
 
-/// Where the file is really, so that a link to it stays one.
-fn whole(path: &Path) -> io::Result<PathBuf> {
+/// Returns the path behind a link, so that the link stays one.
+fn resolve_link(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let name = path.file_name().ok_or_else(|| io::Error::other("it is no file"))?;
+            let name = path.file_name().ok_or_else(|| io::Error::other("it is not a file"))?;
             Ok(fs::canonicalize(folder(path))?.join(name))
         }
         found => found,
@@ -187,7 +191,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What is about to take the place of the file. Whoever holds that writes this, so what stands there is left over from one that was killed.
+/// Returns the path of the new file. The lock on the state covers it, so an old one was left by a
+/// killed process.
 fn successor(path: &Path) -> PathBuf {
     beside(path, "new")
 }
@@ -202,10 +207,10 @@ fn create(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
-/// A new file with this text, locked and on disk.
+/// Creates a file with this text, locked and on disk.
 fn write_new(path: &Path, text: &[Arc<str>]) -> io::Result<File> {
     let file = create(path)?;
     file.lock()?;
@@ -218,8 +223,8 @@ fn write_new(path: &Path, text: &[Arc<str>]) -> io::Result<File> {
     Ok(file)
 }
 
-/// A state of nobody, if none is there yet. Of several processes that begin one at once, one does.
-fn begin(path: &Path) -> io::Result<()> {
+/// Creates an empty state if there is none. If several processes do so at once, one succeeds.
+fn create_empty(path: &Path) -> io::Result<()> {
     let new = beside(path, &format!("{:016x}", fastrand::u64(..)));
     let begun = write_new(&new, &[Arc::from(super::state_text::list(false).as_str())])
         .and_then(|_| fs::hard_link(&new, path))
@@ -228,7 +233,7 @@ fn begin(path: &Path) -> io::Result<()> {
     begun
 }
 
-/// What stands there, if that is whole.
+/// Reads the state, if it is complete.
 fn read(path: &Path, mut file: &File) -> Result<String, StateError> {
     let bytes = file.metadata().map_err(io_error("read", path))?.len();
     if bytes > MAX_FILE_BYTES {
@@ -253,11 +258,12 @@ fn digest<'a>(text: impl IntoIterator<Item = &'a str>) -> String {
     format!("{:032x}{:032x}", half(first), half(rest))
 }
 
-/// Whether the text is whole and of a format that is known. One without our first line is what somebody put there.
+/// Checks that the text is complete and of a known format. A file without our first line was put
+/// there by a user.
 fn check(path: &Path, text: &str) -> Result<(), StateError> {
     let damaged = || StateError::Damaged(path.to_owned());
     let Some(rest) = text.strip_prefix(MARK) else {
-        // A first line that was cut short, or nothing at all.
+        // The first line was cut short, or the file is empty.
         return if MARK.starts_with(text) || text.starts_with("# Written by rollcall") {
             Err(damaged())
         } else {

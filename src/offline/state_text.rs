@@ -1,6 +1,5 @@
-//! How are resources written to a state?
-//!
-//! As `kubectl get --output=yaml` prints them: a List of objects, with what their sources hold as ConfigMaps of it.
+//! The text of a state: resources as `kubectl get --output=yaml` prints them, a List of objects.
+//! The contents of their sources are ConfigMaps of the list.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt::Write as _;
@@ -12,13 +11,13 @@ use serde::Serialize;
 use super::object::Object;
 use crate::engine::resource::SourceText;
 
-/// The beginning of a state, which its items follow.
+/// Returns the beginning of a state, before its items.
 pub(super) fn list(has_items: bool) -> String {
     let items = if has_items { "items:\n" } else { "items: []\n" };
     format!("apiVersion: v1\nkind: List\nmetadata:\n  resourceVersion: \"\"\n{items}")
 }
 
-/// An object as an item of the list.
+/// Returns an object as an item of the list.
 pub(super) fn item(object: &impl Serialize) -> Result<String, serde_yaml::ser_error::Error> {
     let yaml = serde_yaml::to_string(object)?;
     let mut text = String::with_capacity(yaml.len() + yaml.len() / 8);
@@ -34,7 +33,7 @@ pub(super) fn item(object: &impl Serialize) -> Result<String, serde_yaml::ser_er
     Ok(text)
 }
 
-/// What the sources of these resources hold, as ConfigMaps that hold nothing else.
+/// Returns the contents of the resources' sources as ConfigMaps.
 pub(super) fn config_maps<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<ConfigMap> {
     let mut maps: BTreeMap<(&str, &str), ConfigMap> = BTreeMap::new();
     for object in objects {

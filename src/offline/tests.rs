@@ -1,12 +1,13 @@
-//! Is what a plan says what an operator then does? From files to calls, on a service and a cluster in memory.
+//! A plan says what an operator then does. The tests go from files to calls, on a service and a
+//! cluster in memory.
 
 mod apply;
 mod apply_crash;
 mod apply_property;
-mod desk;
+mod change_set;
+mod harness;
+mod local_cluster;
 mod property;
-mod scenes;
-mod world;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,9 +20,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::forecast;
+use super::change_set::{ChangeSet, Origin};
 use super::plan::{Plan, ResourcePlan};
-use super::scene::{Origin, Scene};
+use super::planner;
 use crate::api::{ChannelMembership, ChannelMembershipSpec};
 use crate::chime::client::Client;
 use crate::chime::rate_limit::{RateLimiter, Rates};
@@ -39,7 +40,7 @@ fn settings() -> Settings {
     Options::with(|settings| settings.allow_authoritative = true).settings
 }
 
-/// As `kubectl get` prints it.
+/// Returns an object as `kubectl get` prints it.
 fn printed(object: &StoredObject) -> Value {
     let (namespace, name) = object.resource.split_once('/').unwrap();
     let metadata = ObjectMeta {
@@ -58,7 +59,7 @@ fn printed(object: &StoredObject) -> Value {
     serde_json::to_value(ChannelMembership { metadata, spec, status }).unwrap()
 }
 
-/// As people write it.
+/// Returns a manifest of a resource.
 fn manifest(resource: &str, spec: &ChannelMembershipSpec) -> Value {
     let (namespace, name) = resource.split_once('/').unwrap();
     let metadata =
@@ -73,7 +74,7 @@ fn write(folder: &Path, name: &str, items: impl IntoIterator<Item = Value>) -> V
     vec![Input::Path(path)]
 }
 
-/// The state of a world, as a cluster prints it.
+/// Returns the state of a world, as a cluster prints it.
 fn state(world: &TestWorld) -> Manifests {
     let folder = tempfile::tempdir().unwrap();
     let objects = world.cluster.objects();
@@ -84,7 +85,7 @@ fn state(world: &TestWorld) -> Manifests {
     manifests::read_state(&input, "default").unwrap()
 }
 
-/// These specs, as people write them.
+/// Returns the manifests of these specs.
 fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipSpec)>) -> Manifests {
     let folder = tempfile::tempdir().unwrap();
     let items: Vec<Value> = specs.into_iter().map(|(resource, spec)| manifest(resource, spec)).collect();
@@ -95,16 +96,16 @@ fn files<'a>(specs: impl IntoIterator<Item = (&'a String, &'a ChannelMembershipS
     manifests::read_manifests(&input, "default").unwrap()
 }
 
-/// What would happen to a world if these files were applied and others deleted. Nothing is done.
+/// Plans to apply these files to a world and to delete its other resources. Nothing is done.
 async fn plan(world: &TestWorld, files: &Manifests, origin: &Origin) -> Plan {
-    let scene = Scene::new(files, origin, true, &settings(), world.clock.now());
+    let change_set = ChangeSet::new(files, origin, true, &settings(), world.clock.now());
     let service = Arc::new(world.service_port(&Process::with_latency(LATENCY)));
     let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
     let engine = Engine::new(client, settings(), world.clock, CancellationToken::new());
-    forecast::plan(&engine, &scene, &Rates::default(), |_, _| {}).await
+    planner::plan(&engine, &change_set, &Rates::default(), |_, _| {}).await
 }
 
-/// The plans by resource.
+/// Returns the plans by resource.
 fn by_name(plan: &Plan) -> BTreeMap<&str, &ResourcePlan> {
     plan.resources.iter().map(|it| (&*it.resource, it)).collect()
 }

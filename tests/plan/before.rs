@@ -18,7 +18,7 @@ async fn removals_are_an_upper_bound_when_the_prior_state_is_unknown() {
     let lines: Vec<&str> = said.stdout.lines().map(str::trim).collect();
     assert!(lines.contains(&"+ dave") && lines.contains(&"-? bob"), "{said:?}");
     assert!(!said.stdout.contains("zoe"), "another user added her: {said:?}");
-    for words in ["at most these are removed", "what the resources declared before was not seen", "other resources"] {
+    for words in ["at most these are removed", "what the resources declared before was not read", "other resources"] {
         assert!(said.stdout.contains(words), "{words}: {said:?}");
     }
     assert!(

@@ -131,7 +131,7 @@ async fn the_json_matches_its_page() {
             "format": 1,
             "before": "state",
             "remarks": [
-                "resources that are not in the state were not seen: whom they declare stays",
+                "resources that are not in the state were not read: the members they declare stay",
                 format!("the service is {endpoint}, not AWS"),
             ],
             "resources": [{

@@ -102,7 +102,7 @@ async fn a_reconcile_and_its_calls_are_spans_that_name_no_member() {
         spans.iter().filter(|span| attributes(&span.attributes).get("rollcall.resource") == Some(&resource));
     let reconcile = reconciles.min_by_key(|span| span.start_time_unix_nano).unwrap();
     let said = attributes(&reconcile.attributes);
-    assert_eq!(reconcile.name, "pass");
+    assert_eq!(reconcile.name, "reconcile");
     assert_eq!(said["rollcall.uid"], team.metadata.uid.unwrap());
     let expected = [("rollcall.generation", "1"), ("rollcall.channel", "support"), ("rollcall.reason", "AllPresent")];
     for (name, value) in expected {
@@ -117,7 +117,9 @@ async fn a_reconcile_and_its_calls_are_spans_that_name_no_member() {
     for call in [page, batch] {
         let said = attributes(&call.attributes);
         assert_eq!((said["rollcall.answer"].as_str(), said["rpc.method"].as_str()), ("OK", call.name.as_str()));
-        assert!(!said["aws.request_id"].is_empty() && said["rollcall.pace.waited_seconds"].parse::<f64>().is_ok());
+        assert!(
+            !said["aws.request_id"].is_empty() && said["rollcall.rate_limit.waited_seconds"].parse::<f64>().is_ok()
+        );
     }
     let refused = the(&spans, "ListChannelMemberships", "rollcall.channel", "nowhere");
     let said = attributes(&refused.attributes);

@@ -30,12 +30,12 @@ use crate::engine::clock::Clock;
 use crate::engine::settings::{RemovalSwitch, Settings};
 use crate::engine::{Counters, Engine};
 use crate::manifests::{self, Input, Manifests};
-use crate::offline::passes::{End, Passes, Terms};
+use crate::offline::change_set::{ChangeSet, Origin};
+use crate::offline::local_cluster::LocalCluster;
 use crate::offline::plan::Plan;
-use crate::offline::scene::{Origin, Scene};
+use crate::offline::scheduler::{ApplyOptions, End, Scheduler};
 use crate::offline::state_file::StateFile;
-use crate::offline::world::World;
-use crate::offline::{admission, forecast};
+use crate::offline::{admission, planner};
 use crate::ops::{logs, stop};
 
 /// A resync interval longer than any run: the command ends when all resources are done.
@@ -113,10 +113,10 @@ async fn apply(args: &Args) -> Result<(), Failure> {
     let confirmation = Arc::new(Confirmation::default());
     let settings = settings(args, endpoint.as_deref(), &confirmation)?;
     let now = Timestamp::now();
-    let mut scene = Scene::new(&files, &origin, args.prune, &settings, now);
-    admission::admit(&mut scene, &args.approve, now);
-    note_kept_resources(&scene);
-    let planned = plan(&client, &settings, &scene, endpoint.as_deref());
+    let mut change_set = ChangeSet::new(&files, &origin, args.prune, &settings, now);
+    admission::admit(&mut change_set, &args.approve, now);
+    note_kept_resources(&change_set);
+    let planned = plan(&client, &settings, &change_set, endpoint.as_deref());
     let plan = tokio::select! {
         plan = planned => plan,
         () = stop.cancelled() => return Err(stopped_before()),
@@ -133,15 +133,16 @@ async fn apply(args: &Args) -> Result<(), Failure> {
         asked = asked => asked?,
         () = stop.cancelled() => return Err(stopped_before()),
     }
-    let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
-    let world = World::new(scene, file);
-    let end = match world.begin().await {
+    let resources: Vec<String> = change_set.affected().map(|member| member.object.full_name().to_owned()).collect();
+    let local_cluster = LocalCluster::new(change_set, file);
+    let end = match local_cluster.begin().await {
         Ok(()) => {
-            run_reconciles(args, Runner { client, settings, confirmation, stop }, &world, &resources, &plan).await
+            run_reconciles(args, Runner { client, settings, confirmation, stop }, &local_cluster, &resources, &plan)
+                .await
         }
         Err(_) => End::Broken,
     };
-    outcome::report(&world, &resources, end, &args.approve, args.timeout).await
+    outcome::report(&local_cluster, &resources, end, &args.approve, args.timeout).await
 }
 
 fn stopped_before() -> Failure {
@@ -151,13 +152,13 @@ fn stopped_before() -> Failure {
 /// Returns the state file, and the resources as they were before.
 fn read_prior_state(args: &Args, files: &mut Manifests) -> Result<(Option<StateFile>, Origin), Failure> {
     let Some(path) = &args.state else {
-        if admission::remove_nobody(files) {
+        if admission::disable_removals(files) {
             eprintln!("note: without --state the earlier declarations are unknown, so no members are removed");
         }
         return Ok((None, Origin::Unknown));
     };
     let file = if args.dry_run {
-        StateFile::look(path).map_err(Failure::of)?.then_some(None)
+        StateFile::exists(path).map_err(Failure::of)?.then_some(None)
     } else {
         Some(Some(StateFile::open(path).map_err(Failure::of)?))
     };
@@ -165,7 +166,7 @@ fn read_prior_state(args: &Args, files: &mut Manifests) -> Result<(Option<StateF
     let refused = |problems: Vec<manifests::Problem>| manifest_flags::report_problems(&problems);
     let input = [Input::Path(path.clone())];
     let mut state = manifests::read_state(&input, &args.manifests.namespace).map_err(refused)?;
-    admission::put_back(files, &mut state);
+    admission::undelete(files, &mut state);
     let problems = manifests::check_changes(&state, files);
     if problems.is_empty() { Ok((file, Origin::State(state))) } else { Err(refused(problems)) }
 }
@@ -183,9 +184,9 @@ fn settings(args: &Args, endpoint: Option<&str>, confirmation: &Arc<Confirmation
 
 /// Prints a note about resources in the state that are not among the files. They still declare
 /// their members.
-fn note_kept_resources(scene: &Scene) {
+fn note_kept_resources(change_set: &ChangeSet) {
     let others: Vec<&str> =
-        scene.new.iter().filter(|(_, member)| member.change.is_none()).map(|(name, _)| &**name).collect();
+        change_set.new.iter().filter(|(_, member)| member.change.is_none()).map(|(name, _)| &**name).collect();
     if let Some(first) = others.first() {
         let (are, more) = match others.len() {
             1 => (format!("{first} is"), "it still declares its members"),
@@ -195,12 +196,12 @@ fn note_kept_resources(scene: &Scene) {
     }
 }
 
-async fn plan(client: &Client<Sdk>, settings: &Settings, scene: &Scene, endpoint: Option<&str>) -> Plan {
+async fn plan(client: &Client<Sdk>, settings: &Settings, change_set: &ChangeSet, endpoint: Option<&str>) -> Plan {
     let clock = Clock::starting_at(Timestamp::now());
     let engine = Engine::new(client.clone().read_only(), settings.clone(), clock, CancellationToken::new());
     let progress = Progress::new("listed", "channels");
     let rates = client.rate_limiter().rates();
-    let mut plan = forecast::plan(&engine, scene, rates, |done, all| progress.set(done, all)).await;
+    let mut plan = planner::plan(&engine, change_set, rates, |done, all| progress.set(done, all)).await;
     plan.remarks.extend(endpoint.map(|endpoint| format!("the service is {endpoint}, not AWS")));
     plan
 }
@@ -213,19 +214,25 @@ struct Runner {
     stop: CancellationToken,
 }
 
-async fn run_reconciles(args: &Args, with: Runner, world: &Arc<World>, resources: &[String], plan: &Plan) -> End {
+async fn run_reconciles(
+    args: &Args,
+    with: Runner,
+    local_cluster: &Arc<LocalCluster>,
+    resources: &[String],
+    plan: &Plan,
+) -> End {
     let Runner { client, settings, confirmation, stop } = with;
     let shutdown = CancellationToken::new();
     let clock = Clock::starting_at(Timestamp::now());
     let engine = Arc::new(Engine::new(client, settings, clock, shutdown.clone()));
-    let terms = Terms { approved: args.approve.clone(), removes: confirmation.is_given() };
-    let passes = Passes::new(Arc::clone(&engine), Arc::clone(world), resources, terms);
+    let options = ApplyOptions { approved: args.approve.clone(), allow_removals: confirmation.is_given() };
+    let scheduler = Scheduler::new(Arc::clone(&engine), Arc::clone(local_cluster), resources, options);
     let progress = Progress::new("changed", "members");
-    let at_rest = passes.at_rest();
+    let at_rest = scheduler.at_rest();
     let deadline = Instant::now() + args.timeout.duration();
     let goes_on = draw_progress(&progress, engine.counters(), &at_rest, resources.len(), plan);
     tokio::select! {
-        end = passes.run(deadline, &stop, &shutdown, |store| store) => end,
+        end = scheduler.run(deadline, &stop, &shutdown, |store| store) => end,
         never = goes_on => match never {},
     }
 }

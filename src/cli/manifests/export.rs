@@ -23,7 +23,7 @@ use crate::cli::shared::progress::Progress;
 use crate::cli::shared::service_flags::{self, ServiceArgs};
 use crate::membership::arn::ChannelArn;
 use crate::offline::export::naming::Naming;
-use crate::offline::export::{Live, Style, manifests};
+use crate::offline::export::{LiveChannel, Style, manifests};
 
 /// The number of channels that are read at once. It is more than one because an answer takes longer
 /// than a permit of the rate limiter at high rates.
@@ -252,7 +252,7 @@ impl Export<'_> {
         manifests(&live, name, &style).map_err(Failure::of)
     }
 
-    async fn live(&self, target: &Target) -> Result<Live, CallError> {
+    async fn live(&self, target: &Target) -> Result<LiveChannel, CallError> {
         let remark = |error: &CallError, rest: Duration| self.remark(target.channel.as_str(), error, rest);
         let reader = self.reader(&remark);
         let info = reader.describe_channel(target).await?;
@@ -266,7 +266,7 @@ impl Export<'_> {
                 members.push((kind, listed.map_err(|error| advise_about_hidden(kind, error))?));
             }
         }
-        Ok(Live { channel: target.channel.clone(), title: info.name, elastic: info.elastic, members })
+        Ok(LiveChannel { channel: target.channel.clone(), title: info.name, elastic: info.elastic, members })
     }
 
     fn reader<'r>(&'r self, remark: &'r dyn Fn(&CallError, Duration)) -> Reader<'r, Sdk> {

@@ -28,9 +28,9 @@ use crate::cli::shared::service_flags::ServiceArgs;
 use crate::cli::shared::{cluster, manifest_flags};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
-use crate::offline::forecast;
+use crate::offline::change_set::ChangeSet;
 use crate::offline::plan::Plan;
-use crate::offline::scene::Scene;
+use crate::offline::planner;
 
 /// The exit code of `--detailed-exitcode` for a plan with changes.
 const CHANGES: u8 = 2;
@@ -107,12 +107,12 @@ async fn make_plan(args: &Args) -> Result<Plan, Failure> {
     let grants = args.policy.grants()?;
     let settings = args.policy.settings(&args.service.chime_bearer, grants.as_ref(), endpoint.as_deref());
     let now = Timestamp::now();
-    let scene = Scene::new(&files, &origin, args.before.prune, &settings, now);
+    let change_set = ChangeSet::new(&files, &origin, args.before.prune, &settings, now);
     // A plan makes no call that changes data; the client refuses such calls.
     let engine = Engine::new(client.read_only(), settings, Clock::starting_at(now), CancellationToken::new());
     let rates = Rates { share: args.operator_share, ..Rates::default() };
     let progress = Progress::new("listed", "channels");
-    let mut plan = forecast::plan(&engine, &scene, &rates, |done, all| progress.set(done, all)).await;
+    let mut plan = planner::plan(&engine, &change_set, &rates, |done, all| progress.set(done, all)).await;
     drop(progress);
     plan.remarks.extend(endpoint.map(|endpoint| format!("the service is {endpoint}, not AWS")));
     Ok(plan)

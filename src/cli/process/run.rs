@@ -16,7 +16,7 @@ use crate::chime::rate_limit::QuotaShare;
 use crate::cli::shared::cluster;
 use crate::cli::shared::failure::Failure;
 use crate::cli::shared::switch::Switch;
-use crate::controller::{self, Cluster, Scope, Vitals};
+use crate::controller::{self, Cluster, ControllerMetrics, Scope};
 use crate::engine::Engine;
 use crate::engine::clock::Clock;
 use crate::engine::settings::Settings;
@@ -59,8 +59,11 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     let leads = leadership.clone();
     let client = client.only_while(move || leads.is_held());
     let clock = Clock::starting_at(Timestamp::now());
-    let (engine, vitals) = (Arc::<OnceLock<_>>::default(), Arc::<Vitals>::default());
-    endpoints::endpoints(args, &client, &engine, &vitals, &leadership).open_sockets().map_err(Failure::of)?.serve();
+    let (engine, controller_metrics) = (Arc::<OnceLock<_>>::default(), Arc::<ControllerMetrics>::default());
+    endpoints::endpoints(args, &client, &engine, &controller_metrics, &leadership)
+        .open_sockets()
+        .map_err(Failure::of)?
+        .serve();
     let scope = Scope::of(&args.watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -79,8 +82,8 @@ async fn operate(args: &Args) -> Result<(), Failure> {
         tracing::warn!("no --chime-bearer is set: every resource will say BearerRejected");
     }
     if let Some(file) = &grants {
-        let (file, vitals) = (Arc::clone(file), Arc::clone(&vitals));
-        tokio::spawn(async move { file.watch_changes(|| vitals.look_again()).await });
+        let (file, controller_metrics) = (Arc::clone(file), Arc::clone(&controller_metrics));
+        tokio::spawn(async move { file.watch_changes(|| controller_metrics.enqueue_all()).await });
     } else {
         tracing::info!(
             "no --grants: every watched namespace may use every channel of the bearers, with any prune but Authoritative"
@@ -94,15 +97,15 @@ async fn operate(args: &Args) -> Result<(), Failure> {
     }
     // The engine is created after the election: from here on, no other process writes.
     let engine = Arc::clone(engine.get_or_init(|| Arc::new(Engine::new(client, settings, clock, stop.clone()))));
-    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On).led_by(leadership));
+    let cluster = Arc::new(Cluster::new(cluster, scope, args.members_from == Switch::On).while_leader(leadership));
     let kind = Arc::clone(&cluster);
-    tokio::spawn(async move { controller::served(&kind).await.tell() });
+    tokio::spawn(async move { controller::check_crd(&kind).await.log() });
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP).await;
     };
     tokio::select! {
-        () = controller::run(cluster, engine, &vitals, stop.clone()) => tracing::info!("rollcall has stopped"),
+        () = controller::run(cluster, engine, &controller_metrics, stop.clone()) => tracing::info!("rollcall has stopped"),
         lost = leader::lost(elector.as_ref()) => return Err(Failure::of(lost)),
         () = too_late => tracing::warn!("stopped with unwritten statuses: the API server did not accept them within {} s", STOP.as_secs()),
     }

@@ -212,7 +212,7 @@ impl ResourceClient {
     pub async fn get(&self, written: &str) -> Result<Entry, Failure> {
         let (namespace, name) = self.parse_name(written)?;
         let api = self.api_in(namespace);
-        let read = self.cluster().in_turn(|| api.get(name)).await;
+        let read = self.cluster().limited(|| api.get(name)).await;
         read.map_err(|failure| {
             Failure::of(format!("failed to read {namespace}/{name}: {}", describe_failure(&failure)))
         })
@@ -260,7 +260,7 @@ impl ResourceClient {
         let (api, params) = (self.api_in(entry.namespace()), PatchParams::default());
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..params };
         let patch = Patch::Merge(change);
-        self.cluster().in_turn(|| api.patch(entry.name(), &params, &patch)).await
+        self.cluster().limited(|| api.patch(entry.name(), &params, &patch)).await
     }
 
     /// Sets an annotation on this object, and not on a new one of the same name.

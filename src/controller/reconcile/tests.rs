@@ -9,7 +9,7 @@ use crate::chime::client::Client as Chime;
 use crate::chime::port::{BatchAnswer, CallError, ChannelInfo, Deleted, ListRequest, Membership, Page, Target};
 use crate::chime::rate_limit::{RateLimiter, Rates};
 use crate::controller::Scope;
-use crate::controller::canned::{self, lines, refusal};
+use crate::controller::test_server::{self, lines, refusal};
 use crate::engine::clock::Clock;
 use crate::engine::settings::Settings;
 use crate::membership::arn::MemberArn;
@@ -17,7 +17,7 @@ use crate::membership::guard::Removal;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
-/// A service with a defect of its own: it panics over one channel.
+/// A service with a defect: it panics for one channel.
 #[derive(Default)]
 pub(in crate::controller) struct Defective {
     calls: Arc<AtomicUsize>,
@@ -48,7 +48,7 @@ impl Service for Defective {
     }
 }
 
-pub(in crate::controller) fn object(channel: &str, sources: &[&str]) -> Arc<Watched> {
+pub(in crate::controller) fn object(channel: &str, sources: &[&str]) -> Arc<WatchedObject> {
     let sources: Vec<Value> =
         sources.iter().map(|name| json!({"configMapKeyRef": {"name": name, "key": "members"}})).collect();
     let spec = json!({
@@ -68,35 +68,35 @@ pub(in crate::controller) fn context(cluster: Arc<Cluster>, service: Defective) 
     Arc::new(Context {
         cluster,
         engine: Arc::new(Engine::new(chime, settings, clock, shutdown.clone())),
-        slots: Arc::default(),
-        sources: Arc::default(),
+        states: Arc::default(),
+        config_maps: Arc::default(),
         due: mpsc::unbounded().0,
-        vitals: Arc::default(),
+        metrics: Arc::default(),
         shutdown,
     })
 }
 
 #[tokio::test]
-async fn an_object_over_which_a_pass_panics_rests_and_the_others_go_on() {
+async fn object_waits_after_a_panic_and_others_are_reconciled() {
     let written = |_: &_| (200, json!({"metadata": {"resourceVersion": "1"}}));
-    let (cluster, calls) = canned::cluster(Scope::Cluster, true, written);
+    let (cluster, calls) = test_server::cluster(Scope::Cluster, true, written);
     let context = context(cluster, Defective::default());
     let cursed = || object("cursed", &[]);
-    assert_eq!(reconcile(cursed(), Arc::clone(&context)).await, Action::requeue(PANIC_REST));
+    assert_eq!(reconcile(cursed(), Arc::clone(&context)).await, Action::requeue(RETRY_AFTER_PANIC));
     reconcile(object("blessed", &[]), Arc::clone(&context)).await;
-    assert_eq!(reconcile(cursed(), context).await, Action::requeue(PANIC_REST), "it is not stuck");
+    assert_eq!(reconcile(cursed(), context).await, Action::requeue(RETRY_AFTER_PANIC), "it is not stuck");
     let statuses: Vec<String> = lines(&calls).into_iter().filter(|line| line.contains("/status")).collect();
     let path = "/apis/rollcall.dev/v1alpha1/namespaces/n/channelmemberships/blessed/status";
     assert_eq!(statuses, [format!("PATCH {path}?fieldManager=rollcall")]);
 }
 
 #[tokio::test]
-async fn nothing_is_done_about_a_resource_while_the_api_server_does_not_say_what_its_sources_hold() {
-    let (cluster, calls) = canned::cluster(Scope::Cluster, true, |_| refusal(503, None));
+async fn resource_is_not_reconciled_while_its_sources_cannot_be_read() {
+    let (cluster, calls) = test_server::cluster(Scope::Cluster, true, |_| refusal(503, None));
     let service = Defective::default();
     let called = Arc::clone(&service.calls);
     let action = reconcile(object("blessed", &["on-call"]), context(cluster, service)).await;
-    assert_eq!(action, Action::requeue(AWAY_REST));
+    assert_eq!(action, Action::requeue(RETRY_AFTER_READ_FAILURE));
     assert_eq!(lines(&calls), ["GET /api/v1/namespaces/n/configmaps/on-call"]);
     assert_eq!(called.load(Ordering::Relaxed), 0);
 }

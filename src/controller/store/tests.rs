@@ -2,17 +2,20 @@ use serde_json::Value;
 
 use super::*;
 use crate::controller::Scope;
-use crate::controller::canned::{self, Call, Calls, lines, refusal};
+use crate::controller::test_server::{self, ServerCall, ServerCalls, lines, refusal};
 use crate::engine::resource::SourceText;
 
 const CHANNEL: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f/channel/support";
 
-fn store(answer: impl Fn(&Call) -> (u16, Value) + Send + Sync + 'static) -> (ClusterStore, Calls) {
+fn store(answer: impl Fn(&ServerCall) -> (u16, Value) + Send + Sync + 'static) -> (ClusterStore, ServerCalls) {
     store_in(Scope::Cluster, answer)
 }
 
-fn store_in(scope: Scope, answer: impl Fn(&Call) -> (u16, Value) + Send + Sync + 'static) -> (ClusterStore, Calls) {
-    let (cluster, calls) = canned::cluster(scope, true, answer);
+fn store_in(
+    scope: Scope,
+    answer: impl Fn(&ServerCall) -> (u16, Value) + Send + Sync + 'static,
+) -> (ClusterStore, ServerCalls) {
+    let (cluster, calls) = test_server::cluster(scope, true, answer);
     let identity = Identity { namespace: "n".to_owned(), name: "a".to_owned(), uid: "u".to_owned() };
     (ClusterStore::new(cluster, identity, Arc::new(|| ())), calls)
 }
@@ -25,8 +28,8 @@ fn metadata(uid: &str, version: &str, finalizers: &[&str]) -> Value {
     json!({"metadata": {"name": "a", "uid": uid, "resourceVersion": version, "finalizers": finalizers}})
 }
 
-/// As the API server answers the one list and the one patch of a change of finalizers.
-fn with_finalizers(uid: &'static str, held: &'static [&'static str]) -> (ClusterStore, Calls) {
+/// Returns a store whose API server answers the list and the patch of a change of finalizers.
+fn with_finalizers(uid: &'static str, held: &'static [&'static str]) -> (ClusterStore, ServerCalls) {
     store(move |call| {
         if call.line.starts_with("GET") {
             (200, json!({"metadata": {}, "items": [metadata(uid, "7", held)]}))
@@ -37,7 +40,7 @@ fn with_finalizers(uid: &'static str, held: &'static [&'static str]) -> (Cluster
 }
 
 #[tokio::test]
-async fn a_status_is_written_of_this_object_only_and_on_its_basis_only() {
+async fn status_write_is_bound_to_its_object_and_version() {
     let (mut store, calls) = store(|_| (200, metadata("u", "8", &[])));
     let status = ChannelMembershipStatus { present: Some(1), ..ChannelMembershipStatus::default() };
     assert_eq!(store.write_status(&status, Some(&version("7"))).await, Ok(version("8")));
@@ -45,12 +48,12 @@ async fn a_status_is_written_of_this_object_only_and_on_its_basis_only() {
     let test = json!({"op": "test", "path": "/metadata/uid", "value": "u"});
     let basis = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"});
     let change = json!({"op": "add", "path": "/status", "value": {"present": 1}});
-    let bodies: Vec<Value> = calls.lock().unwrap().iter().map(|call| call.body.clone()).collect();
+    let bodies: Vec<Value> = calls.lock().iter().map(|call| call.body.clone()).collect();
     assert_eq!(bodies, [json!([test, basis, change]), json!([test, change])]);
 }
 
 #[tokio::test]
-async fn a_basis_that_is_none_is_never_taken_for_any() {
+async fn empty_version_never_matches_every_version() {
     let (mut store, calls) = store(|_| (200, metadata("u", "8", &[])));
     for none in ["", "0"] {
         let status = ChannelMembershipStatus::default();
@@ -60,14 +63,15 @@ async fn a_basis_that_is_none_is_never_taken_for_any() {
 }
 
 #[tokio::test]
-async fn each_refusal_of_a_write_is_told_from_the_others() {
+async fn refusals_of_a_write_are_told_apart() {
     let kind = |result: Result<Version, StoreError>| match result.unwrap_err() {
         StoreError::Gone => "gone",
         StoreError::Conflict => "conflict",
         StoreError::Refused(_) => "refused",
         StoreError::Unavailable(_) => "unavailable",
     };
-    // What Kubernetes 1.36 answers: a failed test of the UID names no object; a status that is not valid, or an older version, does.
+    // These are the answers of Kubernetes 1.36. A failed test of the UID names no object; an
+    // invalid status or an older version names it.
     let table = [
         (404, Some("a"), "gone", "gone"),
         (422, None, "gone", "gone"),
@@ -87,7 +91,7 @@ async fn each_refusal_of_a_write_is_told_from_the_others() {
 }
 
 #[tokio::test]
-async fn our_finalizer_comes_and_goes_and_those_of_others_stay() {
+async fn our_finalizer_changes_and_those_of_others_stay() {
     for (present, held, after) in [
         (true, &["example.com/other"][..], json!(["example.com/other", FINALIZER])),
         (true, &[], json!([FINALIZER])),
@@ -96,14 +100,14 @@ async fn our_finalizer_comes_and_goes_and_those_of_others_stay() {
     ] {
         let (mut store, calls) = with_finalizers("u", held);
         assert_eq!(store.set_finalizer(present, &version("7")).await, Ok(version("8")));
-        let patch = calls.lock().unwrap()[1].body.clone();
+        let patch = calls.lock()[1].body.clone();
         assert_eq!(patch[1], json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}));
         assert_eq!(patch[2], json!({"op": "add", "path": "/metadata/finalizers", "value": after}));
     }
 }
 
 #[tokio::test]
-async fn a_finalizer_that_is_as_it_should_be_is_not_written() {
+async fn finalizer_is_not_written_if_it_is_right_already() {
     for (present, held) in [(true, &[FINALIZER][..]), (false, &["example.com/other"])] {
         let (mut store, calls) = with_finalizers("u", held);
         assert_eq!(store.set_finalizer(present, &version("7")).await, Ok(version("7")));
@@ -112,7 +116,7 @@ async fn a_finalizer_that_is_as_it_should_be_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_finalizer_is_never_changed_in_another_version_or_on_another_object() {
+async fn finalizer_never_changes_in_another_version_or_object() {
     let (mut store, calls) = with_finalizers("u", &[]);
     assert_eq!(store.set_finalizer(true, &version("6")).await, Err(StoreError::Conflict));
     assert_eq!(lines(&calls).len(), 1);
@@ -123,7 +127,7 @@ async fn a_finalizer_is_never_changed_in_another_version_or_on_another_object() 
 }
 
 #[tokio::test]
-async fn one_that_ends_while_our_finalizer_is_taken_off_is_no_error() {
+async fn removal_of_our_finalizer_succeeds_if_the_object_is_gone() {
     let (mut store, _) = store(|call| {
         if call.line.starts_with("GET") {
             (200, json!({"metadata": {}, "items": [metadata("u", "7", &[FINALIZER])]}))
@@ -134,7 +138,7 @@ async fn one_that_ends_while_our_finalizer_is_taken_off_is_no_error() {
     assert_eq!(store.set_finalizer(false, &version("7")).await, Ok(version("7")));
 }
 
-/// A resource as the API server lists it.
+/// Returns a resource as the API server lists it.
 fn listed(name: &str, spec: &Value) -> Value {
     let metadata = json!({
         "name": name, "namespace": "n", "uid": name, "generation": 3, "resourceVersion": "9",
@@ -144,7 +148,7 @@ fn listed(name: &str, spec: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn all_resources_of_a_channel_are_read_page_by_page_each_with_its_sources() {
+async fn all_pages_of_a_channels_resources_are_read_with_sources() {
     let sources = json!([{"configMapKeyRef": {"name": "on-call", "key": "a"}}, {"configMapKeyRef": {"name": "gone", "key": "a"}}]);
     let mut ending = listed("ending", &json!({"channelArn": CHANNEL, "membersFrom": sources}));
     ending["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:06Z");
@@ -182,7 +186,7 @@ async fn all_resources_of_a_channel_are_read_page_by_page_each_with_its_sources(
 }
 
 #[tokio::test]
-async fn each_watched_namespace_is_read_once_and_none_may_fail() {
+async fn each_watched_namespace_is_read_once_and_must_answer() {
     let scope = Scope::Namespaces(["b", "a", "b"].map(str::to_owned).to_vec());
     let (mut store, calls) = store_in(scope, |call| {
         if call.line.contains("/namespaces/b/") {
@@ -198,7 +202,7 @@ async fn each_watched_namespace_is_read_once_and_none_may_fail() {
 }
 
 #[tokio::test]
-async fn while_a_source_cannot_be_asked_for_nothing_is_known_of_the_channel() {
+async fn read_of_a_channel_fails_while_a_source_cannot_be_read() {
     let (mut store, _) = store(|call| {
         if call.line.contains("/configmaps/") {
             refusal(500, None)

@@ -1,23 +1,24 @@
-//! How does a text that others chose stand in a comment, and never break out of it?
+//! Texts from the service in YAML comments, escaped so that they cannot end the comment.
 
 /// The longest text that a comment shows, in characters.
-const MOST: usize = 256;
+const MAX_CHARACTERS: usize = 256;
 
-/// The text on one line, of characters that YAML allows and that show as what they are: anything else as its code, `\u{2028}`.
-pub(super) fn tame(text: &str) -> String {
-    let mut tamed = String::with_capacity(text.len());
-    for letter in text.chars().take(MOST) {
-        if shows(letter) { tamed.push(letter) } else { tamed.extend(letter.escape_unicode()) }
+/// Returns the text on one line. A character that YAML forbids or that is not visible becomes its
+/// code, as in `\u{2028}`.
+pub(super) fn escape_comment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars().take(MAX_CHARACTERS) {
+        if is_visible(letter) { escaped.push(letter) } else { escaped.extend(letter.escape_unicode()) }
     }
-    if text.chars().nth(MOST).is_some() {
-        tamed.push('…');
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
+        escaped.push('…');
     }
-    tamed
+    escaped
 }
 
-/// Neither a control character, nor one that some readers end a line at, nor one that YAML forbids, nor one that turns the direction of
-/// what follows.
-fn shows(letter: char) -> bool {
+/// Returns whether a character is visible and safe: no control character, no line end of any
+/// reader, none that YAML forbids, and none that changes the direction of the text.
+fn is_visible(letter: char) -> bool {
     !letter.is_control()
         && !matches!(
             letter,
@@ -30,16 +31,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_the_line_or_is_not_seen_is_told_by_its_code() {
-        for (text, tamed) in [
+    fn unsafe_characters_are_escaped() {
+        for (text, escaped) in [
             ("Zoë 田中 🦀 # 'x': \"y\" \\", "Zoë 田中 🦀 # 'x': \"y\" \\"),
             ("a\nmembers: [mallory]", "a\\u{a}members: [mallory]"),
             ("a\r\nb\tc\0d\u{7f}", "a\\u{d}\\u{a}b\\u{9}c\\u{0}d\\u{7f}"),
             ("a\u{85}b\u{2028}c\u{2029}d", "a\\u{85}b\\u{2028}c\\u{2029}d"),
             ("\u{202e}ecila\u{feff}\u{ffff}", "\\u{202e}ecila\\u{feff}\\u{ffff}"),
         ] {
-            assert_eq!(tame(text), tamed);
+            assert_eq!(escape_comment(text), escaped);
         }
-        assert_eq!(tame(&"é".repeat(300)).chars().count(), MOST + 1);
+        assert_eq!(escape_comment(&"é".repeat(300)).chars().count(), MAX_CHARACTERS + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Do the manifests of a channel declare it as it is, and nothing else?
+//! The manifests of a channel declare it as it is, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,21 @@ use crate::membership::member_set::NameSet;
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f";
 
-fn live<T: AsRef<str>>(id: &str, visible: &[T], hidden: &[T]) -> Live {
+fn live<T: AsRef<str>>(id: &str, visible: &[T], hidden: &[T]) -> LiveChannel {
     let channel = ChannelArn::parse(&format!("{INSTANCE}/channel/{id}")).unwrap();
     let people = |names: &[T]| {
         let person = |name: &T| ListedMember { arn: format!("{INSTANCE}/{}", name.as_ref()), name: None };
         names.iter().map(person).collect()
     };
-    Live { channel, title: None, elastic: false, members: vec![(Visible, people(visible)), (Hidden, people(hidden))] }
+    LiveChannel {
+        channel,
+        title: None,
+        elastic: false,
+        members: vec![(Visible, people(visible)), (Hidden, people(hidden))],
+    }
 }
 
-fn text(live: &Live, style: &Style) -> String {
+fn text(live: &LiveChannel, style: &Style) -> String {
     let name = Naming::of(std::slice::from_ref(&live.channel)).name(&live.channel);
     manifests(live, &name, style).unwrap()
 }
@@ -40,7 +45,7 @@ fn members(object: &ChannelMembership) -> Vec<&str> {
 }
 
 #[test]
-fn a_channel_is_written_as_people_would_write_it() {
+fn channel_is_written_as_a_plain_manifest() {
     let mut live = live("support", &["user/alice", "user/bob", "bot/helper"], &["user/auditor"]);
     live.title = Some("Customer support".to_owned());
     live.members[0].1[0].name = Some("Alice Adams".to_owned());
@@ -48,8 +53,8 @@ fn a_channel_is_written_as_people_would_write_it() {
     insta::assert_snapshot!(text(&live, &style), @r"
     ---
     # Channel support, Customer support: 3 members of type DEFAULT.
-    # Applied as it is (kubectl apply --server-side), it adds nobody and removes nobody.
-    # Whoever is taken off the list stays in the channel, unless prune: Declared is written below.
+    # Applied as it is (kubectl apply --server-side), it adds no member and removes no member.
+    # A member taken off the list stays in the channel, unless prune: Declared is written below.
     apiVersion: rollcall.dev/v1alpha1
     kind: ChannelMembership
     metadata:
@@ -65,8 +70,8 @@ fn a_channel_is_written_as_people_would_write_it() {
         - bot/helper
     ---
     # Channel support, Customer support: 1 member of type HIDDEN.
-    # Applied as it is (kubectl apply --server-side), it adds nobody and removes nobody.
-    # Whoever is taken off the list stays in the channel, unless prune: Declared is written below.
+    # Applied as it is (kubectl apply --server-side), it adds no member and removes no member.
+    # A member taken off the list stays in the channel, unless prune: Declared is written below.
     apiVersion: rollcall.dev/v1alpha1
     kind: ChannelMembership
     metadata:
@@ -82,7 +87,7 @@ fn a_channel_is_written_as_people_would_write_it() {
 }
 
 #[test]
-fn a_channel_without_members_is_declared_so_that_somebody_can_be_added_to_it() {
+fn channel_without_members_has_a_manifest() {
     let objects = read(&text(&live::<&str>("lobby", &[], &[]), &Style::default()));
     assert_eq!((objects.len(), objects[0].spec.membership_type), (1, Visible));
     assert_eq!(members(&objects[0]), [""; 0]);
@@ -92,7 +97,7 @@ fn a_channel_without_members_is_declared_so_that_somebody_can_be_added_to_it() {
 }
 
 #[test]
-fn what_applies_it_takes_nobody_out() {
+fn exported_manifest_removes_no_member() {
     for object in read(&text(&live("support", &["user/alice"], &["user/bob"]), &Style::default())) {
         assert_eq!((object.spec.prune, object.spec.deletion_policy), (Prune::Never, DeletionPolicy::Retain));
         assert_eq!((object.spec.mode, object.spec.chime_bearer), (Mode::Enforce, None));
@@ -100,7 +105,7 @@ fn what_applies_it_takes_nobody_out() {
 }
 
 #[test]
-fn ids_that_yaml_would_read_as_something_else_stay_ids() {
+fn id_that_yaml_would_read_as_another_value_stays_an_id() {
     let ids = [
         "012",
         "1e3",
@@ -144,7 +149,7 @@ fn ids_that_yaml_would_read_as_something_else_stay_ids() {
 }
 
 #[test]
-fn whom_no_manifest_may_name_is_named_in_a_comment_with_the_reason() {
+fn undeclarable_member_is_in_a_comment_with_the_reason() {
     let mut live = live("support", &["user/alice", "admin/x"], &[]);
     let elsewhere = "arn:aws:chime:us-east-1:123456789012:app-instance/2e/user/bob";
     live.members[0].1.push(ListedMember { arn: elsewhere.to_owned(), name: None });
@@ -157,7 +162,7 @@ fn whom_no_manifest_may_name_is_named_in_a_comment_with_the_reason() {
 }
 
 #[test]
-fn more_members_than_one_resource_holds_are_in_several_and_the_first_keeps_its_name() {
+fn members_over_the_limit_of_one_resource_are_split() {
     let names: Vec<String> = (0..20_001).map(|n| format!("user/u{n:05}")).collect();
     let text = text(&live("townhall", &names, &[]), &Style::default());
     let objects = read(&text);
@@ -170,7 +175,7 @@ fn more_members_than_one_resource_holds_are_in_several_and_the_first_keeps_its_n
 }
 
 #[test]
-fn one_that_is_too_large_for_client_side_apply_says_so() {
+fn manifest_too_large_for_client_side_apply_has_a_warning() {
     let long: Vec<String> = (0..5_000).map(|n| format!("user/{n:064}")).collect();
     for (members, large) in [(&long[..], true), (&long[..2_000], false)] {
         let text = text(&live("townhall", members, &[]), &Style::default());
@@ -195,9 +200,9 @@ fn people() -> impl Strategy<Value = BTreeSet<String>> {
 }
 
 proptest! {
-    /// The sets that the operator compares.
+    /// This test compares the sets that the operator compares.
     #[test]
-    fn what_is_declared_is_who_is_there_so_nobody_is_added(
+    fn declared_members_are_the_present_members(
         id in id(), visible in people(), hidden in people(), max_members in 1_usize..12, called in ".{0,20}", observe: bool,
     ) {
         let (visible, hidden): (Vec<_>, Vec<_>) = (visible.into_iter().collect(), hidden.into_iter().collect());

@@ -27,11 +27,11 @@ fn names(folder: &TempDir) -> Vec<String> {
 }
 
 #[test]
-fn a_state_is_made_where_there_is_none_and_holds_what_was_put_there_last() {
+fn state_is_created_if_absent_and_holds_the_last_text() {
     let (folder, path) = folder();
-    assert!(!StateFile::look(&path).unwrap());
+    assert!(!StateFile::exists(&path).unwrap());
     let mut file = StateFile::open(&path).unwrap();
-    assert!(StateFile::look(&path).unwrap());
+    assert!(StateFile::exists(&path).unwrap());
     for text in ["- a\n", "- b\n"] {
         file.replace(&body(text)).unwrap();
         assert!(fs::read_to_string(&path).unwrap().ends_with(text));
@@ -41,22 +41,22 @@ fn a_state_is_made_where_there_is_none_and_holds_what_was_put_there_last() {
 }
 
 #[test]
-fn a_state_has_one_writer_before_and_after_it_is_replaced() {
+fn state_has_one_writer_before_and_after_it_is_replaced() {
     let (_folder, path) = folder();
     let mut first = StateFile::open(&path).unwrap();
     assert!(matches!(StateFile::open(&path), Err(StateError::Locked(_))));
     let before = File::open(&path).unwrap();
     first.replace(&body("- a\n")).unwrap();
     assert!(matches!(StateFile::open(&path), Err(StateError::Locked(_))));
-    // Whoever opened it before it was replaced gets a lock that is worth nothing, and looks again.
+    // A process that opened the file before it was replaced gets a useless lock and tries again.
     before.lock().unwrap();
-    assert!(!stands(&path, &before) && stands(&path, &first.lock));
+    assert!(!is_same_file(&path, &before) && is_same_file(&path, &first.lock));
     drop(first);
     assert!(StateFile::open(&path).is_ok());
 }
 
 #[test]
-fn of_many_that_begin_one_at_once_one_writes_it() {
+fn one_of_many_processes_creates_the_state() {
     let (_folder, path) = folder();
     let threads: Vec<_> = (0..16)
         .map(|_| {
@@ -69,7 +69,7 @@ fn of_many_that_begin_one_at_once_one_writes_it() {
 }
 
 #[test]
-fn what_was_cut_short_or_edited_is_refused_and_left_alone() {
+fn truncated_or_edited_state_is_refused_and_unchanged() {
     let (_folder, path) = folder();
     let whole = written(&path, "- abc\n- def\n");
     let cuts = (0..whole.len()).filter(|at| whole.is_char_boundary(*at)).map(|at| whole[..at].to_owned());
@@ -78,7 +78,7 @@ fn what_was_cut_short_or_edited_is_refused_and_left_alone() {
         fs::write(&path, &text).unwrap();
         let error = StateFile::open(&path).unwrap_err();
         assert!(matches!(error, StateError::Damaged(_)), "{text:?}: {error}");
-        assert!(StateFile::look(&path).is_err());
+        assert!(StateFile::exists(&path).is_err());
         assert!(error.to_string().contains("state.yaml") && !error.to_string().contains('\n'));
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
@@ -87,7 +87,7 @@ fn what_was_cut_short_or_edited_is_refused_and_left_alone() {
 }
 
 #[test]
-fn an_edited_state_is_meant_if_its_first_line_is_taken_out() {
+fn edited_state_without_its_first_line_is_accepted() {
     let (_folder, path) = folder();
     let text = written(&path, "- abc\n").replace("abc", "abd");
     fs::write(&path, text.split_once('\n').unwrap().1).unwrap();
@@ -95,7 +95,7 @@ fn an_edited_state_is_meant_if_its_first_line_is_taken_out() {
 }
 
 #[test]
-fn a_state_of_another_format_is_named_and_left_alone() {
+fn state_of_another_format_is_refused_and_unchanged() {
     let (_folder, path) = folder();
     let text = written(&path, "- abc\n").replace("format 1,", "format 2,");
     fs::write(&path, &text).unwrap();
@@ -105,7 +105,7 @@ fn a_state_of_another_format_is_named_and_left_alone() {
 }
 
 #[test]
-fn what_a_killed_process_left_beside_it_is_in_nobodys_way() {
+fn file_left_by_a_killed_process_is_replaced() {
     let (folder, path) = folder();
     let text = written(&path, "- abc\n");
     fs::write(folder.path().join(".state.yaml.new"), &text[..20]).unwrap();
@@ -115,7 +115,7 @@ fn what_a_killed_process_left_beside_it_is_in_nobodys_way() {
 }
 
 #[test]
-fn what_cannot_be_written_leaves_what_was_there() {
+fn failed_write_leaves_the_old_state() {
     let (folder, path) = folder();
     let text = written(&path, "- abc\n");
     let mut file = StateFile::open(&path).unwrap();
@@ -123,7 +123,7 @@ fn what_cannot_be_written_leaves_what_was_there() {
     let error = file.replace(&body("- def\n")).unwrap_err().to_string();
     assert!(error.contains("failed to write the state") && error.contains("state.yaml"), "{error}");
     drop(file);
-    assert!(StateFile::open(&path).is_err(), "it is found out before anything is done");
+    assert!(StateFile::open(&path).is_err(), "the fault is found before anything is done");
     let large: Arc<str> = "x".repeat(usize::try_from(MAX_FILE_BYTES).unwrap()).into();
     fs::remove_dir(folder.path().join(".state.yaml.new")).unwrap();
     let error = StateFile::open(&path).unwrap().replace(&[large]).unwrap_err();
@@ -132,7 +132,7 @@ fn what_cannot_be_written_leaves_what_was_there() {
 }
 
 #[test]
-fn a_link_to_a_state_stays_one() {
+fn link_to_a_state_stays_a_link() {
     let (folder, path) = folder();
     let link = folder.path().join("link.yaml");
     written(&path, "- abc\n");

@@ -1,26 +1,27 @@
-//! Does `rollcall apply`, killed at any effect and run again, end where it would have ended, and remove nobody who should stay?
+//! `rollcall apply`, killed at any effect and run again, ends as an undisturbed run does and
+//! removes no member that should stay.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Desk;
+use super::harness::ApplyHarness;
 use crate::api::{DeletionPolicy, Prune, Tolerance};
 use crate::engine::tests::operator::LATENCY;
 use crate::engine::tests::process::{Moment, Process};
 use crate::engine::tests::world::Move;
-use crate::offline::passes::End;
+use crate::offline::scheduler::End;
 
-/// Long enough for newcomers to be none any more.
+/// The time after which a new member no longer counts as new.
 const BETWEEN: Duration = Duration::from_mins(20);
 
-/// Who is in the channel and by whom, and what each resource says.
-type Scene = (BTreeMap<String, String>, BTreeMap<String, Vec<String>>);
+/// The members with the bearers that added them, and the status of each resource.
+type FinalState = (BTreeMap<String, String>, BTreeMap<String, Vec<String>>);
 
-fn scene(desk: &Desk) -> Scene {
-    let members = desk.service.support().with(|channel| channel.invited_by.clone());
-    let resources = desk.state().memberships.into_iter().map(|it| {
+fn final_state(harness: &ApplyHarness) -> FinalState {
+    let members = harness.service.support().with(|channel| channel.invited_by.clone());
+    let resources = harness.state().memberships.into_iter().map(|it| {
         let (metadata, status) = (it.object.metadata, it.object.status.unwrap_or_default());
         let mut told = vec![format!("{:?} {:?}", metadata.finalizers, metadata.generation)];
         told.extend(status.conditions.iter().map(|c| format!("{}={} {}", c.type_, c.status, c.reason)));
@@ -31,51 +32,52 @@ fn scene(desk: &Desk) -> Scene {
     (members, resources.collect())
 }
 
-/// It is run; killed, it is run again. And once more when newcomers are none any more.
-async fn run(desk: &Desk, first: &Process) {
+/// Runs apply. After a kill it runs again, and once more when no member counts as new.
+async fn run(harness: &ApplyHarness, first: &Process) {
     for process in [first.clone(), Process::with_latency(LATENCY)] {
         let mut process = process;
         if process.is_dead() {
             process = Process::with_latency(LATENCY);
         }
-        while desk.apply_as(process.clone(), &CancellationToken::new()).await != Some(End::AtRest) {
+        while harness.apply_as(process.clone(), &CancellationToken::new()).await != Some(End::AtRest) {
             process = Process::with_latency(LATENCY);
         }
         tokio::time::sleep(BETWEEN).await;
     }
 }
 
-/// Two resources declare members; one is edited to add one and drop two; then it is not among the files any more.
-async fn live(prune: Prune, process: &Process) -> (Vec<Scene>, BTreeMap<Move, usize>) {
-    let mut desk = Desk::new();
-    desk.prune = true;
-    desk.service.add_strangers(["old1", "old2", "stranger"]);
+/// Two resources declare members. One is edited to add one member and drop two, and then leaves the
+/// files.
+async fn live(prune: Prune, process: &Process) -> (Vec<FinalState>, BTreeMap<Move, usize>) {
+    let mut harness = ApplyHarness::new();
+    harness.prune = true;
+    harness.service.add_strangers(["old1", "old2", "stranger"]);
     tokio::time::sleep(BETWEEN).await;
     let main = |spec: &mut crate::api::ChannelMembershipSpec| {
         spec.prune = prune;
         spec.deletion_policy = if prune == Prune::Never { DeletionPolicy::Retain } else { DeletionPolicy::Delete };
         spec.limits.get_or_insert_default().removals = Some(Tolerance::Percent(100));
     };
-    desk.write("care/main", ["old1", "old2", "new1", "new2"], main);
-    desk.write("care/other", ["new2", "other1"], |spec| {
+    harness.write("care/main", ["old1", "old2", "new1", "new2"], main);
+    harness.write("care/other", ["new2", "other1"], |spec| {
         spec.prune = if prune == Prune::Never { Prune::Never } else { Prune::Owned };
     });
-    run(&desk, process).await;
-    let mut scenes = vec![scene(&desk)];
-    desk.write("care/main", ["old2", "new2", "new3"], main);
-    run(&desk, process).await;
-    scenes.push(scene(&desk));
-    desk.files.remove("care/main");
-    run(&desk, process).await;
-    scenes.push(scene(&desk));
+    run(&harness, process).await;
+    let mut states = vec![final_state(&harness)];
+    harness.write("care/main", ["old2", "new2", "new3"], main);
+    run(&harness, process).await;
+    states.push(final_state(&harness));
+    harness.files.remove("care/main");
+    run(&harness, process).await;
+    states.push(final_state(&harness));
     let mut moved = BTreeMap::new();
-    for who in desk.service.moves() {
+    for who in harness.service.moves() {
         *moved.entry(who).or_default() += 1;
     }
-    (scenes, moved)
+    (states, moved)
 }
 
-async fn whatever_effect_it_is_killed_at(prune: Prune, stay: &[&str]) {
+async fn assert_same_end_after_any_kill(prune: Prune, stay: &[&str]) {
     let process = Process::with_latency(LATENCY);
     let undisturbed = live(prune, &process).await;
     let effects = process.effects();
@@ -92,22 +94,21 @@ async fn whatever_effect_it_is_killed_at(prune: Prune, stay: &[&str]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_removes_nobody_ends_as_if_it_had_not_been_killed() {
-    whatever_effect_it_is_killed_at(Prune::Never, &["new1", "new2", "new3", "old1", "old2", "other1", "stranger"])
-        .await;
+async fn killed_run_without_removals_ends_as_if_undisturbed() {
+    assert_same_end_after_any_kill(Prune::Never, &["new1", "new2", "new3", "old1", "old2", "other1", "stranger"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_removes_whom_it_added_ends_as_if_it_had_not_been_killed() {
-    whatever_effect_it_is_killed_at(Prune::Owned, &["new2", "old1", "old2", "other1", "stranger"]).await;
+async fn killed_run_that_removes_owned_members_ends_as_if_undisturbed() {
+    assert_same_end_after_any_kill(Prune::Owned, &["new2", "old1", "old2", "other1", "stranger"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_removes_whom_it_declared_ends_as_if_it_had_not_been_killed() {
-    whatever_effect_it_is_killed_at(Prune::Declared, &["new2", "other1", "stranger"]).await;
+async fn killed_run_that_removes_declared_members_ends_as_if_undisturbed() {
+    assert_same_end_after_any_kill(Prune::Declared, &["new2", "other1", "stranger"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_removes_all_others_ends_as_if_it_had_not_been_killed() {
-    whatever_effect_it_is_killed_at(Prune::Authoritative, &["new2", "other1"]).await;
+async fn killed_run_that_removes_all_others_ends_as_if_undisturbed() {
+    assert_same_end_after_any_kill(Prune::Authoritative, &["new2", "other1"]).await;
 }

@@ -1,4 +1,4 @@
-//! The sets of a plan are the sets of what the operator then does, and afterwards there is nothing left to plan.
+//! The operator adds and removes exactly the members of the plan. Afterwards the plan is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use crate::api::{
 use crate::engine::tests::fake::user;
 use crate::engine::tests::operator::{Options, TestOperator};
 use crate::engine::tests::world::{TestWorld, arn, spec_of};
+use crate::offline::change_set::Origin;
 use crate::offline::plan::Plan;
-use crate::offline::scene::Origin;
 
 const PEOPLE: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "bot/h"];
 pub(super) const CHANNELS: [&str; 2] = ["support", "lobby"];
 
-/// A resource as somebody writes it.
+/// A resource of a manifest.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(super) struct ResourceSpec {
     prune: Prune,
     policy: DeletionPolicy,
     removals: Option<Tolerance>,
@@ -27,12 +27,12 @@ pub(super) struct Written {
     members: Vec<&'static str>,
 }
 
-/// What happens to one of the resources, by its number, between the state and the plan.
+/// The edit of one resource, by its number, between the state and the plan.
 #[derive(Clone, Debug)]
 pub(super) enum Edit {
     Keeps,
     Declares(Vec<&'static str>),
-    Becomes(Written),
+    Becomes(ResourceSpec),
     Ends,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn people() -> impl Strategy<Value = Vec<&'static str>> {
     prop::sample::subsequence(PEOPLE.to_vec(), 0..=PEOPLE.len())
 }
 
-pub(super) fn written() -> impl Strategy<Value = Written> {
+pub(super) fn written() -> impl Strategy<Value = ResourceSpec> {
     let prune =
         prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Owned, Prune::Declared, Prune::Authoritative]);
     let removals = prop::sample::select(vec![
@@ -52,7 +52,7 @@ pub(super) fn written() -> impl Strategy<Value = Written> {
     let additions = prop::sample::select(vec![None, None, None, Some(1)]);
     (prune, any::<bool>(), removals, additions, people()).prop_map(|(prune, ends, removals, additions, members)| {
         let policy = if ends && prune != Prune::Never { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
-        Written { prune, policy, removals, additions, members }
+        ResourceSpec { prune, policy, removals, additions, members }
     })
 }
 
@@ -65,7 +65,7 @@ pub(super) fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// What happens to a channel behind everybody's back, before the plan.
+/// A change of a channel that no resource makes, before the plan.
 #[derive(Clone, Debug)]
 enum Event {
     Leaves(&'static str),
@@ -78,7 +78,7 @@ fn event() -> impl Strategy<Value = (usize, Event)> {
     (0..CHANNELS.len(), event)
 }
 
-pub(super) fn spec(number: usize, written: &Written) -> ChannelMembershipSpec {
+pub(super) fn spec(number: usize, written: &ResourceSpec) -> ChannelMembershipSpec {
     ChannelMembershipSpec {
         prune: written.prune,
         deletion_policy: written.policy,
@@ -87,7 +87,7 @@ pub(super) fn spec(number: usize, written: &Written) -> ChannelMembershipSpec {
     }
 }
 
-/// Three resources on one channel, one on another.
+/// Three resources declare one channel, and one declares another.
 fn channel(number: usize) -> &'static str {
     if number == 3 { CHANNELS[1] } else { CHANNELS[0] }
 }
@@ -100,8 +100,8 @@ pub(super) fn arns(ids: &[&'static str]) -> Vec<String> {
     ids.iter().map(|id| arn(id)).collect()
 }
 
-/// By resource, as the plan has it: who comes and who goes, of which channel.
-pub(super) fn foreseen(plan: &Plan, came: bool) -> BTreeSet<(String, String)> {
+/// Returns the members that the plan adds or removes, by channel.
+pub(super) fn planned_moves(plan: &Plan, came: bool) -> BTreeSet<(String, String)> {
     let channel = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
     plan.resources
         .iter()
@@ -118,7 +118,7 @@ fn pending_approvals(world: &TestWorld) -> BTreeMap<String, PendingApproval> {
 }
 
 async fn check(
-    old: Vec<Option<Written>>,
+    old: Vec<Option<ResourceSpec>>,
     strangers: Vec<&'static str>,
     edits: Vec<Edit>,
     events: Vec<(usize, Event)>,
@@ -149,7 +149,7 @@ async fn check(
     }
     let ends = edits.iter().any(|edit| matches!(edit, Edit::Ends));
     for (number, event) in events {
-        // Between applying and pruning, a resource that is about to end adds again who left.
+        // Between apply and prune, a resource that is about to end adds a member that left.
         if ends && matches!(event, Event::Leaves(_)) {
             continue;
         }
@@ -162,7 +162,7 @@ async fn check(
             Event::Moderates(id) => _ = channel.moderators.insert(arns(&[id]).remove(0)),
         });
     }
-    // The change: in Git, and not in the cluster yet.
+    // The change is in Git, and not in the cluster yet.
     let before = state(&world);
     let mut after: BTreeMap<String, ChannelMembershipSpec> =
         world.cluster.objects().into_iter().map(|(resource, it)| (resource, it.spec.clone())).collect();
@@ -181,14 +181,15 @@ async fn check(
     }
     let moves = world.moves().len();
     operator.lose_watch();
-    let foreseen_plan = plan(&world, &files(&after), &Origin::State(before)).await;
-    let (adds, removals) = (foreseen(&foreseen_plan, true), foreseen(&foreseen_plan, false));
-    prop_assert_eq!(world.moves().len(), moves, "a plan moved somebody");
+    let planned = plan(&world, &files(&after), &Origin::State(before)).await;
+    let (adds, removals) = (planned_moves(&planned, true), planned_moves(&planned, false));
+    prop_assert_eq!(world.moves().len(), moves, "a plan changed a member");
 
-    // It is merged and, as GitOps does it, first applied and then pruned.
+    // The change is merged. GitOps first applies it and then prunes.
     let old = world.cluster.objects();
-    // What is applied and what is pruned a moment later are two plans for `Authoritative`, which looks twice at everybody: the first may be within the
-    // limit where both together, which the plan foresees, wait.
+    // For `Authoritative`, which checks every member twice, apply and the later prune are two
+    // plans. The first may be within the limit, where both together, as the plan shows, wait for
+    // approval.
     let prunes = old.keys().any(|resource| !after.contains_key(resource));
     prop_assume!(!(prunes && after.values().any(|spec| spec.prune == Prune::Authoritative)));
     for (resource, spec) in &after {
@@ -197,7 +198,8 @@ async fn check(
             None => _ = world.cluster.create(resource, spec.clone()),
         }
     }
-    // The operator looks at the channels when it hears of it, as the plan did: by what it saw at its last resync nobody has left yet.
+    // The operator lists the channels again on request, as the plan did: its last resync does not
+    // show that a member left.
     for resource in after.keys() {
         world.cluster.annotate(resource, RECONCILE_REQUESTED_AT, "now");
     }
@@ -211,27 +213,27 @@ async fn check(
     let of = |came: bool| -> BTreeSet<(String, String)> {
         since.iter().filter(|it| it.came == came).map(|it| (it.channel.clone(), it.id.clone())).collect()
     };
-    let told = || format!("{foreseen_plan:#?}\n{:#?}", world.cluster.objects());
+    let told = || format!("{planned:#?}\n{:#?}", world.cluster.objects());
     prop_assert_eq!(of(true), adds, "added; {}", told());
     prop_assert_eq!(of(false), removals, "removed; {}", told());
-    let plans = super::by_name(&foreseen_plan);
+    let plans = super::by_name(&planned);
     for (resource, pending) in pending_approvals(&world) {
-        let foreseen = plans.get(&*resource).and_then(|plan| plan.pending_approval.as_ref());
-        prop_assert_eq!(foreseen, Some(&pending), "{} holds; {}", resource, told());
+        let planned_approval = plans.get(&*resource).and_then(|plan| plan.pending_approval.as_ref());
+        prop_assert_eq!(planned_approval, Some(&pending), "{} holds; {}", resource, told());
     }
 
-    // Then there is nothing left to plan.
+    // Then the plan is empty.
     let specs: BTreeMap<String, ChannelMembershipSpec> =
         world.cluster.objects().into_iter().map(|(resource, it)| (resource, it.spec.clone())).collect();
     let again = plan(&world, &files(&specs), &Origin::State(state(&world))).await;
-    prop_assert!(foreseen(&again, true).is_empty(), "{again:#?}");
-    prop_assert!(foreseen(&again, false).is_empty(), "{again:#?}");
+    prop_assert!(planned_moves(&again, true).is_empty(), "{again:#?}");
+    prop_assert!(planned_moves(&again, false).is_empty(), "{again:#?}");
     Ok(())
 }
 
 proptest! {
     #[test]
-    fn a_plan_names_whom_the_operator_then_adds_and_removes_and_what_it_holds_and_the_next_plan_is_empty(
+    fn operator_does_what_the_plan_says_and_leaves_an_empty_plan(
         old in prop::collection::vec(prop::option::weighted(0.8, written()), 4),
         strangers in people(),
         edits in prop::collection::vec(edit(), 4),

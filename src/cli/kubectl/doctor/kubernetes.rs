@@ -7,8 +7,8 @@ use super::flags::{Args, When};
 use super::report::{Finding, Report};
 use crate::cli::shared::cluster;
 use crate::cli::shared::switch::Switch;
-use crate::controller::rights::{self, Leader, LeasePlace};
-use crate::controller::{Cluster, Scope, Served, served_now};
+use crate::controller::rbac::{self, Leader, LeasePlace};
+use crate::controller::{Cluster, CrdStatus, Scope, check_crd_once};
 
 /// The usual time until another operator becomes the leader.
 const HANDED_OVER: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) async fn check(args: &Args, report: &mut Report) {
         Err(failure) => return report.add(unknown(failure.0)),
     };
     let cluster = Arc::new(Cluster::new(client, Scope::of(&args.watch_namespace), args.members_from == Switch::On));
-    match rights::who_am_i(&cluster).await {
+    match rbac::current_user(&cluster).await {
         Ok((user, version)) => report.add(Finding::ok("cluster", format!("Kubernetes {version}, as {user}"))),
         Err(why) => return report.add(unknown(format!("failed to ask the API server: {why}"))),
     }
@@ -46,9 +46,9 @@ pub(super) async fn check(args: &Args, report: &mut Report) {
 
 async fn definition(cluster: &Arc<Cluster>, report: &mut Report) {
     let check = "definition";
-    report.add(match served_now(cluster).await {
-        Served::Whole => Finding::ok(check, "ChannelMembership is served with all fields of this version"),
-        Served::Without(fields) => {
+    report.add(match check_crd_once(cluster).await {
+        CrdStatus::Complete => Finding::ok(check, "ChannelMembership is served with all fields of this version"),
+        CrdStatus::MissingFields(fields) => {
             let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
             let message =
                 format!("ChannelMembership is served without {fields}: the API server drops these fields silently");
@@ -58,11 +58,11 @@ async fn definition(cluster: &Arc<Cluster>, report: &mut Report) {
                 "apply crds/ of this version: rollcall crd | kubectl apply --server-side -f -",
             )
         }
-        Served::Nothing => {
+        CrdStatus::NotInstalled => {
             let message = "the cluster does not know ChannelMembership in rollcall.dev/v1alpha1";
             Finding::failed(check, message, "apply crds/: rollcall crd | kubectl apply --server-side -f -")
         }
-        Served::Unknown(why) => {
+        CrdStatus::Unknown(why) => {
             let message = format!("failed to read which fields of ChannelMembership the cluster serves: {why}");
             Finding::warning(check, message, "run doctor again later")
         }
@@ -71,10 +71,10 @@ async fn definition(cluster: &Arc<Cluster>, report: &mut Report) {
 
 /// Checks each right that the operator uses.
 async fn granted(cluster: &Cluster, lease: Option<&LeasePlace>, report: &mut Report) {
-    let needed = rights::needed(cluster, lease);
+    let needed = rbac::required_permissions(cluster, lease);
     let mut granted = Vec::new();
     for right in &needed {
-        match rights::is_granted(cluster, right).await {
+        match rbac::is_granted(cluster, right).await {
             Ok(true) => granted.push(right.to_string()),
             Ok(false) => {
                 let advice = "grant it by a Role or ClusterRole, as the chart's rbac.create does";
@@ -95,22 +95,22 @@ async fn leader(cluster: &Cluster, lease: &LeasePlace, report: &mut Report) {
     let check = "leader";
     let named = format!("{}/{}", lease.namespace, lease.name);
     let advice = "see whether the operator runs: kubectl get pods, and its log";
-    let mut leader = rights::leader(cluster, lease).await;
+    let mut leader = rbac::read_leader(cluster, lease).await;
     for _ in 0..ASKED_AGAIN {
-        if !matches!(leader, Ok(Leader::Nobody(_) | Leader::NoLease)) {
+        if !matches!(leader, Ok(Leader::Expired(_) | Leader::NoLease)) {
             break;
         }
         tokio::time::sleep(HANDED_OVER).await;
-        leader = rights::leader(cluster, lease).await;
+        leader = rbac::read_leader(cluster, lease).await;
     }
     report.add(match leader {
         Ok(Leader::Holds(holder, ago)) => {
             Finding::ok(check, format!("{holder}, by the Lease {named} renewed {ago} s ago"))
         }
-        Ok(Leader::Nobody(last)) if last.is_empty() => {
+        Ok(Leader::Expired(last)) if last.is_empty() => {
             Finding::failed(check, format!("no process holds the Lease {named}"), advice)
         }
-        Ok(Leader::Nobody(last)) => {
+        Ok(Leader::Expired(last)) => {
             Finding::failed(check, format!("{last} held the Lease {named}, and does not renew it any more"), advice)
         }
         Ok(Leader::NoLease) => {

@@ -7,9 +7,9 @@ use crate::api::metadata::annotation;
 use crate::api::{APPROVE, ChannelMembershipStatus, Interval, Reason};
 use crate::cli::shared::failure::Failure;
 use crate::membership::arn::display_name;
+use crate::offline::local_cluster::LocalCluster;
 use crate::offline::object::Object;
-use crate::offline::passes::{End, reason};
-use crate::offline::world::World;
+use crate::offline::scheduler::{End, ready_reason};
 
 /// The most refused members that are shown for a resource.
 const MOST_ERRORS: usize = 10;
@@ -19,21 +19,21 @@ const MOST_LEFT: usize = 5;
 
 /// Prints the result of each resource. Fails unless all are as declared.
 pub(super) async fn report(
-    world: &World,
+    cluster: &LocalCluster,
     resources: &[String],
     end: End,
     approved: &[String],
     timeout: Interval,
 ) -> Result<(), Failure> {
     if end == End::Broken {
-        let failure = world.failure().await.map(|failure| failure.to_string());
+        let failure = cluster.failure().await.map(|failure| failure.to_string());
         let why = failure.unwrap_or_else(|| "the state could not be written".to_owned());
         let next = "the next run finds out what was done since the last write";
         return Err(Failure(format!("{why}; {next}")));
     }
     let (mut text, mut left) = (String::new(), Vec::new());
     for resource in resources {
-        let (line, is_done) = describe_result(world, resource);
+        let (line, is_done) = describe_result(cluster, resource);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{resource}: {line}");
         if !is_done {
@@ -44,7 +44,7 @@ pub(super) async fn report(
     let _ = io::stdout().write_all(text.as_bytes());
     for hash in approved {
         let approves = |object: &Object| annotation(&object.metadata, APPROVE).is_some_and(|approved| approved == hash);
-        if !world.objects().iter().any(|object| approves(object)) {
+        if !cluster.objects().iter().any(|object| approves(object)) {
             eprintln!("warning: no plan {hash} waited for approval");
         }
     }
@@ -65,13 +65,13 @@ pub(super) async fn report(
 }
 
 /// Returns the result of a resource, and true if nothing is left to do.
-fn describe_result(world: &World, resource: &str) -> (String, bool) {
-    let Some(object) = world.get(resource) else {
-        let told = world.told(resource);
+fn describe_result(cluster: &LocalCluster, resource: &str) -> (String, bool) {
+    let Some(object) = cluster.get(resource) else {
+        let told = cluster.last_event(resource);
         let note = told.as_ref().map_or("its members stay in the channel", |event| &event.note);
         return (format!("deleted: {note}"), told.is_none_or(|event| !event.warning));
     };
-    let Some(reason) = reason(&object) else { return ("not reconciled yet".to_owned(), false) };
+    let Some(reason) = ready_reason(&object) else { return ("not reconciled yet".to_owned(), false) };
     let status = object.status.as_ref();
     let ready = status.and_then(|status| status.conditions.first());
     let (message, is_ready) = ready.map_or(("", false), |ready| (&*ready.message, ready.status == "True"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::shared::failure::Failure;
 use crate::membership::arn::ChannelArn;
-use crate::offline::export::declares;
+use crate::offline::export::declares_channel;
 
 /// The folder of the exported files.
 pub(super) struct Folder(PathBuf);
@@ -34,7 +34,7 @@ impl Folder {
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
             Err(error) => Err(Failure(format!("failed to read {}: {error}", path.display()))),
-            Ok(text) if declares(&text, channel) => Ok(Found::Channel),
+            Ok(text) if declares_channel(&text, channel) => Ok(Found::Channel),
             Ok(_) => Err(Failure(format!(
                 "failed to export {channel}: {} holds something else, so choose another folder or move it away",
                 path.display()

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::{
     ApprovalReason, KeepReason, MemberList, MemberProblem, MembershipType, PendingApproval, Prune, Reason,
 };
-use crate::offline::plan::{Before, Change, Conflict, Cost, Counts, Plan, ResourcePlan, Stay, Waiting};
+use crate::offline::plan::{Before, Change, Conflict, Cost, Counts, Plan, ResourcePlan, Stay, WaitingMembers};
 
 const INSTANCE: &str = "arn:aws:chime:us-east-1:123456789012:app-instance/1f0a";
 
@@ -85,7 +85,7 @@ pub(super) fn pending() -> Plan {
         change: Change::Changed,
         add: names(&["alice", "bob"]),
         remove: names(&["erin"]),
-        waiting: Some(Waiting {
+        waiting: Some(WaitingMembers {
             members: names(&["frank"]),
             why: "a source of care/on-call cannot be read".to_owned(),
         }),
@@ -174,7 +174,7 @@ pub(super) fn full_of(text: &str) -> Plan {
             members: [format!("+{text}"), format!("-{text}")].iter().collect(),
             approved: false,
         }),
-        waiting: Some(Waiting { members: members(), why: text.to_owned() }),
+        waiting: Some(WaitingMembers { members: members(), why: text.to_owned() }),
         stays: vec![Stay { member: text.to_owned(), reason: KeepReason::Bot }],
         problems: vec![problem],
         conflict: Some(Conflict { reason: Reason::InvalidMember, message: text.to_owned() }),

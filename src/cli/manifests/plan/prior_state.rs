@@ -9,8 +9,8 @@ use crate::cli::shared::failure::Failure;
 use crate::cli::shared::{cluster, manifest_flags};
 use crate::controller::{self, Cluster, Scope};
 use crate::manifests::{self, Input, Manifests};
+use crate::offline::change_set::Origin;
 use crate::offline::object::Object;
-use crate::offline::scene::Origin;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PriorStateArgs {
@@ -76,7 +76,7 @@ impl PriorStateArgs {
             let namespace = metadata.namespace.as_deref().unwrap_or_default();
             wanted.extend(references.map(|reference| (namespace.to_owned(), reference.clone())));
         }
-        let (objects, texts) = controller::standing(&cluster, wanted).await.map_err(Failure::of)?;
+        let (objects, texts) = controller::read_snapshot(&cluster, wanted).await.map_err(Failure::of)?;
         Ok(Origin::Cluster(objects, texts))
     }
 }

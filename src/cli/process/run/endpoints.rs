@@ -7,7 +7,7 @@ use super::flags::Args;
 use crate::chime::client::Client;
 use crate::chime::port::Service;
 use crate::cli::shared::switch::Switch;
-use crate::controller::Vitals;
+use crate::controller::ControllerMetrics;
 use crate::engine::Engine;
 use crate::ops::health::Health;
 use crate::ops::lease::Leadership;
@@ -23,7 +23,7 @@ pub(super) fn endpoints<S: Service>(
     args: &Args,
     client: &Client<S>,
     engine: &Arc<OnceLock<Arc<Engine<S>>>>,
-    vitals: &Arc<Vitals>,
+    controller_metrics: &Arc<ControllerMetrics>,
     leadership: &Leadership,
 ) -> HttpEndpoints {
     let mut endpoints = HttpEndpoints::default();
@@ -35,13 +35,13 @@ pub(super) fn endpoints<S: Service>(
         metrics.add_collector(move |page| {
             page.gauge("leader", "1 if this process is the leader, else 0", f64::from(u8::from(leads.is_held())))
         });
-        vitals.register(&mut metrics, args.metrics_per_resource == Switch::On);
+        controller_metrics.register_metrics(&mut metrics, args.metrics_per_resource == Switch::On);
         endpoints.add_metrics(address, Arc::new(metrics));
     }
     if let Some(address) = args.health_address {
         let mut health = Health::default();
         let leads = leadership.clone();
-        vitals.check(&mut health, move || !leads.is_held());
+        controller_metrics.register_checks(&mut health, move || !leads.is_held());
         let limiter = Arc::clone(client.rate_limiter());
         health.add_liveness_check(move || match limiter.overdue() {
             late if late > QUEUE_LATE => Err(format!("calls of the service are overdue by {} s", late.as_secs())),

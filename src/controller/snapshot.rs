@@ -1,38 +1,38 @@
-//! Which resources stand in the cluster just now?
+//! A snapshot of the resources in a cluster, with the contents of their sources.
 
 use kube::api::ListParams;
 
 use super::cluster::{CallFailure, Cluster};
-use super::watched::Watched;
+use super::object::WatchedObject;
 use crate::api::ConfigMapKeyRef;
+use crate::offline::change_set::Texts;
 use crate::offline::object::Object;
-use crate::offline::scene::Texts;
 
 /// The cluster could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the ChannelMemberships of the cluster: {0}")]
-pub struct ReadError(CallFailure);
+pub struct SnapshotError(CallFailure);
 
-/// All resources of the cluster, as far as it is watched, with what their sources hold; and what these keys of its ConfigMaps hold, by
-/// namespace.
-pub async fn standing(
+/// Reads all watched resources of the cluster with the contents of their sources, and the contents
+/// of the `wanted` keys of ConfigMaps, by namespace.
+pub async fn read_snapshot(
     cluster: &Cluster,
     wanted: Vec<(String, ConfigMapKeyRef)>,
-) -> Result<(Vec<Object>, Texts), ReadError> {
+) -> Result<(Vec<Object>, Texts), SnapshotError> {
     let mut objects = Vec::<Object>::new();
-    for api in cluster.apis::<Watched>() {
-        let take_in = |Watched { metadata, spec, status }: Watched| {
+    for api in cluster.apis::<WatchedObject>() {
+        let take_in = |WatchedObject { metadata, spec, status }: WatchedObject| {
             let status = status.and_then(|status| status.value.ok());
             objects.push(Object::new(metadata, spec.value, spec.unknown_field, status));
         };
-        cluster.list(&api, ListParams::default(), take_in).await.map_err(ReadError)?;
+        cluster.list(&api, ListParams::default(), take_in).await.map_err(SnapshotError)?;
     }
     let mut keys: Vec<(&str, &ConfigMapKeyRef)> = Vec::new();
     for object in &objects {
         keys.extend(object.references().map(|reference| (object.namespace(), reference)));
     }
     keys.extend(wanted.iter().map(|(namespace, reference)| (&**namespace, reference)));
-    let mut sources = cluster.read_keys(&keys).await.map_err(ReadError)?.sources.into_iter();
+    let mut sources = cluster.read_keys(&keys).await.map_err(SnapshotError)?.sources.into_iter();
     for object in &mut objects {
         let own = object.references().count();
         object.sources = sources.by_ref().take(own).collect();

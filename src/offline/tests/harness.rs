@@ -1,11 +1,12 @@
-//! Somebody at a desk, with manifests, a state on disk and `rollcall apply`.
+//! A harness that runs `rollcall apply` with manifests, a state on disk and a service in memory.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,15 +25,15 @@ use crate::engine::tests::world::{TestWorld as Service, spec};
 use crate::manifests::{self, Input, Manifests};
 use crate::membership::arn::ChannelArn;
 use crate::offline::admission;
+use crate::offline::change_set::{ChangeSet, Origin};
+use crate::offline::local_cluster::{LocalCluster, LocalStore};
 use crate::offline::object::Object;
-use crate::offline::passes::{End, Passes, Terms};
 use crate::offline::plan::Plan;
-use crate::offline::scene::{Origin, Scene};
+use crate::offline::scheduler::{ApplyOptions, End, Scheduler};
 use crate::offline::state_file::{StateError, StateFile};
-use crate::offline::world::{World, WorldStore};
 
-/// A state, manifests, and the service.
-pub struct Desk {
+/// A state on disk, manifests, and the service.
+pub struct ApplyHarness {
     pub service: Service,
     pub files: BTreeMap<String, ChannelMembershipSpec>,
     pub prune: bool,
@@ -42,14 +43,14 @@ pub struct Desk {
     pub folder: TempDir,
 }
 
-/// In memory, where there is such a folder: hundreds of lives are written to it and synced.
+/// Returns a folder in memory if there is one: hundreds of runs write to it and sync it.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// A resource's store, each write of which is an effect of a process.
+/// The store of a resource. Each of its writes is an effect of a process.
 struct Fated {
-    inner: WorldStore,
+    inner: LocalStore,
     process: Process,
     resource: String,
 }
@@ -60,7 +61,7 @@ impl Fated {
         what: String,
         effect: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        process.run_effect(what, effect, || Err(StoreError::Unavailable("as the test has it".to_owned()))).await
+        process.run_effect(what, effect, || Err(StoreError::Unavailable("the test refuses it".to_owned()))).await
     }
 }
 
@@ -92,7 +93,7 @@ impl Store for Fated {
     }
 }
 
-impl Desk {
+impl ApplyHarness {
     pub fn new() -> Self {
         Self::at(Service::new())
     }
@@ -109,7 +110,7 @@ impl Desk {
         }
     }
 
-    /// Somebody writes a manifest that declares these for the channel `support`.
+    /// Writes a manifest that declares these members for the channel `support`.
     pub fn write<T: AsRef<str>>(
         &mut self,
         resource: &str,
@@ -125,22 +126,23 @@ impl Desk {
         self.folder.path().join("state.yaml")
     }
 
-    /// Hundreds of lives have the same manifests, and checking them takes longer than the rest.
+    /// Returns the checked manifests. Hundreds of runs share them, and the check takes longer than
+    /// the rest.
     fn manifests(&self) -> Manifests {
         static CHECKED: Mutex<BTreeMap<String, Manifests>> = Mutex::new(BTreeMap::new());
-        let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = CHECKED.lock();
         let key = serde_json::to_string(&self.files).unwrap();
         checked.entry(key).or_insert_with(|| super::files(&self.files)).clone()
     }
 
     pub fn state(&self) -> Manifests {
-        if !StateFile::look(&self.path()).unwrap() {
+        if !StateFile::exists(&self.path()).unwrap() {
             return Manifests::default();
         }
         manifests::read_state(&[Input::Path(self.path())], "default").unwrap()
     }
 
-    /// A resource as it stands in the state.
+    /// Returns a resource of the state.
     pub fn find(&self, resource: &str) -> Option<Object> {
         let state = self.state();
         let objects = state.memberships.iter().map(|it| Object::written(&it.object, self.service.clock.now()));
@@ -151,38 +153,38 @@ impl Desk {
         self.find(resource).unwrap_or_else(|| panic!("there is no {resource}")).status.unwrap()
     }
 
-    /// Why a resource is Ready, or is not.
+    /// Returns the reason of the condition Ready.
     pub fn reason(&self, resource: &str) -> String {
         self.status(resource).conditions.first().map(|ready| ready.reason.clone()).unwrap_or_default()
     }
 
-    pub fn scene(&self) -> Scene {
+    pub fn change_set(&self) -> ChangeSet {
         let (files, mut state) = (self.manifests(), self.state());
-        admission::put_back(&files, &mut state);
+        admission::undelete(&files, &mut state);
         let now = self.service.clock.now();
-        let mut scene = Scene::new(&files, &Origin::State(state), self.prune, &settings(), now);
-        admission::admit(&mut scene, &self.approved, now);
-        scene
+        let mut change_set = ChangeSet::new(&files, &Origin::State(state), self.prune, &settings(), now);
+        admission::admit(&mut change_set, &self.approved, now);
+        change_set
     }
 
     pub async fn plan(&self) -> Plan {
         let service = Arc::new(self.service.service_port(&Process::with_latency(LATENCY)));
         let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX))).read_only();
         let engine = Engine::new(client, settings(), self.service.clock, CancellationToken::new());
-        crate::offline::forecast::plan(&engine, &self.scene(), &Rates::default(), |_, _| {}).await
+        crate::offline::planner::plan(&engine, &self.change_set(), &Rates::default(), |_, _| {}).await
     }
 
-    /// Runs it, to its end.
+    /// Runs apply to its end.
     pub async fn apply(&self) -> End {
         self.apply_until(&CancellationToken::new()).await
     }
 
-    /// Runs it, and stops it when `stop` says so.
+    /// Runs apply until `stop` is cancelled.
     pub async fn apply_until(&self, stop: &CancellationToken) -> End {
         self.apply_as(Process::with_latency(LATENCY), stop).await.expect("this process does not die")
     }
 
-    /// Runs it in a process that may die.
+    /// Runs apply in a process that may be killed.
     pub async fn apply_as(&self, process: Process, stop: &CancellationToken) -> Option<End> {
         let end = self.run(&process, stop);
         tokio::select! {
@@ -191,7 +193,7 @@ impl Desk {
         }
     }
 
-    /// Takes hold of the state. A process that was killed may still be writing it.
+    /// Opens the state. A killed process may still be writing it.
     pub async fn open(&self) -> Result<StateFile, StateError> {
         for _ in 0..1000 {
             match StateFile::open(&self.path()) {
@@ -204,10 +206,10 @@ impl Desk {
 
     async fn run(&self, process: &Process, stop: &CancellationToken) -> End {
         let file = self.open().await.unwrap();
-        let scene = self.scene();
-        let resources: Vec<String> = scene.concerned().map(|member| member.object.full_name().to_owned()).collect();
-        let world = World::new(scene, Some(file));
-        let begun = process.run_effect("state".to_owned(), world.begin(), || Err(StoreError::Gone)).await;
+        let change_set = self.change_set();
+        let resources: Vec<String> = change_set.affected().map(|member| member.object.full_name().to_owned()).collect();
+        let cluster = LocalCluster::new(change_set, Some(file));
+        let begun = process.run_effect("state".to_owned(), cluster.begin(), || Err(StoreError::Gone)).await;
         if begun.is_err() {
             return End::Broken;
         }
@@ -220,12 +222,12 @@ impl Desk {
         let client = Client::new(service, Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MAX)));
         let shutdown = CancellationToken::new();
         let engine = Arc::new(Engine::new(client, settings, self.service.clock, shutdown.clone()));
-        let terms = Terms { approved: self.approved.clone(), removes };
-        let passes = Passes::new(engine, world, &resources, terms);
-        let store = |inner: WorldStore| {
+        let options = ApplyOptions { approved: self.approved.clone(), allow_removals: removes };
+        let scheduler = Scheduler::new(engine, cluster, &resources, options);
+        let store = |inner: LocalStore| {
             let resource = inner.resource().to_owned();
             Fated { inner, process: process.clone(), resource }
         };
-        passes.run(Instant::now() + self.timeout, stop, &shutdown, store).await
+        scheduler.run(Instant::now() + self.timeout, stop, &shutdown, store).await
     }
 }

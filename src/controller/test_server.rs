@@ -1,42 +1,43 @@
-//! An API server of canned answers, for tests.
+//! An API server with scripted answers, for tests.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{Cluster, Scope};
+use super::cluster::{Cluster, Scope};
 
-/// A call that was made.
+/// A call that the server received.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct ServerCall {
     /// Method, path and query.
     pub line: String,
-    /// JSON, or null.
+    /// The JSON body, or null.
     pub body: Value,
 }
 
-/// The calls that were made so far.
-pub(super) type Calls = Arc<Mutex<Vec<Call>>>;
+/// All calls that the server received.
+pub(super) type ServerCalls = Arc<Mutex<Vec<ServerCall>>>;
 
-/// A cluster whose API server gives these answers.
+/// Returns a cluster whose API server gives these answers, and the calls it receives.
 pub(super) fn cluster(
     scope: Scope,
     reads_sources: bool,
-    answer: impl Fn(&Call) -> (u16, Value) + Send + Sync + 'static,
-) -> (Arc<Cluster>, Calls) {
-    let calls = Calls::default();
+    answer: impl Fn(&ServerCall) -> (u16, Value) + Send + Sync + 'static,
+) -> (Arc<Cluster>, ServerCalls) {
+    let calls = ServerCalls::default();
     let (made, answer) = (Arc::clone(&calls), Arc::new(answer));
     let server = tower::service_fn(move |request: Request<Body>| {
         let (made, answer) = (Arc::clone(&made), Arc::clone(&answer));
         async move {
             let line = format!("{} {}", request.method(), request.uri());
             let body = request.into_body().collect_bytes().await?;
-            let call = Call { line, body: serde_json::from_slice(&body).unwrap_or_default() };
+            let call = ServerCall { line, body: serde_json::from_slice(&body).unwrap_or_default() };
             let (status, body) = answer(&call);
-            made.lock().unwrap().push(call);
+            made.lock().push(call);
             let body = Body::from(body.to_string().into_bytes());
             Ok::<_, kube::Error>(Response::builder().status(status).body(body).unwrap())
         }
@@ -44,7 +45,7 @@ pub(super) fn cluster(
     (Arc::new(Cluster::new(Client::new(server, "n"), scope, reads_sources)), calls)
 }
 
-/// A refusal of the API server; `name` is that of the object, where it says one.
+/// Returns an error of the API server. `name` is the name of the object, if the error names one.
 pub(super) fn refusal(code: u16, name: Option<&str>) -> (u16, Value) {
     let details = name.map_or_else(|| json!({}), |name| json!({"name": name}));
     (
@@ -53,7 +54,7 @@ pub(super) fn refusal(code: u16, name: Option<&str>) -> (u16, Value) {
     )
 }
 
-/// The calls so far, by their first line.
-pub(super) fn lines(calls: &Calls) -> Vec<String> {
-    calls.lock().unwrap().iter().map(|call| call.line.clone()).collect()
+/// Returns the first line of each call.
+pub(super) fn lines(calls: &ServerCalls) -> Vec<String> {
+    calls.lock().iter().map(|call| call.line.clone()).collect()
 }

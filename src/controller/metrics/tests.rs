@@ -8,31 +8,31 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::controller::canned;
 use crate::controller::reconcile::reconcile;
 use crate::controller::reconcile::tests::{Defective, context, object};
+use crate::controller::test_server;
 use crate::controller::{Cluster, Scope, watch};
 
-/// What an API server does about a request of a watch.
+/// How an API server answers the request of a watch.
 #[derive(Clone, Copy)]
 enum Watching {
-    /// Nothing at all, for ever.
+    /// It never answers.
     Hangs,
-    /// It is away.
+    /// It fails.
     Fails,
-    /// Ends it after a minute in which nothing happened.
+    /// It ends the watch after a minute without an event.
     IsQuiet,
 }
 
 /// Runs a controller on an API server without resources.
-fn controller(watching: Watching) -> (Arc<Vitals>, CancellationToken) {
+fn controller(watching: Watching) -> (Arc<ControllerMetrics>, CancellationToken) {
     let server = tower::service_fn(move |request: Request<Body>| async move {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": []});
         let (status, body) = match watching {
             _ if !is_watch => (200, list.to_string()),
             Watching::Hangs => pending().await,
-            Watching::Fails => (503, canned::refusal(503, None).1.to_string()),
+            Watching::Fails => (503, test_server::refusal(503, None).1.to_string()),
             Watching::IsQuiet => {
                 sleep(Duration::from_mins(1)).await;
                 (200, String::new())
@@ -42,69 +42,72 @@ fn controller(watching: Watching) -> (Arc<Vitals>, CancellationToken) {
     });
     let cluster = Arc::new(Cluster::new(Client::new(server, "n"), Scope::Cluster, false));
     let context = context(Arc::clone(&cluster), Defective::default());
-    let (vitals, stop) = (Arc::<Vitals>::default(), CancellationToken::new());
-    let (of_it, stops) = (Arc::clone(&vitals), stop.clone());
+    let (metrics, stop) = (Arc::<ControllerMetrics>::default(), CancellationToken::new());
+    let (of_it, stops) = (Arc::clone(&metrics), stop.clone());
     tokio::spawn(async move { watch::run(cluster, Arc::clone(&context.engine), &of_it, stops).await });
-    (vitals, stop)
+    (metrics, stop)
 }
 
-fn health(vitals: &Arc<Vitals>) -> Health {
+fn health(metrics: &Arc<ControllerMetrics>) -> Health {
     let mut health = Health::default();
-    vitals.check(&mut health, || false);
+    metrics.register_checks(&mut health, || false);
     health
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_hangs_is_no_life() {
-    let (vitals, _stop) = controller(Watching::Hangs);
-    let health = health(&vitals);
+async fn liveness_fails_if_a_watch_hangs() {
+    let (metrics, _stop) = controller(Watching::Hangs);
+    let health = health(&metrics);
     assert!(health.check_readiness().is_err(), "nothing was listed yet");
     sleep(Duration::from_mins(4)).await;
     assert_eq!((health.check_liveness(), health.check_readiness()), (Ok(()), Ok(())));
     sleep(Duration::from_mins(2)).await;
     assert_eq!(health.check_liveness(), Err("the watch of resources is stuck for 360 s".to_owned()));
-    assert_eq!(health.check_readiness(), Ok(()), "what it knows it still knows");
+    assert_eq!(health.check_readiness(), Ok(()), "the last list still counts");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_over_which_nothing_happens_for_hours_is_alive() {
-    let (vitals, _stop) = controller(Watching::IsQuiet);
+async fn liveness_holds_if_a_watch_is_quiet_for_hours() {
+    let (metrics, _stop) = controller(Watching::IsQuiet);
     sleep(Duration::from_hours(5)).await;
-    assert_eq!(health(&vitals).check_liveness(), Ok(()));
-    let mut metrics = Metrics::default();
-    vitals.register(&mut metrics, true);
-    let page = metrics.render_text().unwrap();
+    assert_eq!(health(&metrics).check_liveness(), Ok(()));
+    let mut page = Metrics::default();
+    metrics.register_metrics(&mut page, true);
+    let page = page.render_text().unwrap();
     assert!(page.contains("rollcall_watch_last_event_seconds 18000.0"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_is_no_reason_to_be_restarted() {
-    let (vitals, _stop) = controller(Watching::Fails);
+async fn liveness_holds_if_the_api_server_fails() {
+    let (metrics, _stop) = controller(Watching::Fails);
     sleep(Duration::from_hours(5)).await;
-    assert_eq!(health(&vitals).check_liveness(), Ok(()));
+    assert_eq!(health(&metrics).check_liveness(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_does_nothing_at_all_is_no_life() {
+async fn liveness_fails_if_a_reconcile_shows_no_activity() {
     let written = |_: &_| (200, json!({"metadata": {"resourceVersion": "1"}}));
-    let (cluster, _) = canned::cluster(Scope::Cluster, false, written);
+    let (cluster, _) = test_server::cluster(Scope::Cluster, false, written);
     let context = context(Arc::clone(&cluster), Defective::default());
-    let slots = Arc::clone(&context.slots);
+    let states = Arc::clone(&context.states);
     let object = object("blessed", &[]);
-    let slot = slots.of(&object);
-    // A lock that is never given back, as by a deadlock.
-    let held = slot.memory.lock().await;
-    let pass = tokio::spawn(reconcile(object, context));
+    let state = states.state_of(&object);
+    // The lock is never released, as in a deadlock.
+    let held = state.session.lock().await;
+    let reconcile = tokio::spawn(reconcile(object, context));
     sleep(Duration::from_mins(14)).await;
-    assert_eq!(slots.stuck(PASS_SILENCE), None);
+    assert_eq!(states.stuck_reconcile(RECONCILE_SILENCE), None);
     sleep(Duration::from_mins(2)).await;
-    assert_eq!(slots.stuck(PASS_SILENCE).as_deref(), Some("the pass over n/blessed is stuck for 960 s"));
+    assert_eq!(
+        states.stuck_reconcile(RECONCILE_SILENCE).as_deref(),
+        Some("the reconcile of n/blessed is stuck for 960 s")
+    );
     drop(held);
-    pass.await.unwrap();
-    assert_eq!(slots.stuck(Duration::ZERO), None, "it is over");
+    reconcile.await.unwrap();
+    assert_eq!(states.stuck_reconcile(Duration::ZERO), None, "the reconcile ended");
 }
 
-fn resource(name: &str, status: &serde_json::Value) -> Watched {
+fn resource(name: &str, status: &serde_json::Value) -> WatchedObject {
     let metadata = json!({"name": name, "namespace": "n", "uid": name, "generation": 1});
     serde_json::from_str(&json!({"metadata": metadata, "spec": {}, "status": status}).to_string()).unwrap()
 }
@@ -114,7 +117,7 @@ fn told(status: &str, reason: &str) -> serde_json::Value {
 }
 
 #[test]
-fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choice() {
+fn resources_are_counted_by_status_with_a_fixed_set_of_labels() {
     let problem = |code: &str| {
         json!({"memberArn": "arn", "errorCode": code, "errorMessage": "", "attempts": 1,
                                       "firstSeen": "2026-01-02T03:04:05Z"})
@@ -130,11 +133,11 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
     let statuses = [refused, pending, fine, strange, json!({"observedGeneration": -1})];
     let mut metrics = Metrics::default();
     metrics.add_collector(move |page| {
-        let mut census = Census::default();
+        let mut counts = ResourceCounts::default();
         for (index, status) in statuses.iter().enumerate() {
-            census.count(&resource(&format!("r{index}"), status), true);
+            counts.count(&resource(&format!("r{index}"), status), true);
         }
-        census.write(page, true)
+        counts.write(page, true)
     });
     let page = metrics.render_text().unwrap();
     for line in [
@@ -159,7 +162,7 @@ fn resources_are_counted_as_their_statuses_have_it_and_no_label_is_anybodys_choi
 }
 
 #[test]
-fn every_code_of_a_members_refusal_has_a_label_of_its_own_that_the_engine_makes_or_knows() {
+fn every_known_error_code_has_a_label() {
     use crate::membership::error_code::ErrorCodeClass;
     for code in ["Forbidden", "NotFound", "Left", "Contested", "OwnershipConflict", "TypeMismatch", "Throttled"] {
         assert_eq!(known_code(code), code);

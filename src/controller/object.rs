@@ -1,7 +1,8 @@
-//! What is kept of a resource in memory?
+//! The part of a resource that is kept in memory.
 //!
-//! Less than the API server sends: neither `managedFields` nor others' annotations (kubectl's last-applied one is the whole
-//! manifest again). A spec or status that cannot be read spoils neither the object nor the list it came in.
+//! It is smaller than the object of the API server: it has no `managedFields` and no annotations of
+//! other tools (kubectl's last-applied annotation repeats the whole manifest). A spec or status
+//! that cannot be read does not make the object, or its list, unreadable.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +17,14 @@ use crate::api::{
 };
 use crate::engine::resource::{Resource, Source};
 
-/// So much of an annotation's value, or of a field's path, tells it from others.
+/// How many bytes are kept of an annotation's value, or of a field's path.
 const MAX_TEXT_BYTES: usize = 256;
 
-/// A `ChannelMembership`, as it is watched.
+/// A `ChannelMembership`, as the watch shows it.
 #[derive(kube::Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
-pub(super) struct Watched {
-    #[serde(deserialize_with = "slim")]
+pub(super) struct WatchedObject {
+    #[serde(deserialize_with = "trimmed_metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: Guarded<ChannelMembershipSpec>,
@@ -31,43 +32,45 @@ pub(super) struct Watched {
     pub status: Option<Guarded<ChannelMembershipStatus>>,
 }
 
-/// A `ChannelMembership`, as it is listed to learn what it declares: statuses, which may be large, are passed over.
+/// A `ChannelMembership`, as it is listed to read what it declares. Statuses may be large and are
+/// skipped.
 #[derive(kube::Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = "ChannelMembership")]
-pub(super) struct Declared {
-    #[serde(deserialize_with = "slim")]
+pub(super) struct ListedObject {
+    #[serde(deserialize_with = "trimmed_metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: Guarded<ChannelMembershipSpec>,
 }
 
-impl Watched {
-    /// The value by which somebody asks for a reconcile.
+impl WatchedObject {
+    /// Returns the value of the annotation that requests a reconcile.
     pub fn requested_at(&self) -> Option<&str> {
         annotation(&self.metadata, RECONCILE_REQUESTED_AT)
     }
 
-    /// The value by which somebody approves a plan.
+    /// Returns the value of the annotation that approves a plan.
     pub fn approved(&self) -> Option<&str> {
         annotation(&self.metadata, APPROVE)
     }
 
-    /// Whether somebody wants it to let go of its finalizer and remove nobody.
+    /// Returns whether the resource is released: its finalizer goes, and no member is removed.
     pub fn released(&self) -> bool {
         is_released(&self.metadata)
     }
 
-    /// Whether our finalizer is on it.
+    /// Returns whether the resource has our finalizer.
     pub fn has_finalizer(&self) -> bool {
         has_finalizer(&self.metadata)
     }
 
-    /// The status, where there is one that can be read.
+    /// Returns the status, if there is one that can be read.
     pub fn status(&self) -> Option<&ChannelMembershipStatus> {
         self.status.as_ref()?.value.as_ref().ok()
     }
 
-    /// What a pass depends on: when this changes, the pass before it is out of date.
+    /// Returns what a reconcile depends on: when it changes, the reconcile in flight is out of
+    /// date.
     pub fn trigger(&self) -> Trigger {
         Trigger {
             uid: self.metadata.uid.clone(),
@@ -79,14 +82,14 @@ impl Watched {
         }
     }
 
-    /// The sources to read for it, as [`Declared::references`].
+    /// Lists the sources to read, as [`ListedObject::references`].
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
         references(&self.metadata, self.spec.value.as_ref().ok())
     }
 
-    /// What a watch tells the passes of it.
-    pub fn shown(&self) -> Shown {
-        Shown {
+    /// Returns the part of a watch event that the reconciles of this object need.
+    pub fn watch_event(&self) -> WatchEvent {
+        WatchEvent {
             uid: self.metadata.uid.clone().unwrap_or_default(),
             version: self.version(),
             trigger: self.trigger(),
@@ -94,37 +97,38 @@ impl Watched {
         }
     }
 
-    /// The version of the object, as a number; versions of one object grow.
+    /// Returns the version as a number; versions of one object grow.
     pub fn version(&self) -> u64 {
-        self.metadata.resource_version.as_deref().map(number).unwrap_or_default()
+        self.metadata.resource_version.as_deref().map(version_number).unwrap_or_default()
     }
 }
 
-impl Declared {
-    /// Its namespace.
+impl ListedObject {
+    /// Returns the namespace.
     pub fn namespace(&self) -> &str {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// The sources to read for it: none where the spec cannot be read, or where it declares no members any more because it is being
-    /// deleted.
+    /// Lists the sources to read. The list is empty if the spec cannot be read, or if the resource
+    /// declares no members because it is being deleted.
     pub fn references(&self) -> impl Iterator<Item = &ConfigMapKeyRef> {
         references(&self.metadata, self.spec.value.as_ref().ok())
     }
 
-    /// It, with what its sources hold.
+    /// Returns the resource, with the contents of its sources.
     pub fn into_resource(self, sources: Vec<Source>) -> Resource {
         Resource::new(&self.metadata, self.spec.value, self.spec.unknown_field, sources)
     }
 }
 
-/// A version as a number: those of one kind can be compared (Kubernetes API conventions, resource versions); 0 where it is none.
-pub(super) fn number(version: &str) -> u64 {
+/// Returns a version as a number, or 0 if it is none. Versions of one kind can be compared
+/// (Kubernetes API conventions, resource versions).
+pub(super) fn version_number(version: &str) -> u64 {
     version.parse().unwrap_or_default()
 }
 
-/// What a pass over a resource depends on, short of the service itself, of sources and of our finalizer: that we put on and
-/// take off ourselves, so [`super::slots::Slots::applied`] looks after it.
+/// The inputs of a reconcile besides the service, the sources and our finalizer. We write our
+/// finalizer ourselves, so [`super::inflight::ObjectStates::observe`] compares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Trigger {
     uid: Option<String>,
@@ -135,13 +139,13 @@ pub(super) struct Trigger {
     deleted: bool,
 }
 
-/// What a watch tells the passes of an object.
+/// The part of a watch event that the reconciles of an object need.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct WatchEvent {
     pub uid: String,
     pub version: u64,
     pub trigger: Trigger,
-    /// Whether our finalizer is on it.
+    /// True if the resource has our finalizer.
     pub has_finalizer: bool,
 }
 
@@ -149,7 +153,7 @@ pub(super) struct Shown {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<T> {
     pub value: Result<T, String>,
-    /// The path of the first field in it that this version of Rollcall does not know.
+    /// The path of the first field that this version of Rollcall does not know.
     pub unknown_field: Option<String>,
 }
 
@@ -164,17 +168,17 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Guarded<T> {
         let raw = <&RawValue>::deserialize(deserializer)?;
         let mut unknown_field = None;
         let value = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(raw.get()), |path| {
-            // An optional field on the way is a `?` of its own.
-            unknown_field.get_or_insert_with(|| cut(path.to_string().replace(".?", ""), MAX_TEXT_BYTES));
+            // The path has a `?` for each optional field on the way.
+            unknown_field.get_or_insert_with(|| truncate(path.to_string().replace(".?", ""), MAX_TEXT_BYTES));
         });
         Ok(Self { value: value.map_err(|error: serde_json::Error| error.to_string()), unknown_field })
     }
 }
 
-fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+fn trimmed_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Slim {
+    struct TrimmedMetadata {
         name: Option<String>,
         namespace: Option<String>,
         uid: Option<String>,
@@ -186,31 +190,31 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
         #[serde(default)]
         annotations: Option<BTreeMap<String, String>>,
     }
-    let slim = Slim::deserialize(deserializer)?;
+    let kept = TrimmedMetadata::deserialize(deserializer)?;
     Ok(ObjectMeta {
-        name: slim.name,
-        namespace: slim.namespace,
-        uid: slim.uid,
-        resource_version: slim.resource_version,
-        generation: slim.generation,
-        creation_timestamp: slim.creation_timestamp,
-        deletion_timestamp: slim.deletion_timestamp,
-        finalizers: slim.finalizers.map(|mut all| {
+        name: kept.name,
+        namespace: kept.namespace,
+        uid: kept.uid,
+        resource_version: kept.resource_version,
+        generation: kept.generation,
+        creation_timestamp: kept.creation_timestamp,
+        deletion_timestamp: kept.deletion_timestamp,
+        finalizers: kept.finalizers.map(|mut all| {
             all.retain(|finalizer| finalizer == FINALIZER);
             all
         }),
-        annotations: slim.annotations.map(|mut all| {
+        annotations: kept.annotations.map(|mut all| {
             all.retain(|key, _| [RECONCILE_REQUESTED_AT, APPROVE, RELEASE].contains(&key.as_str()));
-            // They come back in the status, and an annotation may be 256 KiB long.
-            all.into_iter().map(|(key, value)| (key, cut(value, MAX_TEXT_BYTES))).collect()
+            // The values are repeated in the status, and an annotation may be 256 KiB long.
+            all.into_iter().map(|(key, value)| (key, truncate(value, MAX_TEXT_BYTES))).collect()
         }),
         ..ObjectMeta::default()
     })
 }
 
-/// At most so many bytes of a text, between two characters.
-pub(super) fn cut(mut text: String, most: usize) -> String {
-    text.truncate(text.floor_char_boundary(most));
+/// Truncates a text to this many bytes, between two characters.
+pub(super) fn truncate(mut text: String, max_bytes: usize) -> String {
+    text.truncate(text.floor_char_boundary(max_bytes));
     text
 }
 
@@ -225,13 +229,13 @@ mod tests {
         "rollcall.dev/approve":"5c1e","rollcall.dev/release":"true"}},
         "spec":SPEC,"status":{"observedGeneration":-1}}"#;
 
-    fn watched(spec: &str) -> Watched {
+    fn object_with(spec: &str) -> WatchedObject {
         serde_json::from_str(&OBJECT.replace("SPEC", spec)).unwrap()
     }
 
     #[test]
-    fn only_what_is_used_is_kept() {
-        let object = watched(r#"{"channelArn":"x"}"#);
+    fn unused_fields_are_dropped() {
+        let object = object_with(r#"{"channelArn":"x"}"#);
         assert_eq!((object.requested_at(), object.approved(), object.released()), (Some("1"), Some("5c1e"), true));
         assert_eq!(object.metadata.creation_timestamp.as_ref().unwrap().0.as_second(), 1_767_323_045);
         assert!(object.has_finalizer());
@@ -242,24 +246,24 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_annotation_the_beginning_is_kept() {
-        let object: Watched =
+    fn long_annotation_is_truncated() {
+        let object: WatchedObject =
             serde_json::from_str(&OBJECT.replace("SPEC", "{}").replace("5c1e", &"ü".repeat(10_000))).unwrap();
         assert_eq!(object.approved().unwrap().len(), MAX_TEXT_BYTES);
     }
 
     #[test]
-    fn a_spec_that_cannot_be_read_leaves_the_object_readable() {
-        let object = watched(r#"{"channelArn":7}"#);
+    fn unreadable_spec_leaves_the_object_readable() {
+        let object = object_with(r#"{"channelArn":7}"#);
         assert_eq!(object.metadata.name.as_deref(), Some("a"));
         assert!(object.spec.value.unwrap_err().contains("invalid type"));
-        let object: Watched = serde_json::from_str(&OBJECT.replace(r#""spec":SPEC,"#, "")).unwrap();
+        let object: WatchedObject = serde_json::from_str(&OBJECT.replace(r#""spec":SPEC,"#, "")).unwrap();
         assert!(object.spec.value.unwrap_err().contains("missing"));
     }
 
     #[test]
-    fn a_field_that_is_not_known_is_named_wherever_it_is() {
-        let known = watched(r#"{"channelArn":"x","members":["alice"],"limits":{"removals":1},"membersFrom":[]}"#);
+    fn unknown_field_is_named_at_any_depth() {
+        let known = object_with(r#"{"channelArn":"x","members":["alice"],"limits":{"removals":1},"membersFrom":[]}"#);
         assert_eq!(known.spec.unknown_field, None);
         for (spec, path) in [
             (r#"{"channelArn":"x","keep":["alice"],"later":1}"#, "keep"),
@@ -273,7 +277,7 @@ mod tests {
                 "membersFrom.0.url",
             ),
         ] {
-            let object = watched(spec);
+            let object = object_with(spec);
             assert_eq!(object.spec.unknown_field.as_deref(), Some(path));
             assert!(object.spec.value.is_ok(), "the rest can be read");
         }

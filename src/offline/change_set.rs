@@ -1,4 +1,4 @@
-//! Which resources are in force before a change, and which after it?
+//! The resources before and after a change.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,50 +14,52 @@ use crate::engine::settings::Settings;
 use crate::manifests::{FilePosition, Manifest, Manifests};
 use crate::membership::digest;
 
-/// What keys of ConfigMaps hold, by namespace and reference.
+/// The contents of keys of ConfigMaps, by namespace and reference.
 pub type Texts = HashMap<(String, ConfigMapKeyRef), SourceText>;
 
-/// By what it is known what stood before.
+/// The source of the resources before the change.
 #[derive(Debug)]
 pub enum Origin {
-    /// By the objects of a cluster, with what their sources hold; and what those of its ConfigMaps hold to which the files refer.
+    /// The objects of a cluster with the contents of their sources, and the contents of the
+    /// ConfigMaps that the files refer to.
     Cluster(Vec<Object>, Texts),
-    /// By objects as a cluster prints them.
+    /// Objects as a cluster prints them.
     State(Manifests),
-    /// By the manifests before the change.
+    /// The manifests before the change.
     Manifests(Manifests),
-    /// By nothing.
+    /// No source.
     Unknown,
 }
 
 /// The resources before and after a change.
 #[derive(Debug)]
-pub struct Scene {
-    /// By what it is known what was declared before.
+pub struct ChangeSet {
+    /// The source of what was declared before.
     pub before: Before,
-    /// The resources as they stood before, by `namespace/name`.
+    /// The resources before the change, by `namespace/name`.
     pub old: BTreeMap<String, Object>,
-    /// All resources that are in force afterwards, or are being deleted, by `namespace/name`.
-    pub new: BTreeMap<String, Member>,
+    /// All resources after the change, or being deleted, by `namespace/name`.
+    pub new: BTreeMap<String, ChangeSetEntry>,
 }
 
-/// A resource of a scene.
+/// A resource of a change set.
 #[derive(Debug)]
-pub struct Member {
-    /// It, as it is after the change.
+pub struct ChangeSetEntry {
+    /// The resource after the change.
     pub object: Object,
-    /// Where it stands, if in a file of the change.
+    /// Its position, if it is in a file of the change.
     pub place: Option<FilePosition>,
-    /// What becomes of it; `None` for one that the change is not about.
+    /// Its change; `None` if the change does not include it.
     pub change: Option<Change>,
 }
 
 /// ConfigMaps by namespace and name.
 type Maps<'a> = HashMap<(&'a str, &'a str), &'a ConfigMap>;
 
-impl Scene {
-    /// The resources of `files`, in the place of what stood before. With `prune`, those that stood before and are not among the files are
-    /// deleted, as a GitOps controller with pruning does; those of [`Origin::Manifests`] always are.
+impl ChangeSet {
+    /// Creates a change set that replaces the resources of `origin` by those of `files`. With
+    /// `prune`, a resource that is not among the files is deleted, as a GitOps controller with
+    /// pruning does. With [`Origin::Manifests`] it always is.
     pub fn new(files: &Manifests, origin: &Origin, prune: bool, settings: &Settings, now: Timestamp) -> Self {
         let (before, old) = match origin {
             Origin::Cluster(objects, _) => (Before::Cluster, objects.clone()),
@@ -96,44 +98,44 @@ impl Scene {
                 let same = object.metadata.generation == before.metadata.generation && same_sources(before, &object);
                 change = if same { Change::Unchanged } else { Change::Changed };
             }
-            let member = Member { place: Some(manifest.position.clone()), change: Some(change), object };
-            new.insert(member.object.full_name().to_owned(), member);
+            let entry = ChangeSetEntry { place: Some(manifest.position.clone()), change: Some(change), object };
+            new.insert(entry.object.full_name().to_owned(), entry);
         }
         for (resource, before) in &old {
             if new.contains_key(resource) {
                 continue;
             }
             let (mut object, mut change) = (before.clone(), None);
-            // A ConfigMap of the change may be a source of a resource that is not among its files.
+            // A ConfigMap of the change may be a source of a resource outside its files.
             object.read_sources(|namespace, reference| {
                 let read = before.sources.iter().find(|source| source.reference == *reference);
                 text(&maps, namespace, reference).or_else(|| read.map(|source| source.text.clone()))
             });
-            if (prune || before_is_all(origin)) && object.metadata.deletion_timestamp.is_none() {
+            if (prune || always_prunes(origin)) && object.metadata.deletion_timestamp.is_none() {
                 object = object.deleted(now);
                 change = Some(Change::Deleted);
             }
-            new.insert(resource.clone(), Member { object, place: None, change });
+            new.insert(resource.clone(), ChangeSetEntry { object, place: None, change });
         }
         Self { before, old, new }
     }
 
-    /// The resources that the change is about.
-    pub fn concerned(&self) -> impl Iterator<Item = &Member> {
-        self.new.values().filter(|member| member.change.is_some())
+    /// Lists the resources that the change includes.
+    pub fn affected(&self) -> impl Iterator<Item = &ChangeSetEntry> {
+        self.new.values().filter(|entry| entry.change.is_some())
     }
 }
 
-/// Whether what stood before and is not among the files is deleted, whoever asks.
-fn before_is_all(origin: &Origin) -> bool {
+/// Returns whether a resource that is not among the files is deleted in any case.
+fn always_prunes(origin: &Origin) -> bool {
     matches!(origin, Origin::Manifests(_))
 }
 
-/// The resources that stand in files, with what their sources hold as far as it stands there too.
-fn written(files: &Manifests, made: Timestamp) -> Vec<Object> {
+/// Returns the resources of files, with the contents of those sources that are in the files too.
+fn written(files: &Manifests, created: Timestamp) -> Vec<Object> {
     let maps = maps(files);
     let object = |manifest: &Manifest<ChannelMembership>| {
-        let mut object = Object::written(&manifest.object, made);
+        let mut object = Object::written(&manifest.object, created);
         object.read_sources(|namespace, reference| text(&maps, namespace, reference));
         object
     };
@@ -144,13 +146,13 @@ fn maps(files: &Manifests) -> Maps<'_> {
     let mut maps = Maps::new();
     for manifest in &files.config_maps {
         let metadata = &manifest.object.metadata;
-        let place = [&metadata.namespace, &metadata.name].map(|part| part.as_deref().unwrap_or_default());
+        let place = [&metadata.namespace, &metadata.name].map(|name| name.as_deref().unwrap_or_default());
         maps.insert(place.into(), &manifest.object);
     }
     maps
 }
 
-/// What a key holds, where its ConfigMap is among these.
+/// Returns the contents of a key, if its ConfigMap is among these.
 fn text(maps: &Maps<'_>, namespace: &str, reference: &ConfigMapKeyRef) -> Option<SourceText> {
     let map = maps.get(&(namespace, &*reference.name))?;
     let text = map.data.as_ref().and_then(|data| data.get(&reference.key));
@@ -158,7 +160,7 @@ fn text(maps: &Maps<'_>, namespace: &str, reference: &ConfigMapKeyRef) -> Option
     Some(SourceText::of_map(reference, text.map(String::as_str), is_binary))
 }
 
-/// Whether the sources hold what they held when the resource was carried out.
+/// Returns whether the sources hold what they held when the resource was reconciled.
 fn same_sources(before: &Object, after: &Object) -> bool {
     after.sources.iter().all(|source| {
         let SourceText::Read(text) = &source.text else { return true };
