@@ -53,6 +53,19 @@ struct Fated {
     inner: LocalStore,
     process: Process,
     resource: String,
+    cluster: Arc<LocalCluster>,
+    service: Service,
+}
+
+/// Passes a resource of the state to the order law, which the service checks.
+fn record_in_order_law(service: &Service, object: &Object, status: Option<&ChannelMembershipStatus>) {
+    let Ok(spec) = &object.spec else { return };
+    service.cluster.order_law(|law| {
+        law.take_spec(spec);
+        if let Some(status) = status {
+            law.take_status(object.full_name(), spec, status);
+        }
+    });
 }
 
 impl Fated {
@@ -72,7 +85,15 @@ impl Store for Fated {
         basis: Option<&Version>,
     ) -> Result<Version, StoreError> {
         let what = format!("status of {}", self.resource);
-        Self::effect(&self.process, what, self.inner.write_status(status, basis)).await
+        let object = self.cluster.get(&self.resource);
+        let write = async {
+            let version = self.inner.write_status(status, basis).await?;
+            if let Some(object) = &object {
+                record_in_order_law(&self.service, object, Some(status));
+            }
+            Ok(version)
+        };
+        Self::effect(&self.process, what, write).await
     }
 
     async fn set_finalizer(&mut self, present: bool, basis: &Version) -> Result<Version, StoreError> {
@@ -213,6 +234,9 @@ impl ApplyHarness {
         if begun.is_err() {
             return End::Broken;
         }
+        for object in cluster.objects() {
+            record_in_order_law(&self.service, &object, object.status.as_ref());
+        }
         let removes = self.removes;
         let mut settings = settings();
         settings.resync_interval = Duration::from_hours(24);
@@ -223,10 +247,16 @@ impl ApplyHarness {
         let shutdown = CancellationToken::new();
         let engine = Arc::new(Engine::new(client, settings, self.service.clock, shutdown.clone()));
         let options = ApplyOptions { approved: self.approved.clone(), allow_removals: removes };
-        let scheduler = Scheduler::new(engine, cluster, &resources, options);
+        let scheduler = Scheduler::new(engine, Arc::clone(&cluster), &resources, options);
         let store = |inner: LocalStore| {
             let resource = inner.resource().to_owned();
-            Fated { inner, process: process.clone(), resource }
+            Fated {
+                inner,
+                process: process.clone(),
+                resource,
+                cluster: Arc::clone(&cluster),
+                service: self.service.clone(),
+            }
         };
         scheduler.run(Instant::now() + self.timeout, stop, &shutdown, store).await
     }
