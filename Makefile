@@ -55,19 +55,21 @@ test-ecosystem: ## Test with Flux and Argo CD (the first run builds them for 15 
 
 lint: ## Check format, lints, scripts and dependencies
 	@hack/require rust
-	@echo "==> 1/4 format"
+	@echo "==> 1/5 format"
 	@cargo fmt --check
-	@echo "==> 2/4 clippy"
+	@echo "==> 2/5 clippy"
 	@cargo clippy --locked --all-targets -- -D warnings
-	@echo "==> 3/4 scripts"
+	@echo "==> 3/5 scripts"
 	@for script in $(SCRIPTS); do $$(sed -n '1s/.*[/ ]//p' $$script) -n $$script || exit; done
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); \
 	else echo "Only the syntax is checked: install shellcheck for more."; fi
 	@if command -v go >/dev/null; then go -C hack/tools/lint tool actionlint $(CURDIR)/.github/workflows/*.yaml; \
 	else echo "The workflows are not checked: that needs Go."; fi
-	@echo "==> 4/4 dependencies"
+	@echo "==> 4/5 dependencies"
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
 	else echo "Skipped: 'cargo install --locked cargo-deny' installs the check of licences and advisories (deny.toml)."; fi
+	@echo "==> 5/5 prose"
+	@hack/prose
 
 manifests: ## Write crds/, the JSON schema, and the chart's CRD and README
 	@hack/require rust

@@ -1,8 +1,10 @@
-//! Reconciliation of one channel: **observe** (a listing that all resources of the channel share) → **plan** (pure) → **record**
-//! (in the status, before any effect) → **add** and **remove** (rate limited) → **report**.
+//! Reconciliation of one channel: **observe** (a listing that all resources of the channel share) →
+//! **plan** (pure) → **record** (in the status, before any effect) → **add** and **remove** (rate
+//! limited) → **report**.
 //!
-//! [`Engine::reconcile`] reads as that list. The engine knows the service by [`crate::chime::port::Service`] and the resource by
-//! [`store::Store`], so the same engine serves a cluster, a command line, and tests in memory.
+//! [`Engine::reconcile`] reads as that list. The engine knows the service by
+//! [`crate::chime::port::Service`] and the resource by [`store::Store`], so the same engine serves
+//! a cluster, a command line, and tests in memory.
 
 pub mod clock;
 pub mod dry_run;
@@ -52,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::channel_cache::ChannelCache;
 use self::clock::Clock;
-pub use self::counters::Counters;
+pub use self::counters::EngineCounters;
 use self::declarer_registry::DeclarerRegistry;
 pub(crate) use self::message::{approval_reason, approval_reasons, number};
 use self::removal_budget::RemovalBudget;
@@ -70,14 +72,15 @@ pub struct Engine<S> {
     removal_budget: RemovalBudget,
     settings: Settings,
     clock: Clock,
-    counters: Counters,
+    counters: EngineCounters,
     /// When this process began: an earlier one may have written until then.
     started: Timestamp,
     shutdown: CancellationToken,
 }
 
 impl<S: Service> Engine<S> {
-    /// Creates an engine that makes its calls by `client`. Background listings stop when `shutdown` is cancelled.
+    /// Creates an engine that makes its calls by `client`. Background listings stop when `shutdown`
+    /// is cancelled.
     pub fn new(client: Client<S>, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Self {
         let (registry, started) = (Arc::<DeclarerRegistry>::default(), clock.now());
         let cache = ChannelCache::new(client.clone(), clock, Arc::clone(&registry), shutdown.clone());
@@ -88,14 +91,14 @@ impl<S: Service> Engine<S> {
             removal_budget: RemovalBudget::new(settings.max_removals_per_hour, started),
             settings,
             clock,
-            counters: Counters::default(),
+            counters: EngineCounters::default(),
             started,
             shutdown,
         }
     }
 
     /// Returns what the engine has done so far.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &EngineCounters {
         &self.counters
     }
 

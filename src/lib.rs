@@ -1,6 +1,8 @@
-//! Rollcall keeps the members of Amazon Chime SDK messaging channels as `ChannelMembership` resources declare them.
+//! Rollcall keeps the members of Amazon Chime SDK messaging channels as `ChannelMembership`
+//! resources declare them.
 //!
-//! The layers, from the top down. Each layer knows only layers below it; `tests/layers.rs` reads the imports and fails otherwise.
+//! The layers, from the top down. Each layer knows only layers below it; `tests/layers.rs` reads
+//! the imports and fails otherwise.
 //!
 //! | layer | what it does |
 //! |---|---|

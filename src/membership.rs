@@ -1,4 +1,5 @@
-//! Decisions about the members of a channel: pure functions of values, with no I/O, no clock and no async.
+//! Decisions about the members of a channel: pure functions of values, with no I/O, no clock and no
+//! async.
 
 pub mod approval;
 pub mod approval_state;

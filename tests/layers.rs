@@ -1,4 +1,5 @@
-//! The structure of the sources: each layer knows only layers below it, and no files import each other in a circle.
+//! The structure of the sources: each layer knows only layers below it, and no files import each
+//! other in a circle.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read the sources has failed")]
 
@@ -17,7 +18,8 @@ const CLOSED: [(&str, &[&str]); 3] = [
     ("controller", &["aws_sdk_chimesdkmessaging", "aws_config"]),
 ];
 
-/// Calls that must stand in exactly one file, because everything that a removal waits for leads there.
+/// Calls that must stand in exactly one file, because everything that a removal waits for leads
+/// there.
 const SINGLE_CALLS: [(&str, &str); 4] = [
     // The one call of the service that removes takes a value that only the guard makes.
     ("delete_channel_membership(", "src/chime/sdk/calls.rs"),
@@ -29,7 +31,8 @@ const SINGLE_CALLS: [(&str, &str); 4] = [
     ("client.batch_create(", "src/engine/add.rs"),
 ];
 
-/// Lists the source files below a folder. Files of tests are left out: a fake may need a runtime, and a test may look up.
+/// Lists the source files below a folder. Files of tests are left out: a fake may need a runtime,
+/// and a test may look up.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("src can be read") {
@@ -65,7 +68,8 @@ fn layer_of(file: &Path) -> Option<String> {
     module_of(file).into_iter().next().filter(|name| LAYERS.contains(&name.as_str()))
 }
 
-/// Splits what follows `use` into its single paths: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+/// Splits what follows `use` into its single paths: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and
+/// `a::c::e`.
 fn split_paths(tree: &str) -> Vec<String> {
     let (Some(open), Some(close)) = (tree.find('{'), tree.rfind('}')) else {
         return vec![tree.split(" as ").next().unwrap_or_default().trim().to_owned()];
@@ -116,8 +120,9 @@ fn imports_of(file: &Path) -> Vec<Vec<String>> {
     found
 }
 
-/// Returns which files each file imports. A module file that only declares its modules and re-exports their names is no
-/// part of a circle with them, so imports of an own descendant do not count.
+/// Returns which files each file imports. A module file that only declares its modules and
+/// re-exports their names is no part of a circle with them, so imports of an own descendant do not
+/// count.
 fn imported_files() -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     let files = sources(Path::new("src"));
     let by_module: BTreeMap<Vec<String>, &PathBuf> = files.iter().map(|file| (module_of(file), file)).collect();

@@ -158,12 +158,12 @@ fn resource(index: usize, names: MemberForm, prune: Prune) -> ChannelMembership 
 struct Outline {
     metadata: ObjectMeta,
     #[serde(default)]
-    status: MemberCounts,
+    status: FleetMemberCounts,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MemberCounts {
+struct FleetMemberCounts {
     observed_generation: Option<i64>,
     desired: Option<usize>,
     present: Option<usize>,
@@ -171,13 +171,13 @@ struct MemberCounts {
 
 impl Outline {
     fn is_complete(&self) -> bool {
-        let MemberCounts { observed_generation, desired, present } = &self.status;
+        let FleetMemberCounts { observed_generation, desired, present } = &self.status;
         *observed_generation == self.metadata.generation && desired.is_some() && desired == present
     }
 }
 
-/// MemberCounts complete resources and writes. All resources exist when the watch begins, so each
-/// `Apply` event is a write.
+/// FleetMemberCounts complete resources and writes. All resources exist when the watch begins, so
+/// each `Apply` event is a write.
 async fn observe(client: Client, tell: watch::Sender<FleetStatus>) {
     let complete = Arc::new(Mutex::new(HashSet::new()));
     let changes = watcher(Api::<Outline>::all(client), watcher::Config::default()).default_backoff();

@@ -230,9 +230,9 @@ mod tests {
     const LIST: Operation = Operation::ListChannelMemberships;
 
     /// Answers listings by these classes, one each, then with an empty page; batches never.
-    struct Scripted(Mutex<Vec<CallErrorClass>>);
+    struct ScriptedService(Mutex<Vec<CallErrorClass>>);
 
-    impl Service for Scripted {
+    impl Service for ScriptedService {
         async fn list_page(&self, _: ListRequest<'_>, _: Option<&str>) -> Result<Page, CallError> {
             match self.0.lock().unwrap().pop() {
                 None => Ok(Page::default()),
@@ -263,8 +263,8 @@ mod tests {
         }
     }
 
-    fn client(script: &[CallErrorClass]) -> Client<Scripted> {
-        let service = Scripted(Mutex::new(script.to_vec()));
+    fn client(script: &[CallErrorClass]) -> Client<ScriptedService> {
+        let service = ScriptedService(Mutex::new(script.to_vec()));
         Client::new(Arc::new(service), Arc::new(RateLimiter::new(Rates::default(), NonZeroU16::MAX)))
     }
 
@@ -345,7 +345,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn client_that_may_not_call_makes_no_call_and_takes_no_turn() {
-        let service = Arc::new(Scripted(Mutex::new(vec![CallErrorClass::Refused])));
+        let service = Arc::new(ScriptedService(Mutex::new(vec![CallErrorClass::Refused])));
         let limiter = Arc::new(RateLimiter::new(Rates::UNLIMITED, NonZeroU16::MIN));
         let client = Client::new(Arc::clone(&service), limiter).only_while(|| false);
         let target = target();

@@ -50,12 +50,12 @@ pub struct RateLimiter {
     concurrency: usize,
     /// Counts turns, for all bearers together.
     turns: Arc<AtomicU64>,
-    limits: Mutex<Limits>,
+    limits: Mutex<LimiterState>,
 }
 
 /// The limits in use. No other lock is taken before this one.
 #[derive(Debug, Default)]
-struct Limits {
+struct LimiterState {
     /// Keyed by region and bearer.
     bearers: HashMap<(String, MemberArn), Arc<BearerQueue>>,
     channels: HashMap<ChannelArn, Arc<ChannelLimit>>,
@@ -155,7 +155,13 @@ impl RateLimiter {
         (bearer, Arc::clone(channel))
     }
 
-    fn bearer_queue(&self, limits: &mut Limits, region: &str, bearer: &MemberArn, now: Instant) -> Arc<BearerQueue> {
+    fn bearer_queue(
+        &self,
+        limits: &mut LimiterState,
+        region: &str,
+        bearer: &MemberArn,
+        now: Instant,
+    ) -> Arc<BearerQueue> {
         let queue = limits.bearers.entry((region.to_owned(), bearer.clone())).or_insert_with(|| {
             let bucket = self.new_bucket(region, RateLimit::Bearer, now);
             Arc::new(BearerQueue::new(BearerLimit::new(bucket, self.concurrency, Arc::clone(&self.turns))))
@@ -173,7 +179,7 @@ impl RateLimiter {
     }
 }
 
-impl Limits {
+impl LimiterState {
     /// Drops the limits that are idle and full, so that memory follows use.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now < swept + SWEEP_INTERVAL) {

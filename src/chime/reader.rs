@@ -116,23 +116,23 @@ impl<'a, S: Service> Reader<'a, S> {
         self.client.list_all(&mut self.task_of(list), list, add).await
     }
 
-    fn task_about<'r>(&'r self, target: &'r Target) -> Task<'r, 'a, S> {
-        Task { reader: self, bearer: &target.bearer, target: Some(target) }
+    fn task_about<'r>(&'r self, target: &'r Target) -> ReaderTask<'r, 'a, S> {
+        ReaderTask { reader: self, bearer: &target.bearer, target: Some(target) }
     }
 
-    fn task_of<'r>(&'r self, list: ListRequest<'r>) -> Task<'r, 'a, S> {
-        Task { reader: self, bearer: list.bearer(), target: list.target() }
+    fn task_of<'r>(&'r self, list: ListRequest<'r>) -> ReaderTask<'r, 'a, S> {
+        ReaderTask { reader: self, bearer: list.bearer(), target: list.target() }
     }
 }
 
 /// The calls of a reader about one channel or app instance.
-struct Task<'r, 'a, S> {
+struct ReaderTask<'r, 'a, S> {
     reader: &'r Reader<'a, S>,
     bearer: &'r MemberArn,
     target: Option<&'r Target>,
 }
 
-impl<S: Service> Caller for Task<'_, '_, S> {
+impl<S: Service> Caller for ReaderTask<'_, '_, S> {
     type Stop = CallError;
 
     async fn acquire_permit(&mut self, operation: Operation) -> Result<Permit, CallError> {

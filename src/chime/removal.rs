@@ -10,7 +10,8 @@ use crate::membership::guard::{Proposal, Protected, Removal, RemovalInput, Verdi
 use crate::membership::member_set::NameSet;
 use crate::membership::ownership::Ownership;
 
-/// Returns the right to remove a member that a resource with this target added, and that is undeclared now.
+/// Returns the right to remove a member that a resource with this target added, and that is
+/// undeclared now.
 pub(crate) fn of(target: &Target, name: &str) -> Removal {
     let (member, none) = ([name].into_iter().collect::<NameSet>(), NameSet::default());
     let proposal = Proposal::new(&RemovalInput {

@@ -8,7 +8,7 @@ use super::channel_info::detect_elastic;
 use super::io::Io;
 use super::observe::ensure_listed_since;
 use super::outcome::{Effect, Outcome};
-use super::progress::{Progress, Waiting};
+use super::progress::{ProgressReport, Waiting};
 use super::record::Recorded;
 use super::stop::{Stop, refusal};
 use crate::chime::backoff::Backoff;
@@ -18,18 +18,19 @@ use crate::membership::arn::MemberArn;
 use crate::membership::error_code::{ErrorCodeClass, TYPE_MISMATCH};
 use crate::membership::member_set::NameSet;
 
-/// A batch that is refused more often than this in a row, without a success, has more than one bad member: halving a batch of
-/// 100 finds one in 8.
+/// A batch that is refused more often than this in a row, without a success, has more than one bad
+/// member: halving a batch of 100 finds one in 8.
 const MAX_REFUSALS: u32 = 8;
 
 /// This many bad members, found alone, buy two more attempts each.
 const MAX_ALONE: u32 = 2;
 
-/// After this many batches in a row without an added member, the rest is not tried: the channel may be full.
+/// After this many batches in a row without an added member, the rest is not tried: the channel may
+/// be full.
 const MAX_BATCHES_IN_VAIN: u32 = 2;
 
 /// Adds the recorded members. Returns the members whose presence the answers leave open.
-pub(super) async fn add_members<S: Service, P: Progress>(
+pub(super) async fn add_members<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
     recorded: &Recorded<NameSet>,
@@ -73,9 +74,10 @@ enum BatchEnd {
 }
 
 impl Adding {
-    /// Adds a batch. A batch that is refused as a whole although the channel can be listed is halved, because one member may
-    /// spoil it for the others. Returns the refusal if no member of it could be added.
-    async fn add_bisecting<S: Service, P: Progress>(
+    /// Adds a batch. A batch that is refused as a whole although the channel can be listed is
+    /// halved, because one member may spoil it for the others. Returns the refusal if no member of
+    /// it could be added.
+    async fn add_bisecting<S: Service, P: ProgressReport>(
         &mut self,
         io: &mut Io<'_, S, P>,
         outcome: &Outcome<'_>,
@@ -83,7 +85,8 @@ impl Adding {
     ) -> Result<Option<CallError>, Stop> {
         let mut parts = VecDeque::from([batch]);
         let (mut refusals, mut any) = (0, false);
-        // Members that were refused alone, until the refusal turns out to be the channel's or the bearer's.
+        // Members that were refused alone, until the refusal turns out to be the channel's or the
+        // bearer's.
         let mut alone: Vec<String> = Vec::new();
         let mut last = None;
         while let Some(mut part) = parts.pop_front() {
@@ -100,7 +103,8 @@ impl Adding {
             };
             refusals += 1;
             if error.class == CallErrorClass::ChannelNotAccessible {
-                // A bearer that can list the channel now has access. A channel listed in this reconcile is not listed again.
+                // A bearer that can list the channel now has access. A channel listed in this
+                // reconcile is not listed again.
                 let began = io.began;
                 ensure_listed_since(io, outcome, began).await?;
             }
@@ -136,7 +140,7 @@ impl Adding {
     }
 
     /// Adds one batch, and repeats the call until it is answered or refused.
-    async fn add_batch<S: Service, P: Progress>(
+    async fn add_batch<S: Service, P: ProgressReport>(
         &mut self,
         io: &mut Io<'_, S, P>,
         outcome: &Outcome<'_>,
@@ -173,7 +177,7 @@ impl Adding {
     }
 
     /// Records what the service answered for each member of a batch.
-    fn record_answer<S: Service, P: Progress>(
+    fn record_answer<S: Service, P: ProgressReport>(
         &mut self,
         io: &Io<'_, S, P>,
         outcome: &Outcome<'_>,
@@ -224,9 +228,10 @@ fn not_added(name: &str, error: &CallError, at: jiff::Timestamp) -> Effect {
     Effect::NotAdded { name: name.into(), code: Some(error.code.clone()), message: error.message.clone(), at }
 }
 
-/// Confirms members whose answer leaves their presence open: by a listing if that costs fewer calls, then one by one, because
-/// only DescribeChannelMembership shows a membership of the other type.
-pub(super) async fn confirm_members<S: Service, P: Progress>(
+/// Confirms members whose answer leaves their presence open: by a listing if that costs fewer
+/// calls, then one by one, because only DescribeChannelMembership shows a membership of the other
+/// type.
+pub(super) async fn confirm_members<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
     unanswered: Vec<String>,
@@ -237,13 +242,13 @@ pub(super) async fn confirm_members<S: Service, P: Progress>(
         ensure_listed_since(io, outcome, now).await?;
         open = io.entry.missing(open);
     }
-    let mut unlisted = false;
+    let mut is_missing_in_listing = false;
     for name in open {
         let described = describe_member(io, outcome, &name).await;
         let effect = match refusal(described)? {
             Ok(found) => {
                 let wanted = io.spec.target.membership_type;
-                unlisted |= found.as_ref().is_some_and(|found| found.membership_type == Some(wanted));
+                is_missing_in_listing |= found.as_ref().is_some_and(|found| found.membership_type == Some(wanted));
                 confirmed(io, &name, found.as_ref())
             }
             Err(error) if error.class.affects_all_calls() => return Err(Stop::Refused(error)),
@@ -256,14 +261,14 @@ pub(super) async fn confirm_members<S: Service, P: Progress>(
         };
         outcome.fold([effect], io.now());
     }
-    if unlisted {
+    if is_missing_in_listing {
         detect_elastic(io, outcome).await?;
     }
     Ok(())
 }
 
 /// Returns what a description of a member says about an add with an open answer.
-fn confirmed<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, found: Option<&Membership>) -> Effect {
+fn confirmed<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, name: &str, found: Option<&Membership>) -> Effect {
     let (wanted, at) = (io.spec.target.membership_type, io.now());
     let (code, message) = match found.map(|membership| membership.membership_type) {
         Some(Some(membership_type)) if membership_type == wanted => {
@@ -284,7 +289,7 @@ fn confirmed<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, found: Opti
 }
 
 /// Describes one membership, and repeats the call until it is answered or refused.
-pub(super) async fn describe_member<S: Service, P: Progress>(
+pub(super) async fn describe_member<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     name: &str,

@@ -1,10 +1,10 @@
-//! The audit log: one line for each added or removed member, under the target `audit`, so that it can be routed or silenced
-//! by itself.
+//! The audit log: one line for each added or removed member, under the target `audit`, so that it
+//! can be routed or silenced by itself.
 
 use super::outcome::Outcome;
 use crate::membership::arn::MemberArn;
 
-/// What happened to a member.
+/// The change of a membership.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Action {
     Added,

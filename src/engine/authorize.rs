@@ -3,7 +3,7 @@
 use super::Engine;
 use super::io::Io;
 use super::outcome::Outcome;
-use super::progress::Progress;
+use super::progress::ProgressReport;
 use super::resource::Resource;
 use super::spec::InvalidSpec;
 use super::stop::Stop;
@@ -15,7 +15,8 @@ use crate::membership::spec::ValidSpec;
 impl<S: Service> Engine<S> {
     /// Checks the grant of a resource.
     pub(super) fn authorize(&self, resource: &Resource, spec: &ValidSpec) -> Result<(), InvalidSpec> {
-        // The cleanup of a deleted resource removes by another rule than the one that was requested.
+        // The cleanup of a deleted resource removes by another rule than the one that was
+        // requested.
         let prune = resource.spec.as_ref().map_or(spec.prune, |spec| spec.prune);
         let request = AccessRequest {
             namespace: resource.namespace(),
@@ -25,15 +26,13 @@ impl<S: Service> Engine<S> {
         };
         self.settings.grants.decide(&request).map_err(|(denial, source)| InvalidSpec {
             reason: Reason::NotGranted,
-            message: format!(
-                "{denial}, so nothing is done about it: ask whoever runs the operator for a grant in {source}"
-            ),
+            message: format!("{denial}, so nothing is done: ask the operator's administrator for a grant in {source}"),
             channel: Some(spec.target.channel.id().to_owned()),
         })
     }
 }
 
-impl<S: Service, P: Progress> Io<'_, S, P> {
+impl<S: Service, P: ProgressReport> Io<'_, S, P> {
     /// Checks the grant again: grants may be taken back during a reconcile.
     pub(super) fn still_authorized(&self, outcome: &Outcome<'_>) -> Result<(), Stop> {
         let authorized = self.engine.authorize(outcome.facts.resource, &outcome.facts.spec);

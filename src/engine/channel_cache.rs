@@ -1,4 +1,5 @@
-//! The cache of channel membership: one entry for each channel, type and bearer, shared by all resources of the channel.
+//! The cache of channel membership: one entry for each channel, type and bearer, shared by all
+//! resources of the channel.
 
 mod entry;
 mod list;

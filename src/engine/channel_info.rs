@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::io::Io;
 use super::outcome::Outcome;
-use super::progress::Progress;
+use super::progress::ProgressReport;
 use super::stop::{Stop, refusal};
 use crate::api::Reason;
 use crate::chime::caller::retry_transient;
@@ -12,7 +12,7 @@ use crate::chime::port::{ChannelInfo, ListRequest, Operation, PageItem, Service}
 use crate::membership::target::Target;
 
 /// Describes the channel, and records whether it is elastic.
-pub(super) async fn describe_channel<S: Service, P: Progress>(
+pub(super) async fn describe_channel<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
 ) -> Result<ChannelInfo, Stop> {
@@ -24,7 +24,7 @@ pub(super) async fn describe_channel<S: Service, P: Progress>(
 }
 
 /// Reads all pages of a list about the channel, as ARNs.
-pub(super) async fn list_all<S: Service, P: Progress>(
+pub(super) async fn list_all<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     list: impl for<'t> Fn(&'t Target) -> ListRequest<'t>,
@@ -35,7 +35,7 @@ pub(super) async fn list_all<S: Service, P: Progress>(
 }
 
 /// Checks that a spec with a sub-channel is about an elastic channel.
-pub(super) async fn check_sub_channel<S: Service, P: Progress>(
+pub(super) async fn check_sub_channel<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -47,9 +47,9 @@ pub(super) async fn check_sub_channel<S: Service, P: Progress>(
     Err(Stop::Invalid(Reason::InvalidMember, message))
 }
 
-/// Asks once whether the channel is elastic, because a listing and something else contradict each other: the members may be in
-/// sub-channels. A refused answer is no error.
-pub(super) async fn detect_elastic<S: Service, P: Progress>(
+/// Asks once whether the channel is elastic, because a listing and something else contradict each
+/// other: the members may be in sub-channels. A refused answer is no error.
+pub(super) async fn detect_elastic<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -62,9 +62,9 @@ pub(super) async fn detect_elastic<S: Service, P: Progress>(
     Ok(())
 }
 
-/// Reads the bans of the channel if a member was refused as Forbidden, and names the bans in the errors. A refused list is no
-/// error.
-pub(super) async fn annotate_banned_members<S: Service, P: Progress>(
+/// Reads the bans of the channel if a member was refused as Forbidden, and names the bans in the
+/// errors. A refused list is no error.
+pub(super) async fn annotate_banned_members<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<(), Stop> {

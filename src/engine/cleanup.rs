@@ -1,7 +1,8 @@
 //! The cleanup of a resource that is being deleted.
 //!
-//! A resource without our finalizer disappears, and no member is removed. With it, the members are removed that the resource
-//! declared and that `prune` allows to remove; then the finalizer is taken off, in any case a day after the deletion.
+//! A resource without our finalizer disappears, and no member is removed. With it, the members are
+//! removed that the resource declared and that `prune` allows to remove; then the finalizer is
+//! taken off, in any case a day after the deletion.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::io::Io;
 use super::message;
 use super::observe::observe;
 use super::outcome::Outcome;
-use super::progress::Progress;
+use super::progress::ProgressReport;
 use super::record::publish_approval;
 use super::remove::{remove_members, update_candidates};
 use super::report::{Requeue, finish};
@@ -59,7 +60,7 @@ impl<S: Service> Engine<S> {
         };
         let left = PATIENCE.saturating_sub(between(since, self.clock.now()));
         if self.should_release(resource) {
-            let note = "let go as it was asked to be: its members stay in the channel".to_owned();
+            let note = "released as requested: its members stay in the channel".to_owned();
             return release(&mut status, Event { warning: false, reason: Reason::Removing, note }).await;
         }
         let spec = match spec {
@@ -73,7 +74,7 @@ impl<S: Service> Engine<S> {
             }
         };
         if left.is_zero() {
-            let why = "not everybody could be removed; see the status that it had";
+            let why = "not all members could be removed; see its last status";
             return release(&mut status, gave_up(Reason::Removing, why)).await;
         }
         let (mut io, mut outcome) = self.begin_cleanup(resource, &spec, session, status, cancel);
@@ -84,12 +85,12 @@ impl<S: Service> Engine<S> {
             return release(&mut io.progress, gave_up(Reason::Removing, &message::removing(&summary))).await;
         };
         let note = match &end {
-            Ok(true) if owned == 0 => Some("it claims nobody, so nobody was removed"),
+            Ok(true) if owned == 0 => Some("it owns no members, so no member was removed"),
             Ok(true) => Some(
-                "nobody is left in the channel whom it declared and nobody else does, but those who are never removed",
+                "no member is left to remove: the members it declared are gone, declared by others, or never removed",
             ),
             Err(Stop::Refused(error)) if error.code == "NotFound" => {
-                Some("the channel is gone, so there was nobody to remove")
+                Some("the channel is gone, so there was no member to remove")
             }
             _ => None,
         };
@@ -104,13 +105,14 @@ impl<S: Service> Engine<S> {
         }
     }
 
-    /// Returns whether a resource that is being deleted is released with no member removed, because it was asked to be.
+    /// Returns whether a resource that is being deleted is released with no member removed, because
+    /// it was asked to be.
     pub(super) fn should_release(&self, resource: &Resource) -> bool {
         resource.released || self.settings.read_only || resource.spec.as_ref().is_ok_and(removes_no_member)
     }
 
     /// Prepares I/O and outcome of a cleanup.
-    pub(super) fn begin_cleanup<'a, P: Progress>(
+    pub(super) fn begin_cleanup<'a, P: ProgressReport>(
         &'a self,
         resource: &'a Resource,
         spec: &Arc<ValidSpec>,
@@ -173,7 +175,7 @@ async fn remove_all<S: Service, T: Store>(
 }
 
 fn gave_up(reason: Reason, why: &str) -> Event {
-    let note = format!("let go a day after it was deleted, its members stay in the channel: {why}");
+    let note = format!("released a day after it was deleted, its members stay in the channel: {why}");
     Event { warning: true, reason, note }
 }
 

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// Wall-clock time that moves with tokio's clock: it never jumps back, and it stands still while a test pauses that clock.
+/// Wall-clock time that moves with tokio's clock: it never jumps back, and it stands still while a
+/// test pauses that clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     wall: Timestamp,

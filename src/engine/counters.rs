@@ -1,16 +1,16 @@
-//! Counters of what an engine has done since the process began.
+//! EngineCounters of what an engine has done since the process began.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts of an engine's work.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct EngineCounters {
     added: AtomicU64,
     removed: AtomicU64,
     failed_status_writes: AtomicU64,
 }
 
-impl Counters {
+impl EngineCounters {
     /// Returns the number of members that the service says it added.
     pub fn added(&self) -> u64 {
         self.added.load(Ordering::Relaxed)
@@ -21,7 +21,8 @@ impl Counters {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of status writes that were refused or not answered. A conflict is none of these.
+    /// Returns the number of status writes that were refused or not answered. A conflict is none of
+    /// these.
     pub fn failed_status_writes(&self) -> u64 {
         self.failed_status_writes.load(Ordering::Relaxed)
     }

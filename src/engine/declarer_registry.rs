@@ -1,8 +1,8 @@
-//! The registry of declarers: which resources this process reconciles on each channel, and which reconciles to wake when one
-//! of them changes.
+//! The registry of declarers: which resources this process reconciles on each channel, and which
+//! reconciles to wake when one of them changes.
 //!
-//! The registry holds what reconciles have seen: enough to count, to find conflicts and to keep a member. Before a removal
-//! the cluster itself is read ([`super::uncached_read`]).
+//! The registry holds what reconciles have seen: enough to count, to find conflicts and to keep a
+//! member. Before a removal the cluster itself is read ([`super::uncached_read`]).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +20,8 @@ use crate::membership::grace::GRACE_PERIOD;
 use crate::membership::observation::RecentChanges;
 use crate::membership::time::later;
 
-/// How long a removal is remembered: until the resources that declare the member with the other type have tried again.
+/// How long a removal is remembered: until the resources that declare the member with the other
+/// type have tried again.
 const REMOVAL_KEPT: Duration = Duration::from_mins(10);
 
 /// The declarers of all channels.
@@ -46,8 +47,9 @@ pub(super) struct Registration {
 }
 
 impl DeclarerRegistry {
-    /// Registers a resource, or replaces what it declares. `before` is its place until now; `missed` says whether it may have
-    /// declared further members in between. Wakes the other resources of the channel if the change concerns them.
+    /// Registers a resource, or replaces what it declares. `before` is its place until now;
+    /// `missed` says whether it may have declared further members in between. Wakes the other
+    /// resources of the channel if the change concerns them.
     pub(super) fn register(
         self: &Arc<Self>,
         channel: &ChannelArn,
@@ -95,7 +97,8 @@ impl DeclarerRegistry {
         (declarers, channel.recent.clone())
     }
 
-    /// Records that a member was removed. Wakes the resources that wait for that to add the member with the other type.
+    /// Records that a member was removed. Wakes the resources that wait for that to add the member
+    /// with the other type.
     pub(super) fn record_removal(
         &self,
         channel: &ChannelArn,

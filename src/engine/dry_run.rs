@@ -1,7 +1,7 @@
 //! The dry run: what the reconciles of a resource will do once every wait is over.
 //!
-//! The same functions as a reconcile, up to the plan. It has no store and makes no recorded value, so it can neither write a
-//! status nor add or remove a member.
+//! The same functions as a reconcile, up to the plan. It has no store and makes no recorded value,
+//! so it can neither write a status nor add or remove a member.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::membership::approval_state::pending_approval;
 use crate::membership::arn::MemberArn;
 use crate::membership::blocker::Blocker;
 use crate::membership::declarers::Declarers;
-use crate::membership::guard::Check;
+use crate::membership::guard::MembershipCheck;
 use crate::membership::member_set::NameSet;
 use crate::membership::record::Record;
 use crate::membership::removal::proposed_within_limits;
@@ -43,20 +43,21 @@ use crate::membership::time::later;
 /// How often a failing call is made in a row: a person waits for the result.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// The most memberships that are described to learn which bearer added them, if the earlier declarers are unknown.
+/// The most memberships that are described to learn which bearer added them, if the earlier
+/// declarers are unknown.
 const MAX_DESCRIPTIONS: usize = 100;
 
-/// What is known of the resources as they were before.
+/// The resources as they were before.
 #[derive(Clone, Copy, Debug)]
 pub enum PriorState<'a> {
-    /// The declarers of the channel when last seen: see [`Engine::declarers_among`]. What a resource itself declared before is
-    /// in its status.
+    /// The declarers of the channel when last seen: see [`Engine::declarers_among`]. What a
+    /// resource itself declared before is in its status.
     Known(&'a Declarers),
     /// Nothing: every undeclared member may have been declared before.
     Unknown,
 }
 
-/// What the reconciles of a resource will do.
+/// The result of a dry run: the changes that the reconciles of a resource will make.
 #[derive(Clone, Debug, Default)]
 pub struct DryRun {
     /// The channel, type and bearer; `None` if the spec is too wrong for that.
@@ -67,7 +68,7 @@ pub struct DryRun {
     pub add: NameSet,
     /// The members to remove; with an unknown prior state, at most these.
     pub remove: NameSet,
-    /// Whether `remove` is an upper bound.
+    /// True if `remove` is an upper bound.
     pub at_most: bool,
     /// The plan that needs approval.
     pub pending_approval: Option<PendingApproval>,
@@ -81,7 +82,7 @@ pub struct DryRun {
     pub invalid: Option<(Reason, String)>,
     /// The refused call without which no more is known.
     pub error: Option<CallError>,
-    /// What to do about that, in words.
+    /// The next step, in words.
     pub next_step: Option<String>,
 }
 
@@ -115,25 +116,26 @@ pub struct MemberCounts {
 }
 
 impl<S: Service> Engine<S> {
-    /// Registers a resource as a declarer for as long as `session` lives. All resources are registered before the first dry
-    /// run: otherwise the members that the others declare would be unknown. `wake` reconciles the resource again when another
-    /// one of its channel changes.
+    /// Registers a resource as a declarer for as long as `session` lives. All resources are
+    /// registered before the first dry run: otherwise the members that the others declare would be
+    /// unknown. `wake` reconciles the resource again when another one of its channel changes.
     pub fn register(&self, resource: &Resource, session: &mut Session, wake: Wake) {
         // A dry run or a reconcile reports what is wrong with the spec.
         let _ = self.validate_and_register(resource, session, wake);
     }
 
-    /// Has a session treat `before` as the declarers it saw last: a member that one of them no longer declares was dropped by
-    /// an edit, not left behind.
+    /// Has a session treat `before` as the declarers it saw last: a member that one of them no
+    /// longer declares was dropped by an edit, not left behind.
     pub fn assume_declarers(&self, resource: &Resource, session: &mut Session, before: &Declarers) {
         session.notes.declarers = before.without(&resource.uid);
     }
 
-    /// Returns what the reconciles of a resource will do once every wait is over. Nothing is written, and no member is added
-    /// or removed.
+    /// Returns what the reconciles of a resource will do once every wait is over. Nothing is
+    /// written, and no member is added or removed.
     ///
-    /// `session` is the one of [`Self::register`]. The cache, which the session keeps, shows the result as done afterwards:
-    /// later dry runs on the same channel build on it. The session is good for nothing but further dry runs.
+    /// `session` is the one of [`Self::register`]. The cache, which the session keeps, shows the
+    /// result as done afterwards: later dry runs on the same channel build on it. The session is
+    /// good for nothing but further dry runs.
     ///
     /// A call that fails transiently is made again a few times, at the rate of all calls.
     pub async fn dry_run(&self, resource: &Resource, session: &mut Session, before: PriorState<'_>) -> DryRun {
@@ -173,7 +175,8 @@ impl<S: Service> Engine<S> {
     }
 }
 
-/// Returns the part of the status of a resource, reconciled at `now`, that tells later reconciles what it declared.
+/// Returns the part of the status of a resource, reconciled at `now`, that tells later reconciles
+/// what it declared.
 pub fn reconciled_status(resource: &Resource, settings: &Settings, now: Timestamp) -> ChannelMembershipStatus {
     let mut status = ChannelMembershipStatus::default();
     let Ok(spec) = ValidSpec::parse(resource, settings, now) else { return status };
@@ -202,7 +205,8 @@ async fn look_ahead<S: Service>(
     list_sub_channels(io, outcome, was_elastic).await?;
     let (prune, keeps_ownership) = (io.spec.prune, io.spec.keeps_ownership());
     if (unknown || prune == Prune::Authoritative) && keeps_ownership && !io.view().is_complete() {
-        // Every name is needed, and a listing that another resource asked for may not have kept them all.
+        // Every name is needed, and a listing that another resource asked for may not have kept
+        // them all.
         list_again(io, outcome).await?;
     }
     count_members(io, outcome, run);
@@ -221,7 +225,7 @@ async fn look_ahead<S: Service>(
         due = removals_due(io, outcome).await?;
     }
     if run.at_most && outcome.facts.declarers.unknown().is_none() {
-        // What needs approval depends on the earlier declarers, too.
+        // The plan that needs approval depends on the earlier declarers, too.
         due = outcome.plan.candidates.clone();
     }
     let bearers: Vec<MemberArn> = match before {
@@ -232,7 +236,8 @@ async fn look_ahead<S: Service>(
     Ok(())
 }
 
-/// Plans additions. The added members count as present and owned from now on: removals are judged after that.
+/// Plans additions. The added members count as present and owned from now on: removals are judged
+/// after that.
 fn plan_additions<S: Service>(io: &Io<'_, S, Silent>, outcome: &mut Outcome<'_>, run: &mut DryRun) {
     outcome.make_plan(&io.view(), io.now());
     io.entry.mark_present(outcome.plan.add.iter(), io.now());
@@ -281,17 +286,17 @@ async fn plan_removals<S: Service>(
         let found = describe_member(io, outcome, name).await?;
         let now = io.now();
         let (reason, owned) = match proposal.check(&protected, name, found.as_ref(), now) {
-            Check::Removable => {
+            MembershipCheck::Removable => {
                 removed.push(name);
                 continue;
             }
-            Check::Gone => {
+            MembershipCheck::Gone => {
                 io.entry.mark_absent([name], now);
                 outcome.release_ownership(name);
                 continue;
             }
-            Check::Stays(reason) => (reason, true),
-            Check::NotMeant(reason) => (reason, false),
+            MembershipCheck::Stays(reason) => (reason, true),
+            MembershipCheck::NotMeant(reason) => (reason, false),
         };
         outcome.exempt(name, reason, later(now, exempt_for(reason)));
         if !owned {
@@ -301,7 +306,8 @@ async fn plan_removals<S: Service>(
     Ok(removed.into_iter().collect())
 }
 
-/// Lists the sub-channels of a channel that turns out to be elastic: a listing that shows no members may be of such a channel.
+/// Lists the sub-channels of a channel that turns out to be elastic: a listing that shows no
+/// members may be of such a channel.
 async fn list_sub_channels<S: Service>(
     io: &mut Io<'_, S, Silent>,
     outcome: &mut Outcome<'_>,
@@ -404,7 +410,7 @@ fn find_waiting<S: Service>(io: &Io<'_, S, Silent>, outcome: &mut Outcome<'_>, r
     let needs_approval = run.pending_approval.as_ref().is_some_and(|plan| plan.removals > 0);
     if !needs_approval && !plan.candidates.is_empty() {
         let why = outcome.blocker.take().map(|blocker| blocker.to_string());
-        let why = why.unwrap_or_else(|| "what was approved is carried out first".to_owned());
+        let why = why.unwrap_or_else(|| "the approved plan is carried out first".to_owned());
         run.waiting = Some((std::mem::take(&mut outcome.plan.candidates), why));
     }
 }

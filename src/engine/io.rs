@@ -12,7 +12,7 @@ use super::Engine;
 use super::channel_cache::ChannelCacheEntry;
 use super::channel_roles::ChannelRoles;
 use super::outcome::Outcome;
-use super::progress::{Progress, Waiting};
+use super::progress::{ProgressReport, Waiting};
 use super::stop::Stop;
 use super::summary::Summary;
 use crate::chime::backoff::Backoff;
@@ -25,7 +25,8 @@ use crate::membership::spec::ValidSpec;
 /// Listings may take this share of a bearer's rate; beyond it, resync intervals are stretched.
 const LISTING_SHARE: f64 = 0.5;
 
-/// Everything a reconcile talks to. `P` is told about progress: a status writer, or nothing for a dry run.
+/// Everything a reconcile talks to. `P` is told about progress: a status writer, or nothing for a
+/// dry run.
 pub(super) struct Io<'a, S, P> {
     pub(super) engine: &'a Engine<S>,
     pub(super) spec: Arc<ValidSpec>,
@@ -48,7 +49,7 @@ pub(super) struct Io<'a, S, P> {
     pub(super) cancel: &'a CancellationToken,
 }
 
-impl<'a, S: Service, P: Progress> Io<'a, S, P> {
+impl<'a, S: Service, P: ProgressReport> Io<'a, S, P> {
     /// Returns the time.
     pub(super) fn now(&self) -> Timestamp {
         self.engine.clock.now()
@@ -64,8 +65,8 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
         Summary::new(outcome, &self.view(), self.interval(), self.now())
     }
 
-    /// Returns the resync interval in force: the one of the spec, or more if listing all channels of the bearer that often
-    /// would take too much of its rate.
+    /// Returns the resync interval in force: the one of the spec, or more if listing all channels
+    /// of the bearer that often would take too much of its rate.
     pub(super) fn interval(&self) -> Duration {
         let wanted = self.spec.interval;
         let Some(rate) = self.engine.client.rate_limiter().bearer_rate(&self.spec.target) else { return wanted };
@@ -74,7 +75,8 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
         wanted.max(Duration::try_from_secs_f64((pages / (rate * LISTING_SHARE)).ceil()).unwrap_or(wanted))
     }
 
-    /// Waits for a future. Reports progress when that takes long, and stops at once when the reconcile is cancelled.
+    /// Waits for a future. Reports progress when that takes long, and stops at once when the
+    /// reconcile is cancelled.
     pub(super) async fn wait<F: Future>(
         &mut self,
         outcome: &Outcome<'_>,
@@ -102,7 +104,8 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
         self.wait(outcome, &Waiting::Permit, permit).await
     }
 
-    /// Pauses after a call that failed and may succeed later. From here on the reconcile is a retry.
+    /// Pauses after a call that failed and may succeed later. From here on the reconcile is a
+    /// retry.
     pub(super) async fn back_off(
         &mut self,
         outcome: &Outcome<'_>,
@@ -115,7 +118,8 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
         self.wait(outcome, &Waiting::Retry(error), tokio::time::sleep(pause)).await
     }
 
-    /// Returns the error of a call that may be made again, and stops after too many failures in a row.
+    /// Returns the error of a call that may be made again, and stops after too many failures in a
+    /// row.
     pub(super) fn retry_allowed(&self, failures: u32, error: CallError) -> Result<CallError, Stop> {
         match self.max_attempts {
             Some(most) if failures >= most => Err(Stop::Refused(error)),
@@ -129,13 +133,14 @@ impl<'a, S: Service, P: Progress> Io<'a, S, P> {
     }
 }
 
-/// A reconcile as a caller: it waits as long as nothing cancels it, and reports its progress meanwhile.
+/// A reconcile as a caller: it waits as long as nothing cancels it, and reports its progress
+/// meanwhile.
 pub(super) struct IoCaller<'b, 'a, 'o, S, P> {
     io: &'b mut Io<'a, S, P>,
     outcome: &'b Outcome<'o>,
 }
 
-impl<S: Service, P: Progress> Caller for IoCaller<'_, '_, '_, S, P> {
+impl<S: Service, P: ProgressReport> Caller for IoCaller<'_, '_, '_, S, P> {
     type Stop = Stop;
 
     async fn acquire_permit(&mut self, operation: Operation) -> Result<Permit, Stop> {

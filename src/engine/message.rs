@@ -29,7 +29,7 @@ pub(super) fn outcome(reason: Reason, summary: &Summary, resource: &str) -> Stri
         Reason::ApprovalRequired => approval_required(summary, resource),
         Reason::SourceNotReady => {
             let problem = summary.spec.source_error.as_deref().unwrap_or_default();
-            format!("{problem}; {there} of those who are known; nobody is removed from the channel meanwhile")
+            format!("{problem}; {there} of the known members; no member is removed from the channel meanwhile")
         }
         Reason::OwnershipConflict => conflict(summary),
         Reason::Observed if summary.present < summary.desired => {
@@ -49,7 +49,7 @@ pub(super) fn removing(summary: &Summary) -> String {
     let (at_most, why) = match &summary.blocked {
         Some(why) => ("", &**why),
         None if !summary.record.removing.is_empty() => ("", "one after the other, each after a last look"),
-        // Who of them was added by us, and who holds an office, is asked only then.
+        // The inviters and the roles of these members are read only then.
         None => ("up to ", "at the earliest 10 s after no resource declared them any more"),
     };
     format!("{}, {at_most}{} to be removed: {why}", there(summary), number(summary.candidates))
@@ -109,7 +109,7 @@ fn conflict(summary: &Summary) -> String {
     let mine = summary.spec.target.membership_type;
     if let Some(owner) = &summary.older_owner {
         return format!(
-            "{}; {owner} is older and has prune: Authoritative for {mine} members of the channel too: nobody is removed for this one; take \
+            "{}; {owner} is older and has prune: Authoritative for {mine} members of the channel too: no member is removed for this one; take \
              prune out of one of the two",
             there(summary)
         );
@@ -138,7 +138,8 @@ pub(super) fn adding(summary: &Summary, batch_rate: Option<f64>) -> String {
     message
 }
 
-/// Returns the reason and the message of a progress report. `batch_rate` is the number of batches a second.
+/// Returns the reason and the message of a progress report. `batch_rate` is the number of batches a
+/// second.
 pub(super) fn progress(summary: &Summary, waiting: &Waiting, batch_rate: Option<f64>) -> (Reason, String) {
     let there = there(summary);
     let share = "share of the service's quota (see --quota-share)";

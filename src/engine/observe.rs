@@ -6,7 +6,7 @@ use super::channel_cache::{CacheLookup, ListingProgress};
 use super::channel_info::{check_sub_channel, detect_elastic};
 use super::io::Io;
 use super::outcome::Outcome;
-use super::progress::{Progress, Waiting};
+use super::progress::{ProgressReport, Waiting};
 use super::stop::Stop;
 use crate::api::Mode;
 use crate::chime::port::{CallError, CallErrorClass, Operation, Service};
@@ -15,7 +15,7 @@ use crate::membership::confirmation::{listing_due, second_listing_due, unconfirm
 use crate::membership::time::earlier;
 
 /// Observes the channel by a listing that is recent enough for this reconcile.
-pub(super) async fn observe<S: Service, P: Progress>(
+pub(super) async fn observe<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -25,7 +25,7 @@ pub(super) async fn observe<S: Service, P: Progress>(
 }
 
 /// Observes the channel by the last listing, unless that one is too old.
-pub(super) async fn observe_recent<S: Service, P: Progress>(
+pub(super) async fn observe_recent<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -34,7 +34,7 @@ pub(super) async fn observe_recent<S: Service, P: Progress>(
     observe_since(io, outcome, due).await
 }
 
-async fn observe_since<S: Service, P: Progress>(
+async fn observe_since<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
     due: Option<Timestamp>,
@@ -45,7 +45,7 @@ async fn observe_since<S: Service, P: Progress>(
 }
 
 /// Brings record and notes up to the channel and its declarers as they are known now.
-pub(super) async fn refresh_state<S: Service, P: Progress>(
+pub(super) async fn refresh_state<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -61,7 +61,7 @@ pub(super) async fn refresh_state<S: Service, P: Progress>(
 }
 
 /// Waits for a listing that began at `not_before` or later.
-pub(super) async fn ensure_listed_since<S: Service, P: Progress>(
+pub(super) async fn ensure_listed_since<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     mut not_before: Timestamp,
@@ -95,9 +95,10 @@ pub(super) async fn ensure_listed_since<S: Service, P: Progress>(
     }
 }
 
-/// Returns whether a refused listing was one of an elastic channel that was not known as such: it is listed by its
-/// sub-channels then. AWS does not document whether an elastic channel can be listed as a whole.
-async fn has_turned_out_elastic<S: Service, P: Progress>(
+/// Returns whether a refused listing was one of an elastic channel that was not known as such: it
+/// is listed by its sub-channels then. AWS does not document whether an elastic channel can be
+/// listed as a whole.
+async fn has_turned_out_elastic<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     refusal: &CallError,
@@ -118,14 +119,15 @@ fn lost_listing<S, P>(io: &Io<'_, S, P>) -> Stop {
     Stop::Refused(CallError::client_side(class, operation, "Lost", "the listing ended without an answer"))
 }
 
-/// Returns since when a listing is recent enough because of a request, or because the last one left a doubt.
-fn requested_listing<S: Service, P: Progress>(io: &Io<'_, S, P>) -> Option<Timestamp> {
+/// Returns since when a listing is recent enough because of a request, or because the last one left
+/// a doubt.
+fn requested_listing<S: Service, P: ProgressReport>(io: &Io<'_, S, P>) -> Option<Timestamp> {
     let now = io.now();
     io.requested_at.or_else(|| io.entry.doubted_until().filter(|settled| *settled <= now))
 }
 
 /// Returns when the listing that this resource wants for itself was due, if that has passed.
-fn due_listing<S: Service, P: Progress>(io: &Io<'_, S, P>, outcome: &Outcome<'_>) -> Option<Timestamp> {
+fn due_listing<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, outcome: &Outcome<'_>) -> Option<Timestamp> {
     if io.spec.mode != Mode::Enforce {
         return None;
     }
@@ -138,9 +140,9 @@ fn due_listing<S: Service, P: Progress>(io: &Io<'_, S, P>, outcome: &Outcome<'_>
     Some(at)
 }
 
-/// Returns since when a listing is recent enough. An edit takes the last one until the next resync; at a resync, one that
-/// another resource of the channel has just made is enough.
-fn oldest_usable_listing<S: Service, P: Progress>(io: &Io<'_, S, P>) -> Timestamp {
+/// Returns since when a listing is recent enough. An edit takes the last one until the next resync;
+/// at a resync, one that another resource of the channel has just made is enough.
+fn oldest_usable_listing<S: Service, P: ProgressReport>(io: &Io<'_, S, P>) -> Timestamp {
     let (now, interval) = (io.now(), io.interval());
     let age = match io.priority.current() {
         Priority::Edit | Priority::Retry if !io.entry.until_resync(interval, now).is_zero() => interval,

@@ -1,4 +1,5 @@
-//! The outcome of a reconcile: its plan, and what the effects carried out so far have changed. Pure: effects are folded in.
+//! The outcome of a reconcile: its plan, and what the effects carried out so far have changed.
+//! Pure: effects are folded in.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::membership::spec::ValidSpec;
 use crate::membership::state_update::take_stock;
 use crate::membership::time::later;
 
-/// What the decisions of a reconcile are made from, besides the channel's view.
+/// The inputs of a reconcile's decisions, besides the channel's view.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub(super) resource: &'a Resource,
@@ -33,7 +34,7 @@ pub(super) struct Facts<'a> {
     pub(super) recent: RecentChanges,
     /// When this process began.
     pub(super) started: Timestamp,
-    /// What a removal waits for.
+    /// The waits of a removal.
     pub(super) waits: Waits,
     /// The operator's bearers.
     pub(super) bearers: &'a [MemberArn],
@@ -79,22 +80,24 @@ pub(super) enum Effect {
     DeleteRefused { name: Box<str>, at: Timestamp },
 }
 
-/// What a reconcile has come to so far.
+/// The plan of a reconcile, and the changes that its effects have made so far.
 #[derive(Debug)]
 pub(super) struct Outcome<'a> {
     pub(super) facts: Facts<'a>,
     pub(super) state: State,
     pub(super) plan: Plan,
-    /// The other declarers that ownership was computed against. Noted only after the status write succeeds; otherwise an
-    /// interrupted reconcile would make the next one mistake an edit for a deletion.
+    /// The other declarers that ownership was computed against. Noted only after the status write
+    /// succeeds; otherwise an interrupted reconcile would make the next one mistake an edit for a
+    /// deletion.
     pub(super) computed_against: Option<Declarers>,
     /// Why removals wait.
     pub(super) blocker: Option<Blocker>,
     /// The refused call that ended the removals.
     pub(super) removal_error: Option<CallError>,
-    /// Whether a member was refused as Forbidden, which a ban would explain.
+    /// True if a member was refused as Forbidden, which a ban would explain.
     pub(super) any_forbidden: bool,
-    /// Drawn once, so that members who fail together come back together: each alone would cost a batch and a status write.
+    /// Drawn once, so that members who fail together come back together: each alone would cost a
+    /// batch and a status write.
     jitter: f64,
 }
 
@@ -139,7 +142,8 @@ impl<'a> Outcome<'a> {
         self.plan.candidates = compute_removal_candidates(&self.facts.situation(view, now), &mut self.state);
     }
 
-    /// Accepts the approval in the annotation, if it is for the plan. Returns whether that happened now.
+    /// Accepts the approval in the annotation, if it is for the plan. Returns whether that happened
+    /// now.
     pub(super) fn accept_approval(&mut self, view: &ChannelView, now: Timestamp) -> bool {
         let situation = self.facts.situation(view, now);
         accept_approval(&situation, &self.plan.candidates, &self.plan.on_hold, &mut self.state)
@@ -210,7 +214,8 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// Returns whether fewer members are declared than the status says of this very generation and these very sources.
+/// Returns whether fewer members are declared than the status says of this very generation and
+/// these very sources.
 fn shrank_without_edit(resource: &Resource, spec: &ValidSpec) -> bool {
     let Some(status) = resource.status.as_ref().filter(|_| !spec.expired) else { return false };
     let same = status.observed_generation == Some(resource.generation) && status.sources == spec.sources;

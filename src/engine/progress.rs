@@ -1,4 +1,4 @@
-//! Progress: what a reconcile reports while it waits.
+//! Progress: the reports of a reconcile while it waits.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use super::summary::Summary;
 use crate::chime::port::CallError;
 use crate::chime::rate_limit::Priority;
 
-/// What a reconcile waits for.
+/// The thing that a reconcile waits for.
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// Pages of a listing.
@@ -20,7 +20,7 @@ pub(super) enum Waiting {
 }
 
 /// A receiver of progress reports.
-pub(super) trait Progress: Send {
+pub(super) trait ProgressReport: Send {
     /// Returns when the next report is due.
     fn next_report(&self) -> Instant;
 
@@ -37,7 +37,7 @@ pub(super) trait Progress: Send {
 /// The progress of a dry run, which is reported to nothing.
 pub(super) struct Silent;
 
-impl Progress for Silent {
+impl ProgressReport for Silent {
     fn next_report(&self) -> Instant {
         // Longer than any process runs.
         Instant::now() + std::time::Duration::from_hours(24 * 3650)

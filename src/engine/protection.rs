@@ -7,15 +7,16 @@ use super::channel_roles::ChannelRoles;
 use super::io::Io;
 use super::observe::ensure_listed_since;
 use super::outcome::Outcome;
-use super::progress::Progress;
+use super::progress::ProgressReport;
 use super::stop::Stop;
 use crate::chime::port::{ListRequest, Service};
 use crate::membership::arn::MemberArn;
 use crate::membership::guard::Protected;
 use crate::membership::time::between;
 
-/// Returns the roles of the channel, read at most `age` ago. If the channel turns out to be elastic, it is listed again.
-pub(super) async fn channel_roles<S: Service, P: Progress>(
+/// Returns the roles of the channel, read at most `age` ago. If the channel turns out to be
+/// elastic, it is listed again.
+pub(super) async fn channel_roles<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     age: Duration,
@@ -36,8 +37,9 @@ pub(super) async fn channel_roles<S: Service, P: Progress>(
     Ok(roles)
 }
 
-impl<S: Service, P: Progress> Io<'_, S, P> {
-    /// Returns the members that are never removed, with these bearers among them; `None` if the creator is unknown.
+impl<S: Service, P: ProgressReport> Io<'_, S, P> {
+    /// Returns the members that are never removed, with these bearers among them; `None` if the
+    /// creator is unknown.
     pub(super) fn protected_members(&self, roles: &ChannelRoles, bearers: &[MemberArn]) -> Option<Protected> {
         let settings = &self.engine.settings;
         let mut ours = vec![self.spec.target.bearer.clone()];

@@ -11,7 +11,7 @@ use super::channel_info::annotate_banned_members;
 use super::io::Io;
 use super::observe::observe;
 use super::outcome::{Facts, Outcome};
-use super::progress::Progress;
+use super::progress::ProgressReport;
 use super::record::record_plan;
 use super::remove::remove_members;
 use super::report::{Requeue, finish};
@@ -29,7 +29,8 @@ use crate::membership::record::Record;
 use crate::membership::situation::{State, Waits};
 use crate::membership::spec::ValidSpec;
 
-/// The steps of a reconcile. Each returns at once what it did; whatever stops a step, the end is reported and scheduled.
+/// The steps of a reconcile. Each returns at once what it did; whatever stops a step, the end is
+/// reported and scheduled.
 async fn steps<S: Service, T: Store>(
     io: &mut Io<'_, S, StatusWriter<'_, T>>,
     outcome: &mut Outcome<'_>,
@@ -47,10 +48,11 @@ async fn steps<S: Service, T: Store>(
 }
 
 impl<S: Service> Engine<S> {
-    /// Reconciles a resource as far as that is possible now, and writes its status. A resource that is being deleted is
-    /// cleaned up as its `deletionPolicy` says, and then loses our finalizer.
+    /// Reconciles a resource as far as that is possible now, and writes its status. A resource that
+    /// is being deleted is cleaned up as its `deletionPolicy` says, and then loses our finalizer.
     ///
-    /// When `cancel` is cancelled, a call in flight ends (12 seconds at most), its effect is kept, and the reconcile ends.
+    /// When `cancel` is cancelled, a call in flight ends (12 seconds at most), its effect is kept,
+    /// and the reconcile ends.
     pub async fn reconcile<T: Store>(
         &self,
         resource: &Resource,
@@ -73,7 +75,8 @@ impl<S: Service> Engine<S> {
         let mut status = StatusWriter::new(self, resource, store, session.status_unsure);
         let spec = self.validate_and_register(resource, session, wake);
         if resource.is_deleting() {
-            // Boxed, like the end below: a rare step would otherwise enlarge every future that waits.
+            // Boxed, like the end below: a rare step would otherwise enlarge every future that
+            // waits.
             return Box::pin(self.clean_up(resource, spec, session, status, cancel)).await;
         }
         let suspended = resource.spec.as_ref().is_ok_and(|spec| spec.suspend);
@@ -112,7 +115,7 @@ impl<S: Service> Engine<S> {
 
     /// Prepares I/O and outcome of a reconcile.
     #[expect(clippy::too_many_arguments, reason = "the parts of a reconcile")]
-    pub(super) fn begin<'a, P: Progress>(
+    pub(super) fn begin<'a, P: ProgressReport>(
         &'a self,
         resource: &'a Resource,
         spec: Arc<ValidSpec>,

@@ -1,5 +1,6 @@
-//! The record: what is about to be done is written to the status before it is done, so that a process that is killed in
-//! between leaves a successor that knows which members it owns and how many removals count.
+//! The record: what is about to be done is written to the status before it is done, so that a
+//! process that is killed in between leaves a successor that knows which members it owns and how
+//! many removals count.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::membership::approval::approved_members;
 use crate::membership::guard::Admitted;
 use crate::membership::member_set::NameSet;
 
-/// A value that stands in the status. Only this module makes one; effects take nothing else.
+/// A value that stands in the status. No other module makes one, and effects take nothing else.
 #[derive(Debug)]
 pub(super) struct Recorded<T>(T);
 
@@ -33,8 +34,8 @@ pub(super) struct RemovalBatch {
     pub(super) names: BTreeSet<String>,
 }
 
-/// Puts our finalizer on or off as `deletionPolicy` says, and records the declared members before they are added. Returns the
-/// members to add.
+/// Puts our finalizer on or off as `deletionPolicy` says, and records the declared members before
+/// they are added. Returns the members to add.
 pub(super) async fn record_plan<S: Service, T: Store>(
     io: &mut Io<'_, S, StatusWriter<'_, T>>,
     outcome: &mut Outcome<'_>,

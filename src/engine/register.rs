@@ -1,4 +1,5 @@
-//! Registration: a resource becomes a declarer of its channel, so that other resources see the members it declares.
+//! Registration: a resource becomes a declarer of its channel, so that other resources see the
+//! members it declares.
 
 use std::sync::Arc;
 
@@ -18,8 +19,9 @@ use crate::membership::desired::DesiredMembers;
 use crate::membership::spec::ValidSpec;
 
 impl<S: Service> Engine<S> {
-    /// Validates the spec of a resource, registers the resource as a declarer, and checks its grant. A resource without a
-    /// grant is registered as well: other resources do not remove its members.
+    /// Validates the spec of a resource, registers the resource as a declarer, and checks its
+    /// grant. A resource without a grant is registered as well: other resources do not remove its
+    /// members.
     pub(super) fn validate_and_register(
         &self,
         resource: &Resource,
@@ -31,7 +33,8 @@ impl<S: Service> Engine<S> {
         spec.and_then(|spec| self.authorize(resource, &spec).map(|()| spec))
     }
 
-    /// Registers a resource as a declarer of its channel. A resource that is being deleted declares no members.
+    /// Registers a resource as a declarer of its channel. A resource that is being deleted declares
+    /// no members.
     fn register_declarer(&self, resource: &Resource, session: &mut Session, wake: Wake) {
         if resource.is_deleting() {
             session.registration = None;
@@ -66,7 +69,8 @@ fn channel_of(resource: &Resource) -> Option<ChannelArn> {
     ChannelArn::parse(&spec.channel_arn).ok()
 }
 
-/// Returns a resource of the channel as a declarer; `None` if it is being deleted, because it declares no members then.
+/// Returns a resource of the channel as a declarer; `None` if it is being deleted, because it
+/// declares no members then.
 pub(super) fn declarer_of(
     resource: &Resource,
     channel: &ChannelArn,
@@ -84,7 +88,8 @@ pub(super) fn declarer_of(
     Some(declare(resource, channel, &ChannelMembershipSpec::default(), settings, desired, why))
 }
 
-/// Returns the declarer that a readable spec makes. `known` are its members, if they were computed before.
+/// Returns the declarer that a readable spec makes. `known` are its members, if they were computed
+/// before.
 fn declarer(
     resource: &Resource,
     channel: &ChannelArn,

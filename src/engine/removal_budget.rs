@@ -11,16 +11,16 @@ use crate::membership::time::{between, later};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A bucket that fills within an hour. It begins empty, so a restart buys no removals; in no hour are there more removals than
-/// it holds.
+/// A bucket that fills within an hour. It begins empty, so a restart buys no removals; in no hour
+/// are there more removals than it holds.
 #[derive(Debug)]
 pub(super) struct RemovalBudget {
     per_hour: u32,
-    bucket: Mutex<Bucket>,
+    bucket: Mutex<BudgetBucket>,
 }
 
 #[derive(Debug)]
-struct Bucket {
+struct BudgetBucket {
     removals: f64,
     filled_at: Timestamp,
     /// When the removals of the last hour were taken.
@@ -30,7 +30,7 @@ struct Bucket {
 impl RemovalBudget {
     /// Creates a budget of this many removals an hour; 0 is no limit.
     pub(super) fn new(per_hour: u32, now: Timestamp) -> Self {
-        let bucket = Bucket { removals: 0.0, filled_at: now, taken: VecDeque::new() };
+        let bucket = BudgetBucket { removals: 0.0, filled_at: now, taken: VecDeque::new() };
         Self { per_hour, bucket: Mutex::new(bucket) }
     }
 
@@ -88,7 +88,7 @@ impl RemovalBudget {
         3600.0 / f64::from(self.per_hour.max(1))
     }
 
-    fn filled(&self, now: Timestamp) -> MutexGuard<'_, Bucket> {
+    fn filled(&self, now: Timestamp) -> MutexGuard<'_, BudgetBucket> {
         let mut bucket = self.bucket.lock();
         let more = between(bucket.filled_at, now).as_secs_f64() / self.interval();
         // A thousandth of a removal too few, by rounding, would cost one more timer.

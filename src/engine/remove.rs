@@ -1,8 +1,9 @@
-//! Removals: undeclared members are removed one by one, each right after a description of its membership.
+//! Removals: undeclared members are removed one by one, each right after a description of its
+//! membership.
 //!
-//! The steps have a fixed order, and each can only shrink the set: undeclared for the grace period, by what this process has
-//! seen → no protected role → within the limits, or approved → by an uncached read of the cluster → counted in the status →
-//! described → deleted.
+//! The steps have a fixed order, and each can only shrink the set: undeclared for the grace period,
+//! by what this process has seen → no protected role → within the limits, or approved → by an
+//! uncached read of the cluster → counted in the status → described → deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use super::audit::{Action, audit};
 use super::io::Io;
 use super::outcome::{Effect, Outcome};
-use super::progress::{Progress, Waiting};
+use super::progress::{ProgressReport, Waiting};
 use super::protection::channel_roles;
 use super::record::{Recorded, RemovalBatch, record_removals};
 use super::status_writer::StatusWriter;
@@ -38,7 +39,8 @@ const MAX_BATCH: usize = 100;
 /// A member is described only if the uncached read is at most this old.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How long an exemption is assumed without another check: a moderator of today may not be one tomorrow.
+/// How long an exemption is assumed without another check: a moderator of today may not be one
+/// tomorrow.
 const EXEMPT_FOR: Duration = Duration::from_hours(24);
 
 /// Creator and moderators are read again before a removal if they were read longer ago than this.
@@ -54,7 +56,8 @@ const MAX_REFUSALS: usize = 3;
 enum RemovalOutcome {
     /// The membership is deleted.
     Removed,
-    /// The membership was absent already; `described` says whether the service said so, or the cache.
+    /// The membership was absent already; `described` says whether the service said so, or the
+    /// cache.
     AlreadyAbsent { described: bool },
     /// The member stays for now.
     Kept(Effect),
@@ -112,7 +115,7 @@ async fn remove_batch<S: Service, T: Store>(
 }
 
 /// Returns the candidates whose removal nothing blocks, by what this process has seen.
-pub(super) async fn due_removals<S: Service, P: Progress>(
+pub(super) async fn due_removals<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<NameSet, Pause> {
@@ -134,13 +137,14 @@ pub(super) async fn due_removals<S: Service, P: Progress>(
 }
 
 /// Recomputes the removal candidates by the registry as it is now.
-pub(super) fn update_candidates<S: Service, P: Progress>(io: &Io<'_, S, P>, outcome: &mut Outcome<'_>) {
+pub(super) fn update_candidates<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, outcome: &mut Outcome<'_>) {
     let declarers = io.engine.registry.read(&io.spec.target.channel);
     outcome.update_candidates(declarers, &io.view(), io.now());
 }
 
-/// Exempts the candidates that have a protected role, so that no plan waits for an approval that would not remove them.
-async fn exclude_protected<S: Service, P: Progress>(
+/// Exempts the candidates that have a protected role, so that no plan waits for an approval that
+/// would not remove them.
+async fn exclude_protected<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
 ) -> Result<(), Stop> {
@@ -162,7 +166,7 @@ async fn exclude_protected<S: Service, P: Progress>(
 }
 
 /// Admits the due candidates by the uncached read, as many as the budget allows.
-fn admit_batch<S: Service, P: Progress>(
+fn admit_batch<S: Service, P: ProgressReport>(
     io: &Io<'_, S, P>,
     outcome: &Outcome<'_>,
     uncached: &UncachedDeclarers,
@@ -183,8 +187,9 @@ fn admit_batch<S: Service, P: Progress>(
     Ok(RemovalBatch { admitted, names })
 }
 
-/// Describes and deletes each member of a recorded batch. `Ok` means that there may be more to remove now.
-async fn remove_recorded<S: Service, P: Progress>(
+/// Describes and deletes each member of a recorded batch. `Ok` means that there may be more to
+/// remove now.
+async fn remove_recorded<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &mut Outcome<'_>,
     recorded: &Recorded<RemovalBatch>,
@@ -229,7 +234,7 @@ async fn remove_recorded<S: Service, P: Progress>(
 }
 
 /// Describes one membership and deletes it right after. Sets `sent` when a delete is sent.
-async fn remove_member<S: Service, P: Progress>(
+async fn remove_member<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     recorded: &Recorded<RemovalBatch>,
@@ -273,20 +278,23 @@ async fn remove_member<S: Service, P: Progress>(
                 mark_removed(io, name, true);
                 return Ok(RemovalOutcome::Removed);
             }
-            // The delete may have had its effect: describe again, and delete only a membership that still exists.
+            // The delete may have had its effect: describe again, and delete only a membership that
+            // still exists.
             Err(error) if error.class.is_transient() => {
                 drop(writing);
                 io.back_off(outcome, &mut backoff, error).await?;
             }
-            // The service says this of an absent membership and of a present one: the next description tells.
+            // The service says this of an absent membership and of a present one: the next
+            // description tells.
             Err(error) if error.code == "Conflict" && !contradicted => contradicted = true,
             Err(error) => return Ok(RemovalOutcome::Refused(error)),
         }
     }
 }
 
-/// Checks a described membership against the admitted batch. `sent` says whether a delete was sent before.
-fn check_membership<S: Service, P: Progress>(
+/// Checks a described membership against the admitted batch. `sent` says whether a delete was sent
+/// before.
+fn check_membership<S: Service, P: ProgressReport>(
     io: &Io<'_, S, P>,
     batch: &RemovalBatch,
     name: &str,
@@ -314,8 +322,9 @@ pub(super) fn exempt_for(reason: KeepReason) -> Duration {
     if reason == KeepReason::JoinedLately { NEWCOMER } else { EXEMPT_FOR }
 }
 
-/// Returns whether nothing has changed since the cluster was read: a long pause, the switch, another resource of this process.
-fn recheck_before_delete<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, read_at: Timestamp) -> bool {
+/// Returns whether nothing has changed since the cluster was read: a long pause, the switch,
+/// another resource of this process.
+fn recheck_before_delete<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, name: &str, read_at: Timestamp) -> bool {
     let (declarers, recent) = io.engine.registry.read(&io.spec.target.channel);
     let (membership_type, now) = (io.spec.target.membership_type, io.now());
     let settled = |at: Timestamp| between(at, now) >= GRACE_PERIOD;
@@ -330,8 +339,9 @@ fn removals_enabled<S, P>(io: &Io<'_, S, P>) -> Result<(), Blocker> {
     if io.engine.settings.removals.is_on() { Ok(()) } else { Err(Blocker::RemovalsOff) }
 }
 
-/// Deletes one membership. The permit is borrowed from waiting calls, so that nothing comes between description and delete.
-async fn delete_membership<S: Service, P: Progress>(
+/// Deletes one membership. The permit is borrowed from waiting calls, so that nothing comes between
+/// description and delete.
+async fn delete_membership<S: Service, P: ProgressReport>(
     io: &mut Io<'_, S, P>,
     outcome: &Outcome<'_>,
     removal: Removal,
@@ -344,8 +354,9 @@ async fn delete_membership<S: Service, P: Progress>(
     Ok(())
 }
 
-/// Marks a member as absent in the cache; a removal of ours is recorded for the other resources of the channel.
-fn mark_removed<S: Service, P: Progress>(io: &Io<'_, S, P>, name: &str, by_us: bool) {
+/// Marks a member as absent in the cache; a removal of ours is recorded for the other resources of
+/// the channel.
+fn mark_removed<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, name: &str, by_us: bool) {
     io.entry.mark_absent([name], io.now());
     if by_us {
         let target = &io.spec.target;

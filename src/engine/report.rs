@@ -18,13 +18,14 @@ use crate::chime::port::Service;
 pub enum Requeue {
     /// After this time.
     After(Duration),
-    /// Only when it changes.
+    /// When it changes, and not before.
     OnChange,
     /// At once, because the reconcile was interrupted by a newer version.
     AtOnce,
 }
 
-/// Writes the status at the end of a reconcile, gives the notes back to the session, and schedules the next reconcile.
+/// Writes the status at the end of a reconcile, gives the notes back to the session, and schedules
+/// the next reconcile.
 pub(super) async fn finish<S: Service, T: Store>(
     mut io: Io<'_, S, StatusWriter<'_, T>>,
     mut outcome: Outcome<'_>,
@@ -65,7 +66,8 @@ pub(super) async fn finish<S: Service, T: Store>(
             give_back(io, outcome, session);
             return Requeue::After(rest);
         }
-        // Nothing that was done is lost: the next reconcile reads it from the cache, the next process from the channel.
+        // Nothing that was done is lost: the next reconcile reads it from the cache, the next
+        // process from the channel.
         Err(Stop::Interrupted) if !io.engine.shutdown.is_cancelled() => {
             give_back(io, outcome, session);
             return Requeue::AtOnce;

@@ -1,4 +1,5 @@
-//! A resource: one `ChannelMembership` object as last seen, trimmed to the fields that a reconcile uses.
+//! A resource: one `ChannelMembership` object as last seen, trimmed to the fields that a reconcile
+//! uses.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -38,11 +39,12 @@ pub struct Resource {
     pub requested_at: Option<String>,
     /// The value of the annotation that approves a plan.
     pub approval: Option<String>,
-    /// Whether the annotation is set that lets a resource go during deletion, with no member removed.
+    /// True if the annotation is set that lets a resource go during deletion, with no member
+    /// removed.
     pub released: bool,
     /// `metadata.deletionTimestamp`.
     pub deleting_since: Option<Timestamp>,
-    /// Whether the resource has our finalizer.
+    /// True if the resource has our finalizer.
     pub has_finalizer: bool,
 }
 
@@ -88,7 +90,8 @@ impl Resource {
 pub struct Source {
     /// The ConfigMap and the key.
     pub reference: ConfigMapKeyRef,
-    /// The version of the ConfigMap that was read; `None` if it is missing or unreadable, or if no later read follows.
+    /// The version of the ConfigMap that was read; `None` if it is missing or unreadable, or if no
+    /// later read follows.
     pub version: Option<u64>,
     /// The text.
     pub text: SourceText,
@@ -111,7 +114,8 @@ impl SourceText {
         Self::Absent(format!("ConfigMap {} is not there", reference.name))
     }
 
-    /// Returns the text of a source whose ConfigMap exists: the `text` under its key, or that the key is in `binaryData`.
+    /// Returns the text of a source whose ConfigMap exists: the `text` under its key, or that the
+    /// key is in `binaryData`.
     pub fn of_map(reference: &ConfigMapKeyRef, text: Option<&str>, is_binary: bool) -> Self {
         let ConfigMapKeyRef { name, key, .. } = reference;
         match text {

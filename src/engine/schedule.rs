@@ -13,14 +13,14 @@ use crate::membership::observation::ChannelView;
 use crate::membership::removal::next_change;
 use crate::membership::time::{between, until};
 
-/// The pause after a call was refused as a whole; it doubles with each refusal in a row, up to the resync interval. A channel
-/// that is created a minute late is found within a minute.
+/// The pause after a call was refused as a whole; it doubles with each refusal in a row, up to the
+/// resync interval. A channel that is created a minute late is found within a minute.
 const FIRST_REFUSAL_PAUSE: Duration = Duration::from_mins(1);
 
 /// The shortest time between two reconciles of a resource that did not change.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the time of the next reconcile depends on.
+/// The inputs for the time of the next reconcile.
 pub(super) struct Schedule<'a> {
     pub(super) outcome: &'a Outcome<'a>,
     pub(super) summary: &'a Summary,
@@ -39,7 +39,8 @@ pub(super) fn refusal_pause(refusals: u32, interval: Duration) -> Duration {
 }
 
 impl Schedule<'_> {
-    /// Returns the time until the next reconcile. `stopped` says whether this one was refused or interrupted.
+    /// Returns the time until the next reconcile. `stopped` says whether this one was refused or
+    /// interrupted.
     pub(super) fn due_in(&self, stopped: bool) -> Duration {
         let spec = &self.outcome.facts.spec;
         let expiry = until(self.now, spec.expires_at.filter(|_| !spec.expired));

@@ -25,10 +25,10 @@ use crate::membership::time::later;
 /// The longest time that a member who left stays out, whatever an earlier process recorded.
 const LONGEST_REST: Duration = Duration::from_hours(24);
 
-/// What is kept of one resource.
+/// The session of one resource.
 #[derive(Debug, Default)]
 pub struct Session {
-    /// What the decisions remember.
+    /// The notes of the decisions.
     pub(super) notes: Notes,
     /// The result of parsing the spec, and the version it was parsed from.
     spec: Option<(ObservedVersion, Result<Arc<ValidSpec>, InvalidSpec>)>,
@@ -46,7 +46,8 @@ pub struct Session {
     done_request: Option<String>,
     /// How many reconciles in a row ended because a call was refused as a whole.
     pub(super) refusals: u32,
-    /// Whether a status write was sent that was never answered: the status in the cluster is unknown.
+    /// True if a status write was sent that was never answered: the status in the cluster is
+    /// unknown.
     pub(super) status_unsure: bool,
     /// The channel's moderators and creator.
     pub(super) roles: Option<ChannelRoles>,
@@ -65,8 +66,8 @@ struct SpecVersion {
     expired: bool,
 }
 
-/// A version of spec and sources, and the versions of the ConfigMaps it was read from: two equal texts may have had another
-/// one between them.
+/// A version of spec and sources, and the versions of the ConfigMaps it was read from: two equal
+/// texts may have had another one between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ObservedVersion {
     spec: SpecVersion,
@@ -221,7 +222,8 @@ impl Session {
         self.subscription = Some(subscription);
     }
 
-    /// Makes refused members due at once, because the spec changed or a reconcile was requested (`None`).
+    /// Makes refused members due at once, because the spec changed or a reconcile was requested
+    /// (`None`).
     fn reset_retries(&mut self, edited: Option<OnLeave>) {
         // An edit does not bring back a member who left by choice.
         let keeps = |code: &str| edited == Some(OnLeave::Report) && code == LEFT;
@@ -231,7 +233,8 @@ impl Session {
         self.refusals = 0;
     }
 
-    /// Takes over from the status what an earlier process knew, so that a restart tries no member again too soon.
+    /// Takes over from the status what an earlier process knew, so that a restart tries no member
+    /// again too soon.
     fn restore(&mut self, resource: &Resource, spec: Option<&ValidSpec>, version: SpecVersion, now: Timestamp) {
         self.restored = true;
         let Some(status) = &resource.status else { return };
@@ -248,7 +251,8 @@ impl Session {
             let Some(name) = channel.name_of(&error.member_arn).filter(|_| same || stays_out) else { continue };
             let never = Timestamp::MAX;
             let next = error.next_attempt.as_ref().map_or(if left { never } else { error.first_seen.0 }, |at| at.0);
-            // The clock of an earlier process may have been ahead: no member rests for years because of that.
+            // The clock of an earlier process may have been ahead: no member rests for years
+            // because of that.
             let most = later(now, if left { LONGEST_REST } else { REFUSED_REST });
             let next = if left && next == never { never } else { next.min(most) };
             self.notes.errors.restore(name, error, next);

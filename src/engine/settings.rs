@@ -1,4 +1,4 @@
-//! What did whoever runs the engine decide for all resources?
+//! Settings of the operator that hold for all resources.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::membership::grants::{AccessRequest, Denial, Grants};
 pub struct Settings {
     /// The bearers, one an app instance: a channel's is that of its app instance.
     pub bearers: Vec<MemberArn>,
-    /// Whether a resource may name another bearer.
+    /// True if a resource may name another bearer.
     pub allow_bearer_override: bool,
     /// How often drift is looked for where a resource does not say.
     pub resync_interval: Duration,
@@ -20,17 +20,18 @@ pub struct Settings {
     pub min_resync_interval: Duration,
     /// Nothing is changed, whatever a resource says: all are as `mode: Observe`.
     pub read_only: bool,
-    /// Whether anybody may be removed.
+    /// The switch for removals.
     pub removals: RemovalSwitch,
     /// How many people may be removed in an hour, all resources together; 0 for no limit.
     pub max_removals_per_hour: u32,
-    /// Whether a resource may remove people whom it never declared.
+    /// True if a resource may use `prune: Authoritative`.
     pub allow_authoritative: bool,
-    /// Bearers of earlier days: whom they added, we added.
+    /// Earlier bearers: members that they added count as added by us.
     pub former_bearers: Vec<MemberArn>,
     /// Which namespace may reach what.
     pub grants: Granting,
-    /// Where the service is, when it is not AWS: said in every status, so that nobody takes a trial for the real thing.
+    /// The address of the service, if it is not AWS. Every status names it, so that a trial is not
+    /// mistaken for AWS.
     pub custom_endpoint: Option<String>,
 }
 
@@ -62,7 +63,7 @@ impl Settings {
     }
 }
 
-/// Whether anybody may be removed just now; asked before each delete.
+/// The switch for removals. It is read before each delete.
 #[derive(Clone)]
 pub struct RemovalSwitch(Arc<dyn Fn() -> bool + Send + Sync>);
 
@@ -72,7 +73,7 @@ impl RemovalSwitch {
         Self(Arc::new(is_on))
     }
 
-    /// Whether it is on.
+    /// Returns whether removals are on.
     pub fn is_on(&self) -> bool {
         (self.0)()
     }
@@ -84,7 +85,8 @@ impl fmt::Debug for RemovalSwitch {
     }
 }
 
-/// What is granted just now; asked when a pass begins, and before each batch and each delete.
+/// The grants as they are now. They are checked when a reconcile begins, and before each batch and
+/// each delete.
 #[derive(Clone, Default)]
 pub struct Granting(Option<(Arc<str>, Grantor)>);
 
@@ -96,12 +98,12 @@ impl Granting {
         Self(None)
     }
 
-    /// What `now` says; `source` is where that stands.
+    /// Creates the grants that `now` returns; `source` names their place.
     pub fn by(source: &str, now: impl Fn() -> Arc<Grants> + Send + Sync + 'static) -> Self {
         Self(Some((source.into(), Arc::new(now))))
     }
 
-    /// Whether it is granted; if not, what and by whom.
+    /// Checks an access request. Returns the denial and the source of the grants.
     pub(super) fn decide(&self, request: &AccessRequest<'_>) -> Result<(), (Denial, &str)> {
         let Some((source, now)) = &self.0 else { return Ok(()) };
         now().decide(request).map_err(|denial| (denial, &**source))

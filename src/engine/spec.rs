@@ -1,5 +1,5 @@
-//! Parsing of a resource's spec and sources into a valid spec. Total: the first thing wrong is named, with its value and what
-//! to do.
+//! Parsing of a resource's spec and sources into a valid spec. Total: the first thing wrong is
+//! named, with its value and what to do.
 
 use std::sync::Arc;
 
@@ -89,7 +89,8 @@ impl ValidSpec {
     }
 }
 
-/// Returns the members that a spec and its sources declare. A missing or wrong source declares no members, and is named.
+/// Returns the members that a spec and its sources declare. A missing or wrong source declares no
+/// members, and is named.
 pub(crate) fn declared_members(
     channel: &ChannelArn,
     spec: &ChannelMembershipSpec,
@@ -138,7 +139,8 @@ pub(crate) fn declared_members(
     Ok(DeclaredMembers { desired, sources: statuses, source_error, unknown, expired })
 }
 
-/// Returns the resource's own bearer if that is allowed, else the one configured for the channel's app instance.
+/// Returns the resource's own bearer if that is allowed, else the one configured for the channel's
+/// app instance.
 pub(super) fn bearer(
     channel: &ChannelArn,
     own: Option<&str>,

@@ -1,4 +1,5 @@
-//! Statuses: how a summary, or a spec that cannot be reconciled, becomes the status of a resource. Pure.
+//! Statuses: how a summary, or a spec that cannot be reconciled, becomes the status of a resource.
+//! Pure.
 
 use jiff::Timestamp;
 
@@ -100,8 +101,8 @@ impl StatusBasis<'_> {
     ) -> ChannelMembershipStatus {
         let suffix = self.endpoint.map(|endpoint| format!(" [the service is {endpoint}, not AWS]")).unwrap_or_default();
         // A long message is cut before the suffix.
-        let room = MAX_MESSAGE_CHARS.saturating_sub(suffix.chars().count());
-        let message = message.chars().take(room).collect::<String>() + &suffix;
+        let most = MAX_MESSAGE_CHARS.saturating_sub(suffix.chars().count());
+        let message = message.chars().take(most).collect::<String>() + &suffix;
         let state = State::of(reason, complete);
         let generation = Some(self.resource.generation);
         status.observed_generation = generation;
@@ -110,8 +111,8 @@ impl StatusBasis<'_> {
         status
     }
 
-    /// Returns whether a status says something new. The time of the last listing and the resync interval are written along with
-    /// other changes, never alone.
+    /// Returns whether a status says something new. The time of the last listing and the resync
+    /// interval are written along with other changes, never alone.
     pub(super) fn is_news(&self, status: &ChannelMembershipStatus) -> bool {
         let mut alone = ChannelMembershipStatus {
             last_listed: self.before.last_listed.clone(),
@@ -128,7 +129,8 @@ impl StatusBasis<'_> {
     }
 }
 
-/// Returns the event for a transition between two ends of a reconcile: a resource needs help, or no longer does.
+/// Returns the event for a transition between two ends of a reconcile: a resource needs help, or no
+/// longer does.
 pub(super) fn transition_event(before: &ChannelMembershipStatus, after: &ChannelMembershipStatus) -> Option<Event> {
     let active = |status: &ChannelMembershipStatus, kind: &str| {
         let condition =

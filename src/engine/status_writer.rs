@@ -1,7 +1,8 @@
-//! The status writer: all writes of a reconcile to its resource, each based on the version of the one before.
+//! The status writer: all writes of a reconcile to its resource, each based on the version of the
+//! one before.
 //!
-//! A status is written only when it says something new. During a long reconcile, progress is written after 5 s and then at
-//! most every 10 s.
+//! A status is written only when it says something new. During a long reconcile, progress is
+//! written after 5 s and then at most every 10 s.
 
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::clock::Clock;
-use super::counters::Counters;
+use super::counters::EngineCounters;
 use super::message;
-use super::progress::{Progress, Waiting};
+use super::progress::{ProgressReport, Waiting};
 use super::resource::{Resource, Version};
 use super::spec::InvalidSpec;
 use super::status::{StatusBasis, narrow, transition_event};
@@ -28,7 +29,7 @@ use crate::membership::spec::ValidSpec;
 /// A reconcile shorter than this reports only its end.
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 
-/// Progress is written at most this often.
+/// ProgressReport is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// An outage over a resource that was as declared is reported only after this.
@@ -41,7 +42,7 @@ const PROGRESS_AFTER_FAILURE: Duration = Duration::from_mins(5);
 pub(super) struct StatusWriter<'a, T> {
     store: &'a mut T,
     clock: Clock,
-    counters: &'a Counters,
+    counters: &'a EngineCounters,
     basis: StatusBasis<'a>,
     /// The version that the last write produced.
     version: Version,
@@ -49,7 +50,7 @@ pub(super) struct StatusWriter<'a, T> {
     next_progress: Instant,
     /// The reason and the present members of the last progress report.
     reported: Option<(Reason, usize)>,
-    /// Whether a write was sent and never answered: the status in the cluster may be that one.
+    /// True if a write was sent and never answered: the status in the cluster may be that one.
     unsure: bool,
 }
 
@@ -151,7 +152,8 @@ impl<'a, T: Store> StatusWriter<'a, T> {
         ChannelMembershipStatus { last_handled_reconcile_at, ..status }
     }
 
-    /// Writes the end of a reconcile, and publishes an event if it is another end than the last one.
+    /// Writes the end of a reconcile, and publishes an event if it is another end than the last
+    /// one.
     async fn finish(&mut self, status: ChannelMembershipStatus) -> Result<(), StoreError> {
         trace::record_end(&status);
         let event = transition_event(&self.basis.before, &status);
@@ -180,7 +182,8 @@ impl<'a, T: Store> StatusWriter<'a, T> {
         if !self.basis.is_news(&status) && !self.unsure {
             return Ok(());
         }
-        // With a version, ownership that another program wrote meanwhile is not lost, and older ownership does not come back.
+        // With a version, ownership that another program wrote meanwhile is not lost, and older
+        // ownership does not come back.
         let version = status.last_declared_uid.is_some().then_some(&self.version);
         let written = self.store.write_status(&status, version).await;
         self.unsure = matches!(written, Err(StoreError::Unavailable(_)));
@@ -207,14 +210,15 @@ impl<'a, T: Store> StatusWriter<'a, T> {
     async fn write_progress(&mut self, status: ChannelMembershipStatus) {
         if let Err(error) = self.write(status).await {
             tracing::warn!(%error, "failed to write progress");
-            // A permit may be granted meanwhile and stay unused: an API server that hangs costs that once.
+            // A permit may be granted meanwhile and stay unused: an API server that hangs costs
+            // that once.
             self.next_progress = Instant::now() + PROGRESS_AFTER_FAILURE;
             self.reported = None;
         }
     }
 
-    /// Reports that calls fail over a resource about which nothing new is known. A short outage is not reported: it would take
-    /// Ready from all resources at once.
+    /// Reports that calls fail over a resource about which nothing new is known. A short outage is
+    /// not reported: it would take Ready from all resources at once.
     async fn report_outage(&mut self, error: &CallError) {
         if self.began.elapsed() < LONG_OUTAGE || self.reported.is_some() {
             return;
@@ -224,16 +228,17 @@ impl<'a, T: Store> StatusWriter<'a, T> {
         self.write_progress(self.basis.outage(&message, self.now())).await;
     }
 
-    /// Returns whether a summary is worth reporting. A resource that only observes is never reconciling. Members that were
-    /// counted before are not counted as missing just because this process has not listed the channel yet; and a resync of a
-    /// complete channel changes no count: thousands of resources may wait for theirs at once.
+    /// Returns whether a summary is worth reporting. A resource that only observes is never
+    /// reconciling. Members that were counted before are not counted as missing just because this
+    /// process has not listed the channel yet; and a resync of a complete channel changes no count:
+    /// thousands of resources may wait for theirs at once.
     fn is_worth_reporting(&self, summary: &Summary, level: Priority) -> bool {
-        let unlisted = summary.listed.is_none() && self.basis.before.present.is_some();
-        summary.spec.mode != Mode::Observe && !unlisted && (level == Priority::Edit || summary.pending > 0)
+        let no_listing = summary.listed.is_none() && self.basis.before.present.is_some();
+        summary.spec.mode != Mode::Observe && !no_listing && (level == Priority::Edit || summary.pending > 0)
     }
 }
 
-impl<T: Store> Progress for StatusWriter<'_, T> {
+impl<T: Store> ProgressReport for StatusWriter<'_, T> {
     fn next_report(&self) -> Instant {
         self.next_progress
     }

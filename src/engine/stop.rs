@@ -12,7 +12,8 @@ use crate::membership::blocker::Blocker;
 pub(super) enum Stop {
     /// The resource changed, or the process stops.
     Interrupted,
-    /// The resource in the cluster differs from the one this reconcile knows: reconcile again after this.
+    /// The resource in the cluster differs from the one this reconcile knows: reconcile again after
+    /// this.
     Stale(Duration),
     /// The status or the finalizer could not be written.
     NotWritten(StoreError),

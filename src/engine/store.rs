@@ -12,7 +12,7 @@ use crate::membership::arn::ChannelArn;
 /// Something that happened to a resource, for `kubectl describe` and `kubectl events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whether a person has to do something about it.
+    /// True if a person has to do something about it.
     pub warning: bool,
     /// The reason.
     pub reason: Reason,
@@ -23,7 +23,8 @@ pub struct Event {
 /// Why a write or a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The resource is gone, or another one of the same name has taken its place: there is nothing left to report.
+    /// The resource is gone, or another one of the same name has taken its place: there is nothing
+    /// left to report.
     #[error("the resource is gone")]
     Gone,
     /// The resource was written by another program since the version that the write was based on.
@@ -51,24 +52,28 @@ impl StoreError {
 /// Makes a resource due for a reconcile.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The store of one resource. Every write is to the object with its UID, and to no other one of its name.
+/// The store of one resource. Every write is to the object with its UID, and to no other one of its
+/// name.
 pub trait Store: Send {
-    /// Replaces the status; with `basis`, only if the resource was not written since that version. Returns the new version.
+    /// Replaces the status; with `basis`, only if the resource was not written since that version.
+    /// Returns the new version.
     fn write_status(
         &mut self,
         status: &ChannelMembershipStatus,
         basis: Option<&Version>,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Puts our finalizer on the resource, or takes it off, if the resource was not written since `basis`. Returns the new
-    /// version. Taking it off a resource that is being deleted may end that resource, which is no error.
+    /// Puts our finalizer on the resource, or takes it off, if the resource was not written since
+    /// `basis`. Returns the new version. Taking it off a resource that is being deleted may end
+    /// that resource, which is no error.
     fn set_finalizer(
         &mut self,
         present: bool,
         basis: &Version,
     ) -> impl Future<Output = Result<Version, StoreError>> + Send;
 
-    /// Reads all resources of a channel in all watched namespaces, uncached, including this one and those being deleted.
+    /// Reads all resources of a channel in all watched namespaces, uncached, including this one and
+    /// those being deleted.
     fn resources_of(&mut self, channel: &ChannelArn) -> impl Future<Output = Result<Vec<Resource>, StoreError>> + Send;
 
     /// Publishes an event. A failure is not reported.

@@ -49,7 +49,7 @@ pub(super) struct Summary {
     pub(super) candidates: usize,
     /// Why they wait, in words.
     pub(super) blocked: Option<String>,
-    /// Whether undeclared members must be seen a second time.
+    /// True if undeclared members must be seen a second time.
     pub(super) awaits_second_listing: bool,
     /// Ownership and removals, to be recorded.
     pub(super) record: Record,

@@ -35,8 +35,8 @@ pub(super) fn record_end(status: &ChannelMembershipStatus) {
     }
 }
 
-/// Opens the span of a listing, which all resources of a channel share. It belongs to the reconcile that requested it first, and
-/// goes on without that one.
+/// Opens the span of a listing, which all resources of a channel share. It belongs to the reconcile
+/// that requested it first, and goes on without that one.
 pub(super) fn listing(channel: &ChannelArn) -> Span {
     tracing::info_span!(target: TARGET, "listing", rollcall.channel = channel.id())
 }

@@ -1,4 +1,5 @@
-//! The uncached read before a removal: which resources declare members of the channel, as the cluster has it now.
+//! The uncached read before a removal: which resources declare members of the channel, as the
+//! cluster has it now.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::membership::declarers::Declarers;
 /// The time within which the watch is expected to show what the cluster has.
 const WATCH_LAG: Duration = Duration::from_secs(1);
 
-/// The declarers of a channel by an uncached read that shows this resource in the very version that the reconcile knows.
-/// Only [`read_declarers`] makes one; no removal is admitted without.
+/// The declarers of a channel by an uncached read that shows this resource in the very version that
+/// the reconcile knows. No removal is admitted without one, and [`read_declarers`] alone makes one.
 #[derive(Debug)]
 pub(super) struct UncachedDeclarers {
     declarers: Declarers,
@@ -57,7 +58,7 @@ pub(super) async fn read_declarers<S: Service, T: Store>(
         Ok(resources) => resources,
         Err(StoreError::Gone) => return Err(stale_view(io).into()),
         Err(error) => {
-            tracing::warn!(%error, "failed to read who else declares members of the channel, so nobody is removed");
+            tracing::warn!(%error, "failed to read the resources of the channel, so no member is removed");
             return Err(Blocker::DeclarersUnavailable { error: error.to_string() }.into());
         }
     };
@@ -78,8 +79,8 @@ pub(super) async fn read_declarers<S: Service, T: Store>(
     Ok(UncachedDeclarers { declarers: declarers.map(Arc::new).collect(), bearers, read_at })
 }
 
-/// Stops the reconcile, because the cluster has another version of the resource: the watch will show it. The pause doubles
-/// with each disagreement in a row.
+/// Stops the reconcile, because the cluster has another version of the resource: the watch will
+/// show it. The pause doubles with each disagreement in a row.
 fn stale_view<S, P>(io: &mut Io<'_, S, P>) -> Stop {
     io.stale_reads = io.stale_reads.saturating_add(1);
     Stop::Stale(WATCH_LAG * 2_u32.pow(io.stale_reads.min(7) - 1))

@@ -1,7 +1,8 @@
 //! Approval: which removals and additions wait until a person approves them.
 //!
-//! A plan that exceeds a limit, or that looks like a mistake, waits as one set in `status.pendingApproval`. The annotation
-//! [`crate::api::APPROVE`] with its hash lets exactly that set through.
+//! A plan that exceeds a limit, or that looks like a mistake, waits as one set in
+//! `status.pendingApproval`. The annotation [`crate::api::APPROVE`] with its hash lets exactly that
+//! set through.
 
 use super::arn::display_name;
 use super::digest;
@@ -14,7 +15,7 @@ use crate::api::{ApprovalReason, PendingApproval, Tolerance};
 /// The most names that one approval covers; a larger plan is approved in parts.
 pub const MAX_APPROVAL_MEMBERS: usize = 2_000;
 
-/// What decides whether removals need approval.
+/// The inputs that decide whether removals need approval.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalInput<'a> {
     /// `limits.removals`.
@@ -23,16 +24,17 @@ pub struct ApprovalInput<'a> {
     pub counted: usize,
     /// The members whose removal is under way, and counted.
     pub removing: &'a NameSet,
-    /// The number of members that the limit is a part of: the live owned members, or all of the type for `Authoritative`.
-    /// Members whose removal is under way are not among them.
+    /// The number of members that the limit is a part of: the live owned members, or all of the
+    /// type for `Authoritative`. Members whose removal is under way are not among them.
     pub others: usize,
-    /// Whether the resource declares no members any more, and not because it expired.
+    /// True if the resource declares no members any more, and not because it expired.
     pub none_declared: bool,
-    /// Whether it declares fewer members though neither its spec nor a source changed, and it did not expire.
+    /// True if it declares fewer members though neither its spec nor a source changed, and it did
+    /// not expire.
     pub shrank: bool,
     /// The members whose declarer is gone.
     pub orphans: &'a NameSet,
-    /// Whether the resource itself is being deleted: its removals were asked for twice.
+    /// True if the resource itself is being deleted: its removals were asked for twice.
     pub deleting: bool,
 }
 
@@ -57,8 +59,9 @@ pub fn approval_reasons(proposed: &NameSet, input: &ApprovalInput<'_>) -> Vec<Ap
     reasons
 }
 
-/// Returns the due members that no missing approval blocks: all of them if no approval is needed; the approved ones while an
-/// approved plan is carried out; otherwise only the ones whose removal is under way already.
+/// Returns the due members that no missing approval blocks: all of them if no approval is needed;
+/// the approved ones while an approved plan is carried out; otherwise only the ones whose removal
+/// is under way already.
 pub fn within_limits(
     proposed: &NameSet,
     input: &ApprovalInput<'_>,
@@ -85,7 +88,8 @@ pub(crate) fn admit(
     Admitted::new(proposal.only(|name| admitted.contains(name)), protected)
 }
 
-/// Returns the names that one approval covers, each with a sign: the first [`MAX_APPROVAL_MEMBERS`] of the removals, then the additions.
+/// Returns the names that one approval covers, each with a sign: the first [`MAX_APPROVAL_MEMBERS`]
+/// of the removals, then the additions.
 pub fn signed_names<'a>(remove: &'a NameSet, add: &'a NameSet) -> Vec<String> {
     let remove = remove.iter().map(|name| format!("-{}", display_name(name)));
     let add = add.iter().map(|name| format!("+{}", display_name(name)));
@@ -99,7 +103,8 @@ pub fn hash<T: AsRef<str>>(signed: &[T]) -> String {
     digest::of(sorted)
 }
 
-/// Returns the members that the approved plan removes (`-`) or adds (`+`); `None` if there are none, or no approved plan.
+/// Returns the members that the approved plan removes (`-`) or adds (`+`); `None` if there are
+/// none, or no approved plan.
 pub fn approved_members(spec: &ValidSpec, record: &Record, sign: char) -> Option<NameSet> {
     let plan = record.pending_approval.as_ref().filter(|plan| plan.approved)?;
     Some(members_of(spec, plan, sign)).filter(|names| !names.is_empty())

@@ -1,4 +1,5 @@
-//! The state of an approval: which plan needs one, whether the annotation gives it, and when it is used up.
+//! The state of an approval: which plan needs one, whether the annotation gives it, and when it is
+//! used up.
 
 use super::approval::{approval_reasons, approved_members, hash, members_of, signed_names};
 use super::conflicts::older_authoritative_owner;
@@ -20,7 +21,8 @@ pub fn pending_approval(
         let due = candidates.iter().any(|name| is_due(now, state, name));
         let orphans = declared_by_others(now, state, now.declarers).orphans;
         let found = approval_reasons(candidates, &approval_input(now, state, &orphans));
-        // A set that shrank without an edit is judged at once: a later reconcile could not tell any more.
+        // A set that shrank without an edit is judged at once: a later reconcile could not tell any
+        // more.
         if !found.is_empty() && (due || found.contains(&ApprovalReason::ShrankUnchanged)) {
             (reasons, remove) = (found, candidates);
         }
@@ -44,8 +46,8 @@ pub fn pending_approval(
     })
 }
 
-/// Marks the plan that the status shows as approved, if the annotation approves it and it is still the plan.
-/// Returns whether that happened now.
+/// Marks the plan that the status shows as approved, if the annotation approves it and it is still
+/// the plan. Returns whether that happened now.
 pub fn accept_approval(now: &Situation<'_>, candidates: &NameSet, on_hold: &NameSet, state: &mut State) -> bool {
     if state.record.handled_approval.as_deref() != now.approval {
         state.record.handled_approval = None;
@@ -57,7 +59,8 @@ pub fn accept_approval(now: &Situation<'_>, candidates: &NameSet, on_hold: &Name
     given
 }
 
-/// Returns whether the annotation approves the plan that the status shows, and that plan is still the one that needs approval.
+/// Returns whether the annotation approves the plan that the status shows, and that plan is still
+/// the one that needs approval.
 pub fn approval_matches(now: &Situation<'_>, state: &State, candidates: &NameSet, on_hold: &NameSet) -> bool {
     let shown = state.record.pending_approval.as_ref().filter(|plan| !plan.approved);
     let unused = state.record.handled_approval.is_none();
@@ -66,8 +69,8 @@ pub fn approval_matches(now: &Situation<'_>, state: &State, candidates: &NameSet
     })
 }
 
-/// Moves the approval on at the end of a reconcile: an approved plan that is carried out makes room for the plan that needs
-/// approval now. Returns whether an approved plan was completed.
+/// Moves the approval on at the end of a reconcile: an approved plan that is carried out is
+/// replaced by the plan that needs approval now. Returns whether an approved plan was completed.
 pub fn advance_approval(now: &Situation<'_>, candidates: &NameSet, on_hold: &NameSet, state: &mut State) -> bool {
     let mut completed = false;
     if let Some(plan) = state.record.pending_approval.as_ref().filter(|plan| plan.approved) {
@@ -100,7 +103,8 @@ pub fn advance_approval(now: &Situation<'_>, candidates: &NameSet, on_hold: &Nam
 fn must_stand(now: &Situation<'_>, state: &State, shown: &PendingApproval) -> bool {
     older_authoritative_owner(now.uid, now.spec, now.declarers).is_none()
         && members_of(now.spec, shown, '-').iter().any(|name| {
-            // A member that the resource does not own no longer matters once it asks for less than all members.
+            // A member that the resource does not own no longer matters once it asks for less than
+            // all members.
             let meant = now.spec.prune == Prune::Authoritative || state.record.owned.names().contains(name);
             meant && is_removable(now, state, name) && !is_due(now, state, name)
         })

@@ -1,8 +1,9 @@
-//! Which channel, member or bearer does a string name?
+//! Parsing of the ARNs and short ids of channels, members and bearers.
 //!
 //! Resource forms are those of the Service Authorization Reference for Amazon Chime: after
-//! `arn:<partition>:chime:<region>:<account>:` comes `app-instance/<id>`, then `/channel/<id>`, `/user/<id>` or `/bot/<id>`.
-//! Ids hold `:` and `@`, so an ARN is split in at most six parts, and ARNs are compared byte for byte.
+//! `arn:<partition>:chime:<region>:<account>:` comes `app-instance/<id>`, then `/channel/<id>`,
+//! `/user/<id>` or `/bot/<id>`. Ids hold `:` and `@`, so an ARN is split in at most six parts, and
+//! ARNs are compared byte for byte.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -76,8 +77,8 @@ impl ChannelArn {
         &self.text[self.app_instance_end + "/channel/".len()..]
     }
 
-    /// The one identity of a member of this channel, however it was written: `alice`, `user/alice`, `bot/helper` or in full. It
-    /// is given as the name within the channel.
+    /// The one identity of a member of this channel, however it was written: `alice`, `user/alice`,
+    /// `bot/helper` or in full. It is given as the name within the channel.
     pub fn name<'a>(&self, written: &'a str) -> Result<Cow<'a, str>, ArnError> {
         if written.starts_with("arn:") {
             MemberArn::check(written)?;
@@ -93,12 +94,13 @@ impl ChannelArn {
         }
     }
 
-    /// The member whom somebody wrote so: see [`Self::name`].
+    /// Returns the ARN of a written member: see [`Self::name`].
     pub fn member(&self, written: &str) -> Result<MemberArn, ArnError> {
         self.name(written).map(|name| self.member_named(&name))
     }
 
-    /// A member's name within this channel: what follows the app instance in its ARN. `None` for other app instances.
+    /// A member's name within this channel: what follows the app instance in its ARN. `None` for
+    /// other app instances.
     pub fn name_of<'a>(&self, member_arn: &'a str) -> Option<&'a str> {
         member_arn.strip_prefix(self.app_instance())?.strip_prefix('/')
     }
@@ -139,7 +141,7 @@ impl MemberArn {
         &self.0
     }
 
-    /// Whether this is a bot and not a user.
+    /// Returns whether this is a bot and not a user.
     pub fn is_bot(&self) -> bool {
         split_app_instance(&self.0).is_some_and(|(_, resource)| resource.starts_with("bot/"))
     }
@@ -159,7 +161,8 @@ fn region(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
-/// The end of the app instance's ARN within `text`, and the resource within it (`user/<id>`, `channel/<id>`, …).
+/// The end of the app instance's ARN within `text`, and the resource within it (`user/<id>`,
+/// `channel/<id>`, …).
 fn split_app_instance(text: &str) -> Option<(usize, &str)> {
     if text.len() > MAX_ARN_BYTES {
         return None;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What removals of a resource wait for, besides grace periods and approval.
+/// The reason why removals of a resource wait, besides grace periods and approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocker {
     /// Another resource of the channel may declare members that are not known.
@@ -75,21 +75,21 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeclarerUnknown { resource, why } => {
-                write!(f, "it is not known whom else {resource} declares: {why}")
+                write!(f, "not all members that {resource} declares are known: {why}")
             }
-            Self::DeclarerUnreadable { resource } => write!(f, "it is not known whom else {resource} declares"),
+            Self::DeclarerUnreadable { resource } => write!(f, "not all members that {resource} declares are known"),
             Self::DeclarersChanged => f.write_str("the resources of the channel were changed just now"),
             Self::DeclarersUnavailable { error } => {
-                write!(f, "who else declares members of the channel could not be read ({error})")
+                write!(f, "the resources of the channel could not be read ({error})")
             }
             Self::CreatorUnknown => {
-                f.write_str("the service does not say who made the channel, and whoever did is never removed")
+                f.write_str("the service does not name the creator of the channel, and the creator is never removed")
             }
             Self::RemovalsOff => f.write_str("removals are off (--removals)"),
             Self::HourlyLimit { .. } => f.write_str("the operator's --max-removals-per-hour is used up"),
-            Self::ChangedBeforeDelete => f.write_str("something came up just now"),
-            Self::DeleteRefused => f.write_str("the service refused it, and is asked again within the hour"),
-            Self::ApprovalCompleted => f.write_str("what was approved is done"),
+            Self::ChangedBeforeDelete => f.write_str("something changed just before a removal"),
+            Self::DeleteRefused => f.write_str("the service refused a removal, which is tried again within an hour"),
+            Self::ApprovalCompleted => f.write_str("the approved plan is carried out"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Confirmation: which owned members a listing proves to be absent, and when another listing is due for that.
+//! Confirmation: which owned members a listing proves to be absent, and when another listing is due
+//! for that.
 
 use jiff::Timestamp;
 
@@ -10,7 +11,8 @@ use super::situation::{Situation, State};
 use super::time::later;
 use crate::api::{KeepReason, Prune};
 
-/// Releases owned members that are confirmed to be absent, and confirms the declared ones by the last listing.
+/// Releases owned members that are confirmed to be absent, and confirms the declared ones by the
+/// last listing.
 pub(super) fn release_absent_members(now: &Situation<'_>, state: &mut State) {
     let present = now.view.present();
     let membership_type = now.spec.target.membership_type;
@@ -25,7 +27,8 @@ pub(super) fn release_absent_members(now: &Situation<'_>, state: &mut State) {
     let open = unconfirmed(now, state);
     let mut absent: NameSet = open.iter().filter(|name| is_confirmed_absent(now, state, name)).collect();
     if let Some(began) = now.view.listed_since().filter(|_| now.view.is_elastic()) {
-        // AWS moves members between sub-channels. A walk over the sub-channels may miss one; two walks in a row hardly do.
+        // AWS moves members between sub-channels. A walk over the sub-channels may miss one; two
+        // walks in a row hardly do.
         let missed = state.notes.missed.take().filter(|(before, _)| *before < began);
         let twice = |name: &&str| missed.as_ref().is_some_and(|(_, missed)| missed.contains(name));
         let again = absent.iter().filter(twice).collect();
@@ -44,7 +47,8 @@ pub(super) fn release_absent_members(now: &Situation<'_>, state: &mut State) {
     }
 }
 
-/// Returns whether a listing proves that an owned member is absent. An earlier process may have written until this one began.
+/// Returns whether a listing proves that an owned member is absent. An earlier process may have
+/// written until this one began.
 fn is_confirmed_absent(now: &Situation<'_>, state: &State, name: &str) -> bool {
     let settled = now.view.listed_since().is_some_and(|began| began >= later(now.started, LISTING_LAG));
     let watched_since = state.notes.watched_since.unwrap_or(now.now);
@@ -58,7 +62,8 @@ pub fn unconfirmed(now: &Situation<'_>, state: &State) -> NameSet {
     owned.filter(|name| !desired.contains(name) && !present.contains(name)).collect()
 }
 
-/// Returns when a listing can confirm that the unconfirmed members are absent; `None` if none is needed.
+/// Returns when a listing can confirm that the unconfirmed members are absent; `None` if none is
+/// needed.
 pub fn confirm_after(now: &Situation<'_>, state: &State) -> Option<Timestamp> {
     let open = unconfirmed(now, state);
     if open.is_empty() || now.view.elastic.is_none() && now.view.asked_whether_elastic {
@@ -74,7 +79,8 @@ pub fn confirm_after(now: &Situation<'_>, state: &State) -> Option<Timestamp> {
     began.is_none_or(|began| began < wanted).then_some(wanted)
 }
 
-/// Returns when a listing is due to see the undeclared members a second time (`prune: Authoritative`).
+/// Returns when a listing is due to see the undeclared members a second time (`prune:
+/// Authoritative`).
 pub fn second_listing_due(now: &Situation<'_>, state: &State) -> Option<Timestamp> {
     if now.spec.prune != Prune::Authoritative || older_authoritative_owner(now.uid, now.spec, now.declarers).is_some() {
         return None;

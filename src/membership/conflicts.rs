@@ -33,7 +33,8 @@ pub fn type_conflicts(uid: &str, spec: &ValidSpec, declarers: &Declarers) -> Vec
         .collect()
 }
 
-/// Sets an error for each member that is declared with both types, and clears the errors that no longer apply.
+/// Sets an error for each member that is declared with both types, and clears the errors that no
+/// longer apply.
 pub(super) fn resolve_type_conflicts(now: &Situation<'_>, notes: &mut Notes) {
     // A mismatch that was found before the member was removed may be gone.
     let outdated = |name: &str, found_at: Timestamp| {

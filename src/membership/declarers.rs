@@ -10,7 +10,8 @@ use super::desired::DesiredMembers;
 use super::member_set::NameSet;
 use crate::api::MembershipType;
 
-/// One resource of a channel. A resource that is being deleted declares no members and is not a declarer.
+/// One resource of a channel. A resource that is being deleted declares no members and is not a
+/// declarer.
 #[derive(Clone, Debug)]
 pub struct Declarer {
     /// `namespace/name`.
@@ -23,7 +24,7 @@ pub struct Declarer {
     pub membership_type: MembershipType,
     /// The declared members.
     pub desired: Arc<DesiredMembers>,
-    /// Whether the resource removes every undeclared member (`prune: Authoritative`).
+    /// True if the resource removes every undeclared member (`prune: Authoritative`).
     pub authoritative: bool,
     /// The bearer of its calls.
     pub bearer: Option<MemberArn>,
@@ -73,7 +74,8 @@ impl Declarers {
         self.of_type(membership_type).filter(move |declarer| declarer.desired.names().contains(name))
     }
 
-    /// Returns all members declared with this type, in lower case. A name that differs only in case may be the same member.
+    /// Returns all members declared with this type, in lower case. A name that differs only in case
+    /// may be the same member.
     pub fn lowercased(&self, membership_type: MembershipType) -> HashSet<String> {
         let names = self.of_type(membership_type).flat_map(|declarer| declarer.desired.names().iter());
         names.map(str::to_ascii_lowercase).collect()
@@ -98,7 +100,8 @@ impl Declarers {
         self.of_type(membership_type).find(|declarer| declarer.authoritative)
     }
 
-    /// Returns the oldest resource, older than this one, that declares a member with the other type.
+    /// Returns the oldest resource, older than this one, that declares a member with the other
+    /// type.
     pub fn older_with_other_type(&self, uid: &str, name: &str) -> Option<&Declarer> {
         let me = self.0.iter().find(|declarer| &*declarer.uid == uid)?;
         self.0

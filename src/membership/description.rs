@@ -1,4 +1,4 @@
-//! What does one look at a membership tell?
+//! One membership, as DescribeChannelMembership shows it.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use crate::api::MembershipType;
 pub struct Membership {
     /// The type that the member has, where it is one we know.
     pub membership_type: Option<MembershipType>,
-    /// The ARN of who added the member.
+    /// The ARN of the user or bot that added the member.
     pub invited_by: Option<String>,
     /// When the member joined.
     pub created: Option<Timestamp>,

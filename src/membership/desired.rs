@@ -11,7 +11,8 @@ pub struct DesiredMembers {
 }
 
 impl DesiredMembers {
-    /// Parses names as people write them. A member that is written both short and in full counts once.
+    /// Parses names as people write them. A member that is written both short and in full counts
+    /// once.
     pub fn parse<'a>(channel: &ChannelArn, written: impl IntoIterator<Item = &'a str>) -> Result<Self, ArnError> {
         let names = written.into_iter().map(|name| channel.name(name)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { channel: channel.clone(), names: names.iter().map(|name| &**name).collect() })

@@ -1,8 +1,9 @@
-//! By what short word is a text, or a set of names, told from every other?
+//! Short digests of texts and of sets of names.
 
 use sha2::{Digest as _, Sha256};
 
-/// The first 64 bits of SHA-256 over parts that none can be mistaken for two, as 16 hexadecimal digits.
+/// The first 64 bits of SHA-256 over parts that none can be mistaken for two, as 16 hexadecimal
+/// digits.
 pub fn of<T: AsRef<str>>(parts: impl IntoIterator<Item = T>) -> String {
     let mut digest = Sha256::new();
     for part in parts {

@@ -1,4 +1,5 @@
-//! Drift: declared members that were present and are absent now, though Rollcall did not remove them.
+//! Drift: declared members that were present and are absent now, though Rollcall did not remove
+//! them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use crate::api::OnLeave;
 /// The time until a member is added again after its second and its third departure.
 const READD_AFTER: [Duration; 2] = [Duration::from_hours(6), Duration::from_hours(24)];
 
-/// The number of departures of each declared member. Lost with the process: each member may be added once more then.
+/// The number of departures of each declared member. Lost with the process: each member may be
+/// added once more then.
 #[derive(Clone, Debug, Default)]
 pub struct Drift(BTreeMap<Box<str>, usize>);
 
-/// What to do about a departure.
+/// The response to a departure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftResponse {
     /// Add the member again, now.

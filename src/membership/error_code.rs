@@ -11,7 +11,8 @@ pub enum ErrorCodeClass {
     Transient,
     /// The member cannot be added without a change.
     Refused,
-    /// The code is unknown or absent: like `Transient` for [`MAX_UNKNOWN_ATTEMPTS`] attempts, then like `Refused`.
+    /// The code is unknown or absent: like `Transient` for [`MAX_UNKNOWN_ATTEMPTS`] attempts, then
+    /// like `Refused`.
     Unknown,
 }
 
@@ -54,7 +55,7 @@ pub fn advice(code: &str) -> &'static str {
         "Unauthorized" => "check that the bearer exists and may add members",
         LEFT => "let them stay out, or request a reconcile to add them again",
         CONTESTED => {
-            "somebody takes them out again and again: find out who, or take the name out; to keep someone out, ban them"
+            "another program removes this member again and again: find that program, or take the name out; to keep a user out, ban the user"
         }
         OWNERSHIP_CONFLICT => "declare each user with one type only",
         TYPE_MISMATCH => "remove this membership first, or declare the member in a resource of the other type",

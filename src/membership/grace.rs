@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::member_set::NameSet;
 use super::time::later;
 
-/// A member is removed only after no resource has declared it for this long. A list that moves from one resource to another,
-/// or a template that flips, passes through states that are not meant.
+/// A member is removed only after no resource has declared it for this long. A list that moves from
+/// one resource to another, or a template that flips, passes through states that are not meant.
 pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// The undeclared members, and since when each is known to be undeclared. Lost with the process: the time begins anew then.
+/// The undeclared members, and since when each is known to be undeclared. Lost with the process:
+/// the time begins anew then.
 #[derive(Clone, Debug, Default)]
 pub struct GracePeriods(BTreeMap<Box<str>, Timestamp>);
 

@@ -1,6 +1,7 @@
-//! Which namespace may reach which channel, in whose name, and remove whom?
+//! Grants: which namespace may reach which channels, use which bearers and prune in which modes.
 //!
-//! One grant must allow all of what a resource asks for: two that allow a half each allow nothing together.
+//! One grant must allow all of what a resource asks for: two that allow a half each allow nothing
+//! together.
 
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use crate::api::Prune;
 /// Stands for every namespace, and at the end of a channel's ARN for whatever follows.
 const ANY: char = '*';
 
-/// What is granted; all else is not.
+/// The granted accesses; every other access is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Grants(Vec<Grant>);
@@ -38,20 +39,20 @@ fn all_but_authoritative() -> Vec<Prune> {
     vec![Prune::Never, Prune::Owned, Prune::Declared]
 }
 
-/// What a resource asks for.
+/// The access that a resource asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRequest<'a> {
-    /// Where the resource is.
+    /// The resource's namespace.
     pub namespace: &'a str,
     /// The channel.
     pub channel: &'a ChannelArn,
     /// In whose name the service is called.
     pub bearer: &'a MemberArn,
-    /// Whom it removes.
+    /// The prune mode of the resource.
     pub prune: Prune,
 }
 
-/// What of it is not granted.
+/// The part of an access request that is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The namespace may not reach the channel at all.
@@ -60,7 +61,7 @@ pub enum Denial {
     /// It may, in another's name.
     #[error("namespace {0} is not granted this channel in the name of {1}")]
     Bearer(String, String),
-    /// It may, removing others or nobody.
+    /// The channel is granted, but not with this prune mode.
     #[error("namespace {0} is not granted prune: {1:?} on this channel")]
     Prune(String, Prune),
 }
@@ -75,7 +76,7 @@ pub struct GrantError {
 }
 
 impl Grants {
-    /// Whether the grants can be meant so: a slip in one would deny silently, or allow.
+    /// Checks the grants for mistakes: a mistake in one would deny silently, or allow too much.
     pub fn check(&self) -> Result<(), GrantError> {
         for (index, grant) in self.0.iter().enumerate() {
             grant.problem().map_or(Ok(()), |problem| Err(GrantError { number: index + 1, problem }))?;
@@ -88,12 +89,12 @@ impl Grants {
         self.0.len()
     }
 
-    /// Whether nothing is granted.
+    /// Returns whether nothing is granted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a resource is granted what it asks for.
+    /// Checks whether a resource is granted what it asks for.
     pub fn decide(&self, wish: &AccessRequest<'_>) -> Result<(), Denial> {
         let namespace = || wish.namespace.to_owned();
         let reaching: Vec<&Grant> = self.0.iter().filter(|grant| grant.reaches(wish)).collect();

@@ -1,8 +1,9 @@
 //! The guard: the only way to a delete.
 //!
-//! Three values, each made only from the one before, each holding at most the members of that one: [`Proposal`] (asked for, and
-//! undeclared) → [`Admitted`] (within the limits, or approved) → [`Removal`] (just described, and the membership that is
-//! meant). The call that deletes takes a [`Removal`] by value, and nothing else makes one.
+//! Three values, each made only from the one before, each holding at most the members of that one:
+//! [`Proposal`] (asked for, and undeclared) → [`Admitted`] (within the limits, or approved) →
+//! [`Removal`] (just described, and the membership that is meant). The call that deletes takes a
+//! [`Removal`] by value, and nothing else makes one.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,10 +18,11 @@ use super::ownership::Ownership;
 use super::time::earlier;
 use crate::api::{KeepReason, MembershipType, Prune};
 
-/// `prune: Authoritative` does not remove a member that joined less than this ago: its declaration may be on the way.
+/// `prune: Authoritative` does not remove a member that joined less than this ago: its declaration
+/// may be on the way.
 pub const NEWCOMER: Duration = Duration::from_mins(10);
 
-/// What a resource asks for, and what is known.
+/// The removals that a resource asks for, and the facts that are known.
 #[derive(Clone, Copy, Debug)]
 pub struct RemovalInput<'a> {
     /// The channel.
@@ -49,8 +51,9 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Proposes removals. The proposal is empty for `Never`, and while any declarer has unknown members. Names are compared
-    /// byte for byte and also in lower case: a name that differs from a declared one only in case may be the same member.
+    /// Proposes removals. The proposal is empty for `Never`, and while any declarer has unknown
+    /// members. Names are compared byte for byte and also in lower case: a name that differs from a
+    /// declared one only in case may be the same member.
     pub fn new(input: &RemovalInput<'_>) -> Self {
         let none = input.prune == Prune::Never || input.declarers.unknown().is_some();
         let names = if none { NameSet::default() } else { undeclared(input) };
@@ -77,35 +80,43 @@ impl Proposal {
     }
 
     /// Checks one membership, as it was just described, against the proposal.
-    pub fn check(&self, protected: &Protected, name: &str, found: Option<&Membership>, now: Timestamp) -> Check {
+    pub fn check(
+        &self,
+        protected: &Protected,
+        name: &str,
+        found: Option<&Membership>,
+        now: Timestamp,
+    ) -> MembershipCheck {
         let member = self.channel.member_named(name);
         if !self.names.contains(name) {
-            return Check::Stays(KeepReason::NotOwned);
+            return MembershipCheck::Stays(KeepReason::NotOwned);
         }
         if let Some(reason) = protected.reason(&member) {
-            return Check::Stays(reason);
+            return MembershipCheck::Stays(reason);
         }
-        let Some(found) = found else { return Check::Gone };
+        let Some(found) = found else { return MembershipCheck::Gone };
         match found.membership_type {
             Some(membership_type) if membership_type == self.membership_type => {}
-            Some(_) => return Check::Gone,
-            None => return Check::Stays(KeepReason::NotOwned),
+            Some(_) => return MembershipCheck::Gone,
+            None => return MembershipCheck::Stays(KeepReason::NotOwned),
         }
         let ours = protected.is_ours(found);
         let joined_by = |limit: Timestamp| found.created.is_some_and(|created| created <= limit);
         let meant = match self.prune {
-            Prune::Never => return Check::Stays(KeepReason::NotOwned),
-            _ if member.is_bot() && !ours => return Check::NotMeant(KeepReason::Bot),
+            Prune::Never => return MembershipCheck::Stays(KeepReason::NotOwned),
+            _ if member.is_bot() && !ours => return MembershipCheck::NotMeant(KeepReason::Bot),
             Prune::Owned => ours,
-            // A member that joined after ownership was last confirmed, and without us, is not the declared one.
+            // A member that joined after ownership was last confirmed, and without us, is not the
+            // declared one.
             Prune::Declared => ours || self.proven_until.get(name).copied().is_some_and(joined_by),
-            // AWS refuses the signature of a clock that is five minutes wrong, so this is five minutes at the least.
+            // AWS refuses the signature of a clock that is five minutes wrong, so this is five
+            // minutes at the least.
             Prune::Authoritative if !joined_by(earlier(now, NEWCOMER)) => {
-                return Check::Stays(KeepReason::JoinedLately);
+                return MembershipCheck::Stays(KeepReason::JoinedLately);
             }
             Prune::Authoritative => true,
         };
-        if meant { Check::Removable } else { Check::NotMeant(KeepReason::NotOwned) }
+        if meant { MembershipCheck::Removable } else { MembershipCheck::NotMeant(KeepReason::NotOwned) }
     }
 }
 
@@ -133,8 +144,9 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// Collects the protected members; `None` if the creator of the channel is unknown: no member is removed then. `ours` are
-    /// the bearers that add, or added, this resource's members; `bearers` are all others in use.
+    /// Collects the protected members; `None` if the creator of the channel is unknown: no member
+    /// is removed then. `ours` are the bearers that add, or added, this resource's members;
+    /// `bearers` are all others in use.
     pub fn new<'a>(
         ours: Vec<MemberArn>,
         bearers: impl IntoIterator<Item = &'a MemberArn>,
@@ -173,7 +185,7 @@ pub struct Admitted {
 
 /// The result of checking one membership against a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
+pub enum MembershipCheck {
     /// The membership may be deleted.
     Removable,
     /// There is no membership of this type any more.
@@ -197,7 +209,8 @@ pub enum Verdict {
     NotMeant(KeepReason),
 }
 
-/// The right to delete one membership, once. Only [`Admitted::witness`] makes one.
+/// The right to delete one membership, once. No other function than [`Admitted::witness`] makes
+/// one.
 #[derive(Debug)]
 pub struct Removal {
     channel: ChannelArn,
@@ -231,12 +244,12 @@ impl Admitted {
     pub fn witness(&self, name: &str, found: Option<&Membership>, now: Timestamp) -> Verdict {
         let channel = &self.proposal.channel;
         match self.proposal.check(&self.protected, name, found, now) {
-            Check::Removable => {
+            MembershipCheck::Removable => {
                 Verdict::Remove(Removal { channel: channel.clone(), member: channel.member_named(name) })
             }
-            Check::Gone => Verdict::Gone,
-            Check::Stays(reason) => Verdict::Stays(reason),
-            Check::NotMeant(reason) => Verdict::NotMeant(reason),
+            MembershipCheck::Gone => Verdict::Gone,
+            MembershipCheck::Stays(reason) => Verdict::Stays(reason),
+            MembershipCheck::NotMeant(reason) => Verdict::NotMeant(reason),
         }
     }
 }

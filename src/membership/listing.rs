@@ -1,7 +1,7 @@
 //! The state of a channel's membership after a listing, corrected by the writes of this process.
 //!
-//! Listings are eventually consistent: reads right after a write missed it for up to 2.5 s (observed). For
-//! [`LISTING_LAG`] after our own write, the write is trusted over the listing.
+//! Listings are eventually consistent: reads right after a write missed it for up to 2.5 s
+//! (observed). For [`LISTING_LAG`] after our own write, the write is trusted over the listing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use jiff::Timestamp;
 use super::member_set::NameSet;
 use super::time::later;
 
-/// A listing that began less than this after one of our writes may miss the write: twice the longest lag observed.
+/// A listing that began less than this after one of our writes may miss the write: twice the
+/// longest lag observed.
 pub const LISTING_LAG: Duration = Duration::from_secs(5);
 
-/// The number of further members kept by name, beside the wanted ones. A resource that is created later for members who are
-/// already present then needs no call. At some 20 bytes a name, 5,000 channels full of strangers cost 50 MB.
+/// The number of further members kept by name, beside the wanted ones. A resource that is created
+/// later for members who are already present then needs no call. At some 20 bytes a name, 5,000
+/// channels full of strangers cost 50 MB.
 const KEPT_OTHERS: usize = 500;
 
 /// Names, and when a write about them was made.
@@ -39,7 +41,7 @@ pub struct Listing {
 pub struct Wanted<'a> {
     /// The sets of names.
     pub sets: Vec<&'a NameSet>,
-    /// Whether every member matters.
+    /// True if every member matters.
     pub all: bool,
 }
 
@@ -68,14 +70,16 @@ pub struct ListingSnapshot {
     pub removed: Vec<Write>,
     /// When another listing can settle the contradictions between this one and our own writes.
     pub doubted_until: Option<Timestamp>,
-    /// The present members of the listing before, and when that one began, if both show all members.
+    /// The present members of the listing before, and when that one began, if both show all
+    /// members.
     previous: Option<(NameSet, Timestamp)>,
-    /// Whether this listing was made to see members a second time.
+    /// True if this listing was made to see members a second time.
     is_second: bool,
 }
 
 impl ListingSnapshot {
-    /// Merges a listing into what was known before. Returns the new state, and the wanted members that left since then.
+    /// Merges a listing into what was known before. Returns the new state, and the wanted members
+    /// that left since then.
     pub fn merge(before: Option<Self>, listing: &Listing, wanted: &Wanted<'_>, is_second: bool) -> (Self, NameSet) {
         let Listing { names, pages, began, ended } = listing;
         let recent = |writes: &[Write]| -> Vec<Write> {
@@ -112,8 +116,9 @@ impl ListingSnapshot {
         self.present.len() + self.unnamed
     }
 
-    /// Returns when another listing is due to see the undeclared members for which `open` holds a second time. Only one
-    /// such listing is made after each regular one, because members join a busy channel all the time.
+    /// Returns when another listing is due to see the undeclared members for which `open` holds a
+    /// second time. One such listing is made after each regular one, because members join a
+    /// busy channel all the time.
     pub fn second_listing_due(&self, undeclared: &NameSet, open: impl Fn(&str) -> bool) -> Option<Timestamp> {
         if self.unnamed > 0 {
             return Some(later(self.began, Duration::from_nanos(1)));
@@ -126,8 +131,8 @@ impl ListingSnapshot {
         wanted.then(|| later(self.began, LISTING_LAG))
     }
 
-    /// Returns the members present in two listings: the second began at least [`LISTING_LAG`] after the first, and at
-    /// least as long after any write of ours about the member.
+    /// Returns the members present in two listings: the second began at least [`LISTING_LAG`] after
+    /// the first, and at least as long after any write of ours about the member.
     pub fn in_two_listings(&self) -> NameSet {
         let Some((previous, before)) = &self.previous else { return NameSet::default() };
         if self.began < later(*before, LISTING_LAG) {

@@ -1,12 +1,13 @@
 //! A sorted set of members, at a few bytes a member.
 //!
-//! Within one channel, a member's name is the part of its ARN after the app instance: `user/alice` or `bot/helper`. The long
-//! first part is the same for 10,000 ARNs, and is kept once, in the channel.
+//! Within one channel, a member's name is the part of its ARN after the app instance: `user/alice`
+//! or `bot/helper`. The long first part is the same for 10,000 ARNs, and is kept once, in the
+//! channel.
 
 use crate::api::MemberList;
 
-/// A sorted set of names, in one block of text. A lookup is a binary search; an addition rebuilds the set, because sets change
-/// by the hundred.
+/// A sorted set of names, in one block of text. A lookup is a binary search; an addition rebuilds
+/// the set, because sets change by the hundred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameSet(MemberList);
 
@@ -50,7 +51,8 @@ impl NameSet {
         self.0.iter()
     }
 
-    /// Returns the same names in the memory of an equal set among `others`: mostly, all declared members are present.
+    /// Returns the same names in the memory of an equal set among `others`: mostly, all declared
+    /// members are present.
     #[must_use]
     pub fn share_with<'a>(self, others: impl IntoIterator<Item = &'a Self>) -> Self {
         others.into_iter().find(|other| **other == self).cloned().unwrap_or(self)

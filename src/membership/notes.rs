@@ -1,7 +1,8 @@
 //! Notes: what the operator remembers of a resource between two reconciles.
 //!
-//! Notes can be lost. A restart costs a listing, perhaps one more attempt for a refused member, and ten more seconds before
-//! a removal. Facts that must survive a restart are in the status ([`super::record`]).
+//! Notes can be lost. A restart costs a listing, perhaps one more attempt for a refused member, and
+//! ten more seconds before a removal. Facts that must survive a restart are in the status
+//! ([`super::record`]).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::record::KnownRemovals;
 use super::retry::MemberErrors;
 use crate::api::KeepReason;
 
-/// What is remembered of one resource.
+/// The notes of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     /// Members that could not be added.
@@ -34,13 +35,15 @@ pub struct Notes {
     pub declarers: Declarers,
     /// Since when listings keep the names of all members that this resource owns.
     pub watched_since: Option<Timestamp>,
-    /// The owned members that the last listing of an elastic channel did not show, and when that listing began.
+    /// The owned members that the last listing of an elastic channel did not show, and when that
+    /// listing began.
     pub missed: Option<(Timestamp, NameSet)>,
-    /// Whether fewer members are declared than before, with no edit.
+    /// True if fewer members are declared than before, with no edit.
     pub shrank: bool,
 }
 
-/// Undeclared members that are not removed, why, and until when that is assumed without another check.
+/// Undeclared members that are not removed, why, and until when that is assumed without another
+/// check.
 #[derive(Clone, Debug, Default)]
 pub struct Exemptions(BTreeMap<Box<str>, (KeepReason, Timestamp)>);
 
@@ -55,7 +58,8 @@ impl Exemptions {
         self.0.get(name).filter(|(_, until)| *until > now).map(|(reason, _)| *reason)
     }
 
-    /// Returns whether a member is exempt for another reason than a refused delete, which is tried again.
+    /// Returns whether a member is exempt for another reason than a refused delete, which is tried
+    /// again.
     pub fn is_lasting(&self, name: &str, now: Timestamp) -> bool {
         self.reason(name, now).is_some_and(|reason| reason != KeepReason::Refused)
     }

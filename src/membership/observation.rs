@@ -1,4 +1,5 @@
-//! An observation: what this process knows of a channel and of its declarers at one moment. Decisions read nothing else.
+//! An observation: what this process knows of a channel and of its declarers at one moment.
+//! Decisions read nothing else.
 
 use std::collections::HashMap;
 
@@ -17,9 +18,10 @@ pub struct ChannelView {
     pub listing: Option<ListingSnapshot>,
     /// Adds that were sent and that no listing has settled yet.
     pub adding: Vec<Write>,
-    /// Whether the channel is elastic, if that is known. An elastic channel is listed by its sub-channels.
+    /// True if the channel is elastic, if that is known. An elastic channel is listed by its
+    /// sub-channels.
     pub elastic: Option<bool>,
-    /// Whether DescribeChannel was called to learn that, even in vain.
+    /// True if DescribeChannel was called to learn that, even in vain.
     pub asked_whether_elastic: bool,
 }
 
@@ -59,8 +61,9 @@ impl ChannelView {
         self.listing.as_ref().map(ListingSnapshot::in_two_listings).unwrap_or_default()
     }
 
-    /// Returns whether the last listing proves that a member is absent: the listing does not show the member, it began late
-    /// enough after every write of ours about the member, and it could show a member that was watched since `watched_since`.
+    /// Returns whether the last listing proves that a member is absent: the listing does not show
+    /// the member, it began late enough after every write of ours about the member, and it could
+    /// show a member that was watched since `watched_since`.
     pub fn is_confirmed_absent(&self, name: &str, watched_since: Timestamp) -> bool {
         let Some(listing) = &self.listing else { return false };
         let late = |(names, at): &Write| later(*at, LISTING_LAG) > listing.began && names.contains(name);

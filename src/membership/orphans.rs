@@ -10,13 +10,14 @@ use crate::api::{MembershipType, Prune};
 pub struct DeclaredByOthers {
     /// All of them, to be recorded.
     pub names: NameSet,
-    /// The ones that no other resource declares now although no resource was edited: as far as is known, the declarer is gone.
+    /// The ones that no other resource declares now although no resource was edited: as far as is
+    /// known, the declarer is gone.
     pub orphans: NameSet,
 }
 
 impl DeclaredByOthers {
-    /// Sorts `names`, which this resource itself does not declare. `before` is what was recorded; `previous` are the others
-    /// when last seen by this process, `now` as they are.
+    /// Sorts `names`, which this resource itself does not declare. `before` is what was recorded;
+    /// `previous` are the others when last seen by this process, `now` as they are.
     pub fn sort<'a>(
         names: impl IntoIterator<Item = &'a str>,
         membership_type: MembershipType,
@@ -33,7 +34,8 @@ impl DeclaredByOthers {
             let mut declared = previous.declaring(membership_type, name).peekable();
             let known = declared.peek().is_some();
             let all_remain = declared.all(|declarer| now.has(&declarer.uid));
-            // Every resource that declared the member still exists and no longer declares it: it was edited.
+            // Every resource that declared the member still exists and no longer declares it: it
+            // was edited.
             let edited = known && all_remain;
             if !edited && (known || before.contains(name)) {
                 orphans.push(name);
@@ -44,7 +46,8 @@ impl DeclaredByOthers {
     }
 }
 
-/// Returns which of the members that this resource might remove are declared by others, by these declarers.
+/// Returns which of the members that this resource might remove are declared by others, by these
+/// declarers.
 pub fn declared_by_others(now: &Situation<'_>, state: &State, declarers: &Declarers) -> DeclaredByOthers {
     let candidates = match now.spec.prune {
         Prune::Never => return DeclaredByOthers::default(),

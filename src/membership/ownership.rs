@@ -10,8 +10,8 @@ pub struct Ownership {
     names: NameSet,
     /// When a listing last confirmed the declared members.
     confirmed_at: Option<Timestamp>,
-    /// Members that are no longer declared, by when they were last confirmed. Never made younger: the status that holds an
-    /// entry may be a copy from a backup.
+    /// Members that are no longer declared, by when they were last confirmed. Never made younger:
+    /// the status that holds an entry may be a copy from a backup.
     formerly_declared: Vec<(Timestamp, NameSet)>,
 }
 
@@ -36,8 +36,8 @@ impl Ownership {
         &self.formerly_declared
     }
 
-    /// Returns until when ownership of a member is proven. A membership that is younger, and that we did not create, is not
-    /// the one that the resource declared.
+    /// Returns until when ownership of a member is proven. A membership that is younger, and that
+    /// we did not create, is not the one that the resource declared.
     pub fn proven_until(&self, name: &str) -> Option<Timestamp> {
         let former = self.formerly_declared.iter().find(|(_, names)| names.contains(name));
         former.map_or(self.confirmed_at, |(at, _)| Some(*at)).filter(|_| self.names.contains(name))

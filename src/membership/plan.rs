@@ -1,7 +1,7 @@
 //! The plan of a reconcile: which members to add, which to remove, and what waits for approval.
 //!
-//! [`make_plan`] is pure and total: every declared member is present, is added now, waits for approval, or rests because of
-//! an error that is not due yet.
+//! [`make_plan`] is pure and total: every declared member is present, is added now, waits for
+//! approval, or rests because of an error that is not due yet.
 
 use jiff::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct Plan {
     pub on_hold: NameSet,
     /// The members to remove, also while something blocks their removal.
     pub candidates: NameSet,
-    /// Whether the record names more owned members than before.
+    /// True if the record names more owned members than before.
     pub owns_more: bool,
 }
 
@@ -50,7 +50,8 @@ pub fn make_plan(now: &Situation<'_>, mut state: State) -> (Plan, State) {
     (Plan { add, on_hold, candidates, owns_more }, state)
 }
 
-/// Returns the declared members that are absent and whose last error, if any, allows another attempt.
+/// Returns the declared members that are absent and whose last error, if any, allows another
+/// attempt.
 fn missing_members(desired: &DesiredMembers, present: &NameSet, notes: &Notes, now: Timestamp) -> NameSet {
     let due = |name: &str| notes.errors.get(name).is_none_or(|error| error.next_attempt <= now);
     desired.names().iter().filter(|name| !present.contains(name) && due(name)).collect()

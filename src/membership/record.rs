@@ -22,7 +22,8 @@ type Hours = Vec<(Timestamp, u32)>;
 #[derive(Clone, Debug, Default)]
 pub struct KnownRemovals {
     hours: Hours,
-    /// The most removals that this process wrote. A status that counts more was written by another process.
+    /// The most removals that this process wrote. A status that counts more was written by another
+    /// process.
     written: usize,
 }
 
@@ -31,7 +32,8 @@ pub struct KnownRemovals {
 pub struct Record {
     /// The members that the resource owns.
     pub owned: Ownership,
-    /// The owned members that it no longer declares, and that another resource declared when last seen.
+    /// The owned members that it no longer declares, and that another resource declared when last
+    /// seen.
     pub declared_elsewhere: NameSet,
     /// The members whose removal is under way, and counted.
     pub removing: NameSet,
@@ -43,7 +45,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record from a status. A record of another UID, in a copy of the resource, owns no members.
+    /// Reads the record from a status. A record of another UID, in a copy of the resource, owns no
+    /// members.
     pub fn read(
         status: &ChannelMembershipStatus,
         uid: &str,
@@ -71,7 +74,8 @@ impl Record {
         record.owned = Ownership::new(names(status.last_declared.as_ref()), confirmed_at, formerly_declared);
         record.declared_elsewhere = names(status.declared_elsewhere.as_ref());
         record.removing = names(status.removing.as_ref());
-        // A removal that no count covers, or that was counted hours ago, is counted again before it is made.
+        // A removal that no count covers, or that was counted hours ago, is counted again before it
+        // is made.
         let recent = record.hours.last().is_some_and(|(from, _)| now < later(*from, HOUR * 2));
         if record.removing.len() > record.counted(now) || !recent {
             record.removing = NameSet::default();
@@ -127,7 +131,8 @@ impl Record {
         }
     }
 
-    /// Forgets ownership and removals, because the resource no longer prunes. The removal counts stay.
+    /// Forgets ownership and removals, because the resource no longer prunes. The removal counts
+    /// stay.
     pub fn forget_ownership(&mut self) {
         (self.owned, self.declared_elsewhere, self.removing) = Default::default();
         self.pending_approval.take_if(|plan| plan.removals > 0);

@@ -1,4 +1,5 @@
-//! Removal candidates: undeclared members that a resource asks to remove, and what each of them still waits for.
+//! Removal candidates: undeclared members that a resource asks to remove, and what each of them
+//! still waits for.
 
 use super::approval::{self, ApprovalInput};
 use super::conflicts::older_authoritative_owner;
@@ -11,7 +12,8 @@ use super::situation::{Situation, State};
 use super::time::between;
 use crate::api::Prune;
 
-/// Returns the members that the resource asks to remove and that no resource declares, by these declarers.
+/// Returns the members that the resource asks to remove and that no resource declares, by these
+/// declarers.
 pub fn removal_proposal(now: &Situation<'_>, record: &Record, declarers: &Declarers) -> Proposal {
     let owner = older_authoritative_owner(now.uid, now.spec, declarers);
     let prune = if owner.is_some() { Prune::Never } else { now.spec.prune };
@@ -30,7 +32,8 @@ pub fn removal_proposal(now: &Situation<'_>, record: &Record, declarers: &Declar
     })
 }
 
-/// Computes the removal candidates, also those blocked on missing information, and updates their grace periods.
+/// Computes the removal candidates, also those blocked on missing information, and updates their
+/// grace periods.
 pub fn compute_removal_candidates(now: &Situation<'_>, state: &mut State) -> NameSet {
     let proposed = removal_proposal(now, &state.record, &now.declarers.as_if_known()).names().clone();
     // If the members of any declarer are unknown, no member is known to be undeclared.
@@ -113,7 +116,8 @@ pub fn approval_input<'a>(now: &Situation<'_>, state: &'a State, orphans: &'a Na
     }
 }
 
-/// Returns the time until a grace period ends or, while a plan waits for approval, until removals stop counting.
+/// Returns the time until a grace period ends or, while a plan waits for approval, until removals
+/// stop counting.
 pub fn next_change(now: &Situation<'_>, state: &State) -> Option<std::time::Duration> {
     let grace = state.notes.grace.next_end(now.waits.grace, now.now);
     let limit = state.record.pending_approval.as_ref().and_then(|_| state.record.counts_until(now.now));

@@ -9,7 +9,8 @@ use super::error_code::{ErrorCodeClass, MAX_UNKNOWN_ATTEMPTS};
 use super::time::later;
 use crate::api::MemberProblem;
 
-/// A refused member is tried again at a resync, but not sooner than after this, unless a reconcile is requested.
+/// A refused member is tried again at a resync, but not sooner than after this, unless a reconcile
+/// is requested.
 pub const REFUSED_REST: Duration = Duration::from_hours(1);
 
 /// The code of an error that has none.
@@ -18,7 +19,7 @@ const NO_CODE: &str = "Unknown";
 /// Why one member is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberError {
-    /// Whether the member is tried again soon. Such a member is pending; any other has failed.
+    /// True if the member is tried again soon. Such a member is pending; any other has failed.
     pub transient: bool,
     /// The service's code, or ours.
     pub code: String,
@@ -50,7 +51,8 @@ fn is_transient(class: ErrorCodeClass, unknown: u32) -> bool {
 pub struct MemberErrors(BTreeMap<Box<str>, MemberError>);
 
 impl MemberErrors {
-    /// Records a failed attempt. `pause` returns the pause after this many attempts (1 for the first) for a transient error.
+    /// Records a failed attempt. `pause` returns the pause after this many attempts (1 for the
+    /// first) for a transient error.
     pub fn record(
         &mut self,
         name: &str,
@@ -98,7 +100,8 @@ impl MemberErrors {
         self.0.retain(|name, _| wanted(name));
     }
 
-    /// Drops the errors for which `which` holds: their members are due at once, and their attempts are counted anew.
+    /// Drops the errors for which `which` holds: their members are due at once, and their attempts
+    /// are counted anew.
     pub fn forget(&mut self, which: impl Fn(&str, &MemberError) -> bool) {
         self.0.retain(|name, error| !which(name, error));
     }

@@ -12,7 +12,7 @@ use super::observation::{ChannelView, RecentChanges};
 use super::record::Record;
 use super::spec::ValidSpec;
 
-/// What a removal waits for before a member is due.
+/// The waits of a removal before a member is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
     /// How long a member must be undeclared.
@@ -40,23 +40,23 @@ pub struct Situation<'a> {
     pub own: &'a DesiredMembers,
     /// The value of the approval annotation.
     pub approval: Option<&'a str>,
-    /// Whether the resource is being deleted.
+    /// True if the resource is being deleted.
     pub deleting: bool,
     /// The channel as known now.
     pub view: &'a ChannelView,
     /// The resources that declare members of the channel.
     pub declarers: &'a Declarers,
-    /// What changed about them lately.
+    /// Recent changes of the declarers.
     pub recent: &'a RecentChanges,
     /// When this process began: an earlier one may have written until then.
     pub started: Timestamp,
-    /// What a removal waits for.
+    /// The waits of a removal.
     pub waits: Waits,
     /// The time of the decision.
     pub now: Timestamp,
 }
 
-/// What a resource remembers: the record stands in its status, the notes live in memory.
+/// The memory of a resource: the record stands in its status, the notes live in memory.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// Ownership, removal counts and approvals.

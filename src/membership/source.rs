@@ -1,4 +1,4 @@
-//! Which members does a text name, one a line or as a YAML list?
+//! Parsing of a source: a text that names members, one a line or as a YAML list.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,8 @@ use serde_yaml::Spanned;
 
 use super::arn::{ArnError, ChannelArn};
 
-/// Why a text cannot be read as members. Says where, and never what stands there: it may be a secret put into the wrong place.
+/// Why a text cannot be read as members. Says where, and never what stands there: it may be a
+/// secret put into the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// A line is no member.
@@ -32,8 +33,8 @@ pub enum SourceError {
     },
 }
 
-/// The members that a text names, by their names within the channel. Blank lines, and what follows a `#`, are ignored. A text
-/// whose first member begins with `- ` or `[` is a YAML list.
+/// The members that a text names, by their names within the channel. Blank lines, and what follows
+/// a `#`, are ignored. A text whose first member begins with `- ` or `[` is a YAML list.
 pub fn read(channel: &ChannelArn, text: &str) -> Result<Vec<String>, SourceError> {
     Ok(located(channel, text)?.into_iter().map(|(_, name)| name).collect())
 }

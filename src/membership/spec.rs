@@ -1,4 +1,5 @@
-//! A valid spec: the fields of a resource's spec after parsing, with the operator's settings applied.
+//! A valid spec: the fields of a resource's spec after parsing, with the operator's settings
+//! applied.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +17,13 @@ pub struct ValidSpec {
     pub target: Target,
     /// The members that the resource declares.
     pub desired: Arc<DesiredMembers>,
-    /// Whether Rollcall changes the channel.
+    /// True if Rollcall changes the channel.
     pub mode: Mode,
     /// Which undeclared members are removed.
     pub prune: Prune,
-    /// What happens when the resource is deleted.
+    /// The effect of deleting the resource.
     pub deletion_policy: DeletionPolicy,
-    /// What happens to a declared member that leaves.
+    /// The response to a declared member that leaves.
     pub on_leave: OnLeave,
     /// The number of refused members with which the resource is still Ready.
     pub tolerated: Tolerance,
@@ -34,7 +35,7 @@ pub struct ValidSpec {
     pub interval: Duration,
     /// When the resource stops declaring members.
     pub expires_at: Option<Timestamp>,
-    /// Whether `expires_at` has passed.
+    /// True if `expires_at` has passed.
     pub expired: bool,
     /// The hashes of the sources.
     pub sources: Vec<SourceStatus>,
@@ -50,8 +51,8 @@ impl ValidSpec {
         self.prune != Prune::Never
     }
 
-    /// Returns the spec that applies while the resource is being deleted: it declares no members and removes the ones it
-    /// declared before.
+    /// Returns the spec that applies while the resource is being deleted: it declares no members
+    /// and removes the ones it declared before.
     pub fn for_cleanup(&self) -> Self {
         let prune = if self.prune == Prune::Authoritative { Prune::Declared } else { self.prune };
         let desired = Arc::new(DesiredMembers::none(&self.target.channel));

@@ -1,4 +1,5 @@
-//! The state after an observation: drift, conflicts and ownership are brought up to the channel as it is known now.
+//! The state after an observation: drift, conflicts and ownership are brought up to the channel as
+//! it is known now.
 
 use jiff::Timestamp;
 
@@ -13,8 +14,9 @@ use super::situation::{Situation, State};
 use super::time::later;
 use crate::api::Mode;
 
-/// Brings record and notes up to an observation. Also returns the other declarers that ownership was computed against,
-/// unless one of them has unknown members: undeclared members cannot be told apart then.
+/// Brings record and notes up to an observation. Also returns the other declarers that ownership
+/// was computed against, unless one of them has unknown members: undeclared members cannot be told
+/// apart then.
 pub fn take_stock(now: &Situation<'_>, departed: &[Box<str>], mut state: State) -> (State, Option<Declarers>) {
     state.notes.exemptions.expire(now.now);
     record_out_of_band_removals(now, departed, &mut state.notes);
@@ -27,7 +29,8 @@ pub fn take_stock(now: &Situation<'_>, departed: &[Box<str>], mut state: State) 
     (state, Some(now.declarers.without(now.uid)))
 }
 
-/// Sets an error for each declared member that left, or was removed by another program, and that is not added at once.
+/// Sets an error for each declared member that left, or was removed by another program, and that is
+/// not added at once.
 fn record_out_of_band_removals(now: &Situation<'_>, departed: &[Box<str>], notes: &mut Notes) {
     if now.spec.mode == Mode::Observe {
         return;
@@ -36,7 +39,7 @@ fn record_out_of_band_removals(now: &Situation<'_>, departed: &[Box<str>], notes
         if now.view.has(name) || !now.spec.desired.names().contains(name) {
             continue;
         }
-        let left = "was in the channel and left, or was taken out by somebody else";
+        let left = "was in the channel and left, or was removed by another program";
         let (code, message, next) = match notes.drift.record_departure(name, now.spec.on_leave) {
             DriftResponse::Readd => continue,
             DriftResponse::ReaddAfter(rest) => {
@@ -44,7 +47,7 @@ fn record_out_of_band_removals(now: &Situation<'_>, departed: &[Box<str>], notes
             }
             DriftResponse::Report => (LEFT, format!("{left}: stays out, as onLeave: Report asks"), Timestamp::MAX),
             DriftResponse::Contested => {
-                let until = "is not added any more until the spec changes or somebody asks";
+                let until = "is not added any more until the spec changes or a reconcile is requested";
                 (CONTESTED, format!("{left} again and again: {until}"), Timestamp::MAX)
             }
         };

@@ -47,7 +47,7 @@ pub(in crate::cli) struct Args {
 /// An undeclared member.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UndeclaredMember {
+struct ShownMember {
     /// The name as a list of members has it.
     name: String,
     member_arn: String,
@@ -71,7 +71,7 @@ struct Answer {
     live: bool,
     /// The number of undeclared members.
     count: usize,
-    people: Vec<UndeclaredMember>,
+    people: Vec<ShownMember>,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ fn by_status(entry: &Entry, channel: &ChannelArn) -> Result<Answer, Failure> {
         return Err(Failure::of(format!("{resource}: its status has no listing of the channel yet")));
     }
     let undeclared = undeclared.unwrap_or_default();
-    let people = undeclared.sample.into_iter().map(|it| UndeclaredMember {
+    let people = undeclared.sample.into_iter().map(|it| ShownMember {
         name: name(channel, &it.member_arn),
         member_arn: it.member_arn,
         display_name: None,
@@ -132,10 +132,10 @@ async fn by_service(
     let wanted = declared_names(spec, channel, known, Timestamp::now());
     let sample = entry.status().and_then(|status| status.undeclared.as_ref());
     let reason = |arn: &str| sample?.sample.iter().find(|it| it.member_arn == arn).map(|it| it.reason);
-    let mut people: Vec<UndeclaredMember> = there
+    let mut people: Vec<ShownMember> = there
         .into_iter()
         .filter(|it| channel.name_of(&it.arn).is_none_or(|name| !wanted.contains(name)))
-        .map(|it| UndeclaredMember {
+        .map(|it| ShownMember {
             name: name(channel, &it.arn),
             reason: reason(&it.arn),
             member_arn: it.arn,
@@ -202,7 +202,7 @@ fn render_text(answer: &Answer, now: Timestamp) -> String {
         return join_lines(text);
     }
     text.push(String::new());
-    let cells = |person: &UndeclaredMember| {
+    let cells = |person: &ShownMember| {
         vec![
             person.name.clone(),
             one_line_name(person).unwrap_or_default(),
@@ -228,13 +228,13 @@ fn render_text(answer: &Answer, now: Timestamp) -> String {
 
 /// Returns the display name in one line: a YAML comment ends with its line, and control characters
 /// would command the terminal.
-fn one_line_name(person: &UndeclaredMember) -> Option<String> {
+fn one_line_name(person: &ShownMember) -> Option<String> {
     let name = person.display_name.as_deref().filter(|name| !name.is_empty());
     name.map(|name| name.replace(char::is_control, " "))
 }
 
 /// Returns a line of YAML that declares the member.
-fn yaml_line(person: &UndeclaredMember) -> String {
+fn yaml_line(person: &ShownMember) -> String {
     // YAML reads some plain words as a number, a boolean or null.
     let plain = person.name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
@@ -255,8 +255,8 @@ mod tests {
         display_name: Option<&str>,
         reason: Option<KeepReason>,
         invited_by: Option<&str>,
-    ) -> UndeclaredMember {
-        UndeclaredMember {
+    ) -> ShownMember {
+        ShownMember {
             name: id.to_owned(),
             member_arn: format!("arn:aws:chime:us-east-1:1:app-instance/i/user/{id}"),
             display_name: display_name.map(str::to_owned),

@@ -28,7 +28,7 @@ use crate::cli::shared::service_flags::ServiceArgs;
 use crate::cli::shared::{cluster, manifest_flags};
 use crate::engine::clock::Clock;
 use crate::engine::settings::{RemovalSwitch, Settings};
-use crate::engine::{Counters, Engine};
+use crate::engine::{Engine, EngineCounters};
 use crate::manifests::{self, Input, Manifests};
 use crate::offline::change_set::{ChangeSet, Origin};
 use crate::offline::local_cluster::LocalCluster;
@@ -240,7 +240,7 @@ async fn run_reconciles(
 /// Draws the progress until it is dropped.
 async fn draw_progress(
     progress: &Progress,
-    tally: &Counters,
+    tally: &EngineCounters,
     at_rest: &AtomicUsize,
     resources: usize,
     plan: &Plan,

@@ -1,7 +1,8 @@
 //! One entry of the cache: the members of one channel, type and bearer.
 //!
-//! A bearer's rights decide what a listing shows, so bearers do not share an entry. An entry keeps the names of declared
-//! members and a few hundred others: memory follows what is declared, not the size of the channel.
+//! A bearer's rights decide what a listing shows, so bearers do not share an entry. An entry keeps
+//! the names of declared members and a few hundred others: memory follows what is declared, not the
+//! size of the channel.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,8 +32,8 @@ const KEPT_DEPARTED: usize = 10_000;
 pub struct ChannelCacheEntry {
     pub(super) target: Target,
     state: Mutex<State>,
-    /// Held while members are added, or while one is described and removed: two resources never do the same at once. Taken
-    /// before a permit.
+    /// Held while members are added, or while one is described and removed: two resources never do
+    /// the same at once. Taken before a permit.
     pub(in crate::engine) writing: tokio::sync::Mutex<()>,
     /// The pages of all listings of this bearer, this entry's included.
     pages_of_bearer: Arc<AtomicUsize>,
@@ -42,13 +43,13 @@ pub struct ChannelCacheEntry {
 struct State {
     view: ChannelView,
     in_flight: Option<InFlightListing>,
-    /// Whether the last listing failed: an older one is not to be relied on any more.
+    /// True if the last listing failed: an older one is not to be relied on any more.
     unconfirmed: bool,
     subscriptions: Vec<Weak<Subscription>>,
     /// The members that left, and how many left before them.
     departed: VecDeque<Box<str>>,
     departed_before: u64,
-    /// Whether the next listing is made to see members a second time.
+    /// True if the next listing is made to see members a second time.
     second_listing: bool,
 }
 
@@ -70,7 +71,7 @@ pub struct Subscription {
     pub desired: Arc<DesiredMembers>,
     /// The members it owns.
     pub owned: NameSet,
-    /// Whether every member matters to it.
+    /// True if every member matters to it.
     pub all: bool,
 }
 
@@ -82,7 +83,7 @@ pub(super) struct InFlightListing {
     pub(super) progress: watch::Receiver<ListingProgress>,
     /// Ends the pause after a failed call.
     pub(super) wake: Arc<Notify>,
-    /// Whether the entry holds the result of this listing.
+    /// True if the entry holds the result of this listing.
     pub(super) stored: bool,
 }
 
@@ -108,7 +109,8 @@ pub enum CacheLookup {
 }
 
 impl ChannelCacheEntry {
-    /// Creates an entry of which nothing is known. `pages_of_bearer` counts the pages of all entries of its bearer.
+    /// Creates an entry of which nothing is known. `pages_of_bearer` counts the pages of all
+    /// entries of its bearer.
     pub(super) fn new(target: Target, pages_of_bearer: Arc<AtomicUsize>) -> Self {
         Self { target, state: Mutex::default(), writing: tokio::sync::Mutex::default(), pages_of_bearer }
     }
@@ -118,7 +120,8 @@ impl ChannelCacheEntry {
         self.state.lock().view.clone()
     }
 
-    /// Asks for a listing that began at `not_before` or later; `begin` starts one if none is under way.
+    /// Asks for a listing that began at `not_before` or later; `begin` starts one if none is under
+    /// way.
     pub(super) fn look_up(
         &self,
         not_before: Timestamp,
@@ -178,7 +181,8 @@ impl ChannelCacheEntry {
         listing.removed.push((names, now));
     }
 
-    /// Marks members that are about to be added. The add may have its effect though no answer comes.
+    /// Marks members that are about to be added. The add may have its effect though no answer
+    /// comes.
     pub fn mark_adding(&self, names: &[String], now: Timestamp) {
         let mut state = self.state.lock();
         let names = state.shared(names.iter().map(String::as_str).collect());
@@ -190,7 +194,8 @@ impl ChannelCacheEntry {
         self.state.lock().second_listing = true;
     }
 
-    /// Returns the members that left since a reconcile read them last (`seen`), and the number to read on from.
+    /// Returns the members that left since a reconcile read them last (`seen`), and the number to
+    /// read on from.
     pub fn departed(&self, seen: Option<u64>) -> (Vec<Box<str>>, u64) {
         let state = self.state.lock();
         let count = state.departed_before + state.departed.len() as u64;
@@ -209,8 +214,9 @@ impl ChannelCacheEntry {
         self.state.lock().view.elastic.get_or_insert(elastic);
     }
 
-    /// Returns the time until the channel is listed again: the interval less up to a tenth, which differs between channels
-    /// and is the same for all resources of one, so that one listing serves them all. Sooner if the last listing left a doubt.
+    /// Returns the time until the channel is listed again: the interval less up to a tenth, which
+    /// differs between channels and is the same for all resources of one, so that one listing
+    /// serves them all. Sooner if the last listing left a doubt.
     pub fn until_resync(&self, interval: Duration, now: Timestamp) -> Duration {
         let state = self.state.lock();
         let Some(listing) = &state.view.listing else { return Duration::ZERO };
@@ -221,7 +227,8 @@ impl ChannelCacheEntry {
         listing.doubted_until.map_or(resync, |settled| between(now, settled).min(resync))
     }
 
-    /// Returns when another listing can settle a contradiction between the last one and our own writes.
+    /// Returns when another listing can settle a contradiction between the last one and our own
+    /// writes.
     pub fn doubted_until(&self) -> Option<Timestamp> {
         self.state.lock().view.listing.as_ref()?.doubted_until
     }
@@ -231,7 +238,8 @@ impl ChannelCacheEntry {
         self.state.lock().view.listing.as_ref().map_or(1, |listing| listing.pages)
     }
 
-    /// Returns the number of pages of all channels of this bearer: the calls that one listing of each costs.
+    /// Returns the number of pages of all channels of this bearer: the calls that one listing of
+    /// each costs.
     pub fn pages_of_bearer(&self) -> usize {
         self.pages_of_bearer.load(Ordering::Relaxed)
     }
@@ -259,7 +267,8 @@ impl ChannelCacheEntry {
             in_flight.stored = true;
         }
         state.view.listing = Some(snapshot);
-        // AWS moves members between the sub-channels of an elastic channel, so a walk over them may miss one.
+        // AWS moves members between the sub-channels of an elastic channel, so a walk over them may
+        // miss one.
         if !state.view.is_elastic() {
             state.departed.extend(departed.iter().map(Box::from));
             let surplus = state.departed.len().saturating_sub(KEPT_DEPARTED);

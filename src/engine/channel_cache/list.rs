@@ -22,11 +22,13 @@ const MAX_RESTARTS: u32 = 3;
 /// The shortest pause between two attempts of a call, also when a reconcile asks for the result.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// The most pages of a listing: an elastic channel holds 1,000,000 members (Chime SDK Developer Guide, elastic channels).
+/// The most pages of a listing: an elastic channel holds 1,000,000 members (Chime SDK Developer
+/// Guide, elastic channels).
 const MAX_PAGES: usize = 20_000;
 
 impl<S: Service> ChannelCache<S> {
-    /// Asks for a listing of an entry that began at `not_before` or later, and begins one if none is under way.
+    /// Asks for a listing of an entry that began at `not_before` or later, and begins one if none
+    /// is under way.
     pub(in crate::engine) fn look_up(
         self: &Arc<Self>,
         entry: &Arc<ChannelCacheEntry>,
@@ -59,7 +61,8 @@ impl<S: Service> ChannelCache<S> {
     }
 }
 
-/// Ends the listing of an entry however its task ends, also by a panic: the next one may begin then.
+/// Ends the listing of an entry however its task ends, also by a panic: the next one may begin
+/// then.
 struct EndGuard<'a>(&'a ChannelCacheEntry);
 
 impl Drop for EndGuard<'_> {
@@ -108,8 +111,8 @@ impl<S: Service> Lister<'_, S> {
         }
     }
 
-    /// Lists the members. An elastic channel is listed by its sub-channels, because AWS does not document whether a plain
-    /// listing spans them.
+    /// Lists the members. An elastic channel is listed by its sub-channels, because AWS does not
+    /// document whether a plain listing spans them.
     async fn list_members(&self) -> Result<Listing, ListError> {
         let target = &self.entry.target;
         let mut targets = vec![target.clone()];
@@ -156,7 +159,8 @@ impl<S: Service> Lister<'_, S> {
         Err(ListError::Refused(unreadable("the listing does not end")))
     }
 
-    /// Requests one page until it is answered. Sets `began` to when the first page was requested that was answered.
+    /// Requests one page until it is answered. Sets `began` to when the first page was requested
+    /// that was answered.
     async fn list_page(
         &self,
         target: &Target,

@@ -16,9 +16,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// A grants file whose text a test can replace.
 #[derive(Clone)]
-struct GrantsFile(Arc<Mutex<Arc<Grants>>>);
+struct TestGrantsFile(Arc<Mutex<Arc<Grants>>>);
 
-impl GrantsFile {
+impl TestGrantsFile {
     fn with_text(yaml: &str) -> Self {
         let file = Self(Arc::default());
         file.replace_text(yaml);
@@ -67,7 +67,7 @@ async fn service_is_not_called_for_any_denied_combination(prune: Prune) {
         for channel in ["support", "team-red", "lobby"] {
             for bearer in ["rollcall", "other"] {
                 let world = TestWorld::new();
-                let mut operator = TestOperator::start_with(&world, GrantsFile::with_text(GRANTS).options());
+                let mut operator = TestOperator::start_with(&world, TestGrantsFile::with_text(GRANTS).options());
                 let resource = format!("{namespace}/it");
                 let mut spec = spec_of(channel, ["alice"]);
                 (spec.prune, spec.chime_bearer) = (prune, Some(user(bearer)));
@@ -99,7 +99,7 @@ async fn service_is_not_called_for_any_denied_combination(prune: Prune) {
 #[tokio::test(start_paused = true)]
 async fn condition_names_the_missing_grant_and_the_grants_file() {
     let world = TestWorld::new();
-    let mut operator = TestOperator::start_with(&world, GrantsFile::with_text("[]").options());
+    let mut operator = TestOperator::start_with(&world, TestGrantsFile::with_text("[]").options());
     world.create("care/it", ["alice"], |_| ());
     operator.run_for(MINUTE).await;
     let message = world.cluster.status("care/it").conditions[0].message.clone();
@@ -110,7 +110,7 @@ async fn condition_names_the_missing_grant_and_the_grants_file() {
 
 #[tokio::test(start_paused = true)]
 async fn grant_change_takes_effect_at_the_next_reconcile() {
-    let file = GrantsFile::with_text("[]");
+    let file = TestGrantsFile::with_text("[]");
     let world = TestWorld::new();
     let mut operator = TestOperator::start_with(&world, file.options());
     world.create("care/it", ["alice"], |_| ());
@@ -129,7 +129,7 @@ async fn grant_change_takes_effect_at_the_next_reconcile() {
 
 #[tokio::test(start_paused = true)]
 async fn revoked_grant_stops_the_next_batch() {
-    let file = GrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
+    let file = TestGrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
     let world = TestWorld::new();
     let revoked = file.clone();
     world.before_each_call(move |operation| {
@@ -146,7 +146,7 @@ async fn revoked_grant_stops_the_next_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn revoked_grant_stops_the_next_delete() {
-    let file = GrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
+    let file = TestGrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
     let world = TestWorld::new();
     let mut operator = TestOperator::start_with(&world, file.options());
     let team: Vec<String> = (0..40).map(|n| format!("m{n:03}")).collect();
@@ -166,7 +166,7 @@ async fn revoked_grant_stops_the_next_delete() {
 #[tokio::test(start_paused = true)]
 async fn resource_without_grant_protects_its_declared_members() {
     let world = TestWorld::new();
-    let file = GrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
+    let file = TestGrantsFile::with_text("[{namespaces: [care], appInstances: [INSTANCE]}]");
     let mut operator = TestOperator::start_with(&world, file.options());
     world.create("care/it", ["alice", "bob", "carol", "dave"], |spec| spec.prune = Prune::Declared);
     world.create("sales/it", ["alice"], |_| ());

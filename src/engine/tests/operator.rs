@@ -125,6 +125,11 @@ impl TestOperator {
         *self.stale.lock().unwrap() = Some(self.world.cluster.objects());
     }
 
+    /// Returns whether the watch shows a resource of this name.
+    pub fn sees(&self, resource: &str) -> bool {
+        self.stale.lock().unwrap().as_ref().is_none_or(|objects| objects.contains_key(resource))
+    }
+
     /// Lets the watch catch up.
     pub fn regain_watch(&self) {
         *self.stale.lock().unwrap() = None;

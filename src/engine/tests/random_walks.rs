@@ -251,7 +251,10 @@ async fn take_step(
         Step::Change(which, prune, deletes) if there(which) => cluster.edit(&resource_name(which), |spec| {
             (spec.prune, spec.deletion_policy) = (prune, policy(prune, deletes));
         }),
-        Step::Delete(which) if there(which) => cluster.delete(&resource_name(which)),
+        // No read can show a resource that is created and deleted while the watch is lost.
+        Step::Delete(which) if there(which) && operator.sees(&resource_name(which)) => {
+            cluster.delete(&resource_name(which));
+        }
         Step::Suspend(which, suspend) if there(which) => {
             cluster.edit(&resource_name(which), |spec| spec.suspend = suspend);
         }

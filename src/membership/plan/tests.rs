@@ -33,7 +33,7 @@ fn set(names: &[String]) -> NameSet {
 
 /// Everything that a plan depends on, as generated.
 #[derive(Clone, Debug)]
-struct Input {
+struct PlanCase {
     prune: Prune,
     desired: Vec<String>,
     live: Vec<String>,
@@ -53,14 +53,14 @@ fn names() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(prop_oneof![5 => "user/[a-g]", 1 => "user/[A-B]", 1 => "bot/[a-b]"], 0..7)
 }
 
-fn input() -> impl Strategy<Value = Input> {
+fn input() -> impl Strategy<Value = PlanCase> {
     let prune = prop::sample::select(vec![Prune::Never, Prune::Owned, Prune::Declared, Prune::Authoritative]);
     let sets = (names(), names(), names(), names(), names(), names(), names());
     let numbers = (0..30_i64, 0..4_u32, prop::option::of(0..4_usize), any::<bool>(), any::<bool>());
     (prune, sets, numbers).prop_map(|(prune, sets, numbers)| {
         let (desired, live, owned, other, refused, throttled, exempt) = sets;
         let (undeclared_for, removals, additions, other_unknown, approves) = numbers;
-        Input {
+        PlanCase {
             prune,
             desired,
             live,
@@ -91,7 +91,7 @@ fn declarer(uid: &str, members: &[String], unknown: bool) -> Arc<Declarer> {
     })
 }
 
-fn spec(input: &Input) -> ValidSpec {
+fn spec(input: &PlanCase) -> ValidSpec {
     let bearer = MemberArn::parse("arn:aws:chime:us-east-1:1:app-instance/i/user/rollcall").unwrap();
     let target = Target { channel: channel(), membership_type: MembershipType::Default, bearer, sub_channel: None };
     ValidSpec {
@@ -113,7 +113,7 @@ fn spec(input: &Input) -> ValidSpec {
     }
 }
 
-fn view(input: &Input) -> ChannelView {
+fn view(input: &PlanCase) -> ChannelView {
     let wanted = Wanted { sets: Vec::new(), all: true };
     let listing = |second| Listing { names: set(&input.live), pages: 1, began: at(second), ended: at(second) };
     let (first, _) = ListingSnapshot::merge(None, &listing(NOW - 60), &wanted, false);
@@ -121,12 +121,12 @@ fn view(input: &Input) -> ChannelView {
     ChannelView { listing: Some(second), elastic: Some(false), ..ChannelView::default() }
 }
 
-fn state(input: &Input) -> State {
+fn state(input: &PlanCase) -> State {
     let mut state = State::default();
     state.record.owned.extend(&set(&input.owned));
     for (names, code) in [(&input.refused, "Forbidden"), (&input.throttled, "Throttled")] {
         for name in names {
-            state.notes.errors.record(name, Some(code), "", at(NOW - 1), |_| Duration::from_secs(60));
+            state.notes.errors.record(name, Some(code), "", at(NOW - 1), |_| Duration::from_mins(1));
         }
     }
     for name in &input.exempt {
@@ -151,7 +151,7 @@ enum PlaceInPlan {
     CaseVariant,
 }
 
-fn places(input: &Input, with_approval: Option<&str>) -> (BTreeMap<String, Vec<PlaceInPlan>>, Plan, State) {
+fn places(input: &PlanCase, with_approval: Option<&str>) -> (BTreeMap<String, Vec<PlaceInPlan>>, Plan, State) {
     let (spec, view) = (spec(input), view(input));
     let declarers: Declarers =
         [declarer("me", &input.desired, false), declarer("other", &input.other, input.other_unknown)]

@@ -4,14 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use super::Metrics;
 use crate::chime::port::Service;
-use crate::engine::{Counters, Engine};
+use crate::engine::{Engine, EngineCounters};
 
 /// Registers the counts of an engine, and the age of its oldest listing. Before the engine exists,
 /// the counts are zero.
 pub fn register_engine_metrics<S: Service>(metrics: &mut Metrics, engine: &Arc<OnceLock<Arc<Engine<S>>>>) {
     let engine = Arc::clone(engine);
     metrics.add_collector(move |page| {
-        let (engine, idle) = (engine.get(), Counters::default());
+        let (engine, idle) = (engine.get(), EngineCounters::default());
         let counters = engine.map_or(&idle, |engine| engine.counters());
         page.counter("members_added", "Members that the service says it added", counters.added())?;
         page.counter("members_removed", "Members that were removed", counters.removed())?;

@@ -169,7 +169,7 @@ impl Row {
 }
 
 /// The totals of all rows.
-pub(in crate::cli) struct Summary {
+pub(in crate::cli) struct StatusTotals {
     resources: usize,
     ready: usize,
     reconciling: usize,
@@ -181,7 +181,7 @@ pub(in crate::cli) struct Summary {
     pending_approval: usize,
 }
 
-impl Summary {
+impl StatusTotals {
     pub fn of(rows: &[Row]) -> Self {
         let sum = |of: fn(&Row) -> Option<u32>| rows.iter().filter_map(of).map(|it| it as usize).sum();
         let number_of = |which: fn(&&Row) -> bool| rows.iter().filter(which).count();
@@ -199,7 +199,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for StatusTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ready", plural(self.resources, "resource", "resources"), number(self.ready))?;
         let told = [(self.reconciling, "in progress"), (self.stalled, "stalled"), (self.suspended, "suspended")];

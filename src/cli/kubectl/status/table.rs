@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::row::{Row, Summary};
+use super::row::{Row, StatusTotals};
 use crate::cli::shared::output::{Colour, join_lines, paint, render_table};
 
 /// The most messages that are shown below the table.
@@ -37,7 +37,7 @@ pub(super) fn render_page(rows: &[Row], wide: bool, now: Timestamp, coloured: bo
         text.push(format!("{more} more messages: see --output json"));
     }
     text.push(String::new());
-    text.push(Summary::of(rows).to_string());
+    text.push(StatusTotals::of(rows).to_string());
     join_lines(text)
 }
 

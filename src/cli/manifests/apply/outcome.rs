@@ -43,8 +43,8 @@ pub(super) async fn report(
     // A reader that stops reading is no failure.
     let _ = io::stdout().write_all(text.as_bytes());
     for hash in approved {
-        let approves = |object: &Object| annotation(&object.metadata, APPROVE).is_some_and(|approved| approved == hash);
-        if !cluster.objects().iter().any(|object| approves(object)) {
+        let names_plan = |object: &Object| annotation(&object.metadata, APPROVE).is_some_and(|value| value == hash);
+        if !cluster.objects().iter().any(|object| names_plan(object)) {
             eprintln!("warning: no plan {hash} waited for approval");
         }
     }

@@ -138,7 +138,9 @@ impl Place {
                     Finding::Unreadable { why } => {
                         Some(RemovalObstacle::Unreadable { resource: resource(), why: why.clone() })
                     }
-                    Finding::Removing | Finding::RemovalApproved => {
+                    Finding::Removing
+                    | Finding::RemovalApproved
+                    | Finding::Claimed { prune: Prune::Declared | Prune::Authoritative } => {
                         Some(RemovalObstacle::OnTheWay { resource: resource() })
                     }
                     Finding::Claimed { prune: Prune::Owned } => match invited_by.filter(|by| !self.is_bearer(by)) {
@@ -147,9 +149,6 @@ impl Place {
                         }
                         None => Some(RemovalObstacle::OnTheWay { resource: resource() }),
                     },
-                    Finding::Claimed { prune: Prune::Declared | Prune::Authoritative } => {
-                        Some(RemovalObstacle::OnTheWay { resource: resource() })
-                    }
                     Finding::Claimed { prune: Prune::Never } => {
                         Some(RemovalObstacle::PruneNever { resource: resource() })
                     }

@@ -127,7 +127,7 @@ fn error_is_described_with_advice_and_next_attempt() {
     };
     insta::assert_snapshot!(error("Forbidden", 3, json!("2026-11-23T12:30:00Z")), @"refused: Forbidden: No.; check that the user exists in the app instance and is not banned from the channel, tried 3 times since 2026-11-23T10:00:00Z, 2h ago; next attempt not before 2026-11-23T12:30:00Z, in 30m");
     insta::assert_snapshot!(error("Throttled", 1, json!("2026-11-23T11:59:59Z")), @"not present yet: Throttled: No.; a temporary error, tried once; due since 2026-11-23T11:59:59Z, 1s ago");
-    insta::assert_snapshot!(error("Contested", 0, json!(null)), @"refused: Contested: No.; somebody takes them out again and again: find out who, or take the name out; to keep someone out, ban them; not retried automatically");
+    insta::assert_snapshot!(error("Contested", 0, json!(null)), @"refused: Contested: No.; another program removes this member again and again: find that program, or take the name out; to keep a user out, ban the user; not retried automatically");
 }
 
 #[test]

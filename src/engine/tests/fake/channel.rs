@@ -17,7 +17,7 @@ use crate::membership::guard::Removal;
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallRecord {
+pub struct FakeCallRecord {
     pub operation: Operation,
     pub members: Vec<String>,
     pub token: Option<String>,
@@ -65,7 +65,7 @@ pub struct FakeChannel {
     /// The answer of a batch leaves these members out.
     pub forgotten: Vec<String>,
     pub faults: VecDeque<CallFault>,
-    pub made: Vec<CallRecord>,
+    pub made: Vec<FakeCallRecord>,
 }
 
 impl FakeChannel {
@@ -148,10 +148,10 @@ fn error(operation: Operation, class: CallErrorClass, code: &str) -> CallError {
     CallError { class, operation, code: code.to_owned(), message: "as the test has it".to_owned(), request_id: None }
 }
 
-fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&str>) -> CallRecord {
+fn made(operation: Operation, target: &Target, members: &[&str], token: Option<&str>) -> FakeCallRecord {
     let members = members.iter().map(|&member| member.to_owned()).collect();
     let sub_channel = target.sub_channel.as_deref().map(str::to_owned);
-    CallRecord { operation, members, token: token.map(str::to_owned), sub_channel }
+    FakeCallRecord { operation, members, token: token.map(str::to_owned), sub_channel }
 }
 
 /// Returns the page of a sorted list after `token`, the last item of the page before.
@@ -190,7 +190,7 @@ impl FakeService {
 
     fn call<T>(
         &self,
-        made: CallRecord,
+        made: FakeCallRecord,
         effect: impl FnOnce(&mut FakeChannel) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         self.with(|channel| {
@@ -218,7 +218,9 @@ impl Service for FakeService {
         let operation = list.operation();
         let call = match list.target() {
             Some(target) => made(operation, target, &[], token),
-            None => CallRecord { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None },
+            None => {
+                FakeCallRecord { operation, members: Vec::new(), token: token.map(str::to_owned), sub_channel: None }
+            }
         };
         self.call(call, |channel| match list {
             ListRequest::Members(target) => Ok(channel.members_page(target, token)),
