@@ -56,7 +56,7 @@ use self::channel_cache::ChannelCache;
 use self::clock::Clock;
 pub use self::counters::EngineCounters;
 use self::declarer_registry::DeclarerRegistry;
-pub(crate) use self::message::{approval_reason, approval_reasons, number};
+pub(crate) use self::message::{approval_reasons, number};
 use self::removal_budget::RemovalBudget;
 pub use self::report::Requeue;
 use self::settings::Settings;

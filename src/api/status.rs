@@ -1,5 +1,7 @@
 //! The status of a `ChannelMembership`, which the operator writes.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -181,6 +183,24 @@ pub enum KeepReason {
     Refused,
 }
 
+impl fmt::Display for KeepReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOwned => {
+                "this resource never declared the member, or Rollcall did not add it, and prune allows no more"
+            }
+            Self::Bearer => "a bearer in use is never removed",
+            Self::Moderator => "a moderator is never removed",
+            Self::Creator => "the creator of a channel is never removed",
+            Self::Bot => "a bot that Rollcall did not add",
+            Self::JoinedLately => "joined less than 10 minutes ago",
+            Self::AwaitingApproval => "the removal waits for approval",
+            Self::Waiting => "the removal is in progress, or waits for its time or for a resource that cannot be read",
+            Self::Refused => "the service refused the removal",
+        })
+    }
+}
+
 /// A ConfigMap key of membersFrom, as last read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -231,6 +251,18 @@ pub enum ApprovalReason {
     ShrankUnchanged,
     /// Another resource that declared the members is gone.
     DeclarerGone,
+}
+
+impl fmt::Display for ApprovalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooManyAdditions => "more additions than limits.additions",
+            Self::TooManyRemovals => "more removals in 24 hours than limits.removals",
+            Self::NoMembersDeclared => "no members are declared any more",
+            Self::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
+            Self::DeclarerGone => "the resource that declared them is gone",
+        })
+    }
 }
 
 /// Removals that count against the limit.

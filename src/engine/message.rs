@@ -12,7 +12,7 @@ use crate::membership::target::Target;
 /// How many codes a message tells apart.
 const MAX_CODES: usize = 4;
 
-/// The pass came to its end.
+/// Returns the message at the end of a reconcile.
 pub(super) fn outcome(reason: Reason, summary: &Summary, resource: &str) -> String {
     let there = there(summary);
     let refused = format!("{} refused ({})", number(summary.failed), codes(&summary.refused));
@@ -41,7 +41,7 @@ pub(super) fn outcome(reason: Reason, summary: &Summary, resource: &str) -> Stri
     }
 }
 
-/// Members are being removed, or wait for it.
+/// Returns the message about removals that are in progress or wait.
 pub(super) fn removing(summary: &Summary) -> String {
     if summary.candidates == 0 {
         return format!("{}; undeclared members are looked at a second time before any is removed", there(summary));
@@ -55,7 +55,7 @@ pub(super) fn removing(summary: &Summary) -> String {
     format!("{}, {at_most}{} to be removed: {why}", there(summary), number(summary.candidates))
 }
 
-/// A plan waits for approval.
+/// Returns the message about a plan that needs approval.
 fn approval_required(summary: &Summary, resource: &str) -> String {
     let Some(pending) = &summary.record.pending_approval else { return there(summary) };
     let reasons = approval_reasons(&pending.reasons, summary.spec.removals);
@@ -80,31 +80,20 @@ fn approval_required(summary: &Summary, resource: &str) -> String {
     )
 }
 
-/// Why a plan waits, in words; `removals` is the limit in force.
+/// Describes why a plan needs approval; `removals` is the limit in force.
 pub(crate) fn approval_reasons(reasons: &[ApprovalReason], removals: Tolerance) -> String {
     let limit = match removals {
         Tolerance::Count(count) => count.to_string(),
         Tolerance::Percent(percent) => format!("{percent}%"),
     };
     let reasons = reasons.iter().map(|reason| match reason {
-        ApprovalReason::TooManyRemovals => format!("{} ({limit})", approval_reason(*reason)),
-        reason => approval_reason(*reason).to_owned(),
+        ApprovalReason::TooManyRemovals => format!("{reason} ({limit})"),
+        reason => reason.to_string(),
     });
     reasons.collect::<Vec<_>>().join("; ")
 }
 
-/// One of the reasons why a plan waits, in words.
-pub(crate) fn approval_reason(reason: ApprovalReason) -> &'static str {
-    match reason {
-        ApprovalReason::TooManyAdditions => "more additions than limits.additions",
-        ApprovalReason::TooManyRemovals => "more removals in 24 hours than limits.removals",
-        ApprovalReason::NoMembersDeclared => "no members are declared any more",
-        ApprovalReason::ShrankUnchanged => "fewer are declared though neither spec nor sources changed",
-        ApprovalReason::DeclarerGone => "the resource that declared them is gone",
-    }
-}
-
-/// Another resource claims the same.
+/// Returns the message about a conflict with an older resource.
 fn conflict(summary: &Summary) -> String {
     let mine = summary.spec.target.membership_type;
     if let Some(owner) = &summary.older_owner {
@@ -126,7 +115,7 @@ fn conflict(summary: &Summary) -> String {
     )
 }
 
-/// The pass goes on adding, at so many batches a second.
+/// Returns the message about additions, at this many batches a second.
 pub(super) fn adding(summary: &Summary, batch_rate: Option<f64>) -> String {
     let batches = summary.pending.div_ceil(MAX_BATCH);
     let mut message = there(summary);
@@ -160,7 +149,7 @@ pub(super) fn next_step(target: &Target, error: &CallError) -> String {
     error.advice(&target.bearer, target.membership_type)
 }
 
-/// A call was refused as a whole.
+/// Returns the message about a call that was refused as a whole.
 pub(super) fn refused(summary: &Summary, error: &CallError) -> String {
     let next = next_step(&summary.spec.target, error);
     let last = if summary.present > 0 { format!("; {} when last seen", there(summary)) } else { String::new() };

@@ -9,7 +9,7 @@ use crate::api::{ChannelMembershipSpec, KeepReason};
 use crate::cli::shared::cluster::{self, ClusterArgs};
 use crate::cli::shared::failure::Failure;
 use crate::cli::shared::live_lookup::{LiveArgs, LiveService};
-use crate::cli::shared::member_lookup::{Live, describe_keep_reason};
+use crate::cli::shared::member_lookup::Live;
 use crate::cli::shared::output::{OutputArgs, emit, format_time, join_lines, plural, render_table};
 use crate::cli::shared::resources::{Entry, KnownResource, ResourceClient};
 use crate::engine::{declared_members, number};
@@ -207,7 +207,7 @@ fn render_text(answer: &Answer, now: Timestamp) -> String {
             person.name.clone(),
             one_line_name(person).unwrap_or_default(),
             person.invited_by.as_deref().map_or("", |arn| arn.rsplit('/').next().unwrap_or(arn)).to_owned(),
-            person.reason.map_or_else(String::new, |reason| format!("{reason:?}: {}", describe_keep_reason(reason))),
+            person.reason.map_or_else(String::new, |reason| format!("{reason:?}: {reason}")),
         ]
     };
     let rows: Vec<Vec<String>> = answer.people.iter().map(cells).collect();

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub(in crate::cli) use self::finding::{Finding, Origin, describe_keep_reason};
+pub(in crate::cli) use self::finding::{Finding, Origin};
 pub(in crate::cli) use self::near::near_names;
 pub(in crate::cli) use self::obstacle::RemovalObstacle;
 pub(in crate::cli) use self::phrases::{describe_place, join_names, resources_of, suggestion};

@@ -83,7 +83,7 @@ pub(super) fn member_lists(plan: &ResourcePlan) -> Vec<List<'_>> {
     lists.push(list(Kind::Add, format!("{added} added"), '+', plan.add.iter()));
     for (reason, names) in phrases::stays_by_reason(plan) {
         let stay = if names.len() == 1 { "stays" } else { "stay" };
-        let title = format!("{} {stay}: {}", number(names.len()), phrases::describe_keep_reason(reason));
+        let title = format!("{} {stay}: {}", number(names.len()), reason);
         lists.push(list(Kind::Stay, title, '=', names.into_iter()));
     }
     lists.retain(|list| !list.members.is_empty());

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::api::{KeepReason, PendingApproval};
-use crate::engine;
 pub(super) use crate::engine::number;
 use crate::offline::plan::{Before, Change, Cost, Plan, ResourcePlan, Totals};
 
@@ -151,7 +150,7 @@ pub(super) const TO_APPROVE: &str =
 
 /// Returns the changes that need approval, and the reasons.
 pub(super) fn approval_reasons(pending: &PendingApproval) -> String {
-    let reasons: Vec<&str> = pending.reasons.iter().copied().map(engine::approval_reason).collect();
+    let reasons: Vec<String> = pending.reasons.iter().map(ToString::to_string).collect();
     let colon = if reasons.is_empty() { "" } else { ": " };
     format!("{}{colon}{}", describe_pending(pending), reasons.join("; "))
 }
@@ -188,21 +187,6 @@ fn duration(seconds: u64) -> String {
         (_, minutes @ 0..=90) => format!("{minutes} min"),
         (_, minutes) if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
         (_, minutes) => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
-}
-
-/// Returns the reason why an undeclared member stays.
-pub(super) fn describe_keep_reason(reason: KeepReason) -> &'static str {
-    match reason {
-        KeepReason::NotOwned => "this resource never declared the member, or Rollcall did not add it",
-        KeepReason::Bearer => "a bearer of Rollcall",
-        KeepReason::Moderator => "a moderator of the channel",
-        KeepReason::Creator => "created the channel",
-        KeepReason::Bot => "a bot that Rollcall did not add",
-        KeepReason::JoinedLately => "joined in the last 10 minutes",
-        KeepReason::AwaitingApproval => "the removal waits for approval",
-        KeepReason::Waiting => "the removal waits for its time",
-        KeepReason::Refused => "the service refused the removal",
     }
 }
 

@@ -162,7 +162,7 @@ impl Finding {
                 }
             },
             Self::Undeclared { reason } => {
-                format!("in the channel, and no resource declares the member: {}", describe_keep_reason(*reason))
+                format!("in the channel, and no resource declares the member: {reason}")
             }
             Self::Suspended => "suspend: true: nothing is listed or changed".to_owned(),
             Self::Observe => "mode: Observe: nothing is changed".to_owned(),
@@ -170,24 +170,5 @@ impl Finding {
             Self::Deleting => "being deleted: declares no members any more".to_owned(),
             Self::Unreadable { why } => format!("may declare further members that cannot be read: {why}"),
         }
-    }
-}
-
-/// Describes why an undeclared member is not removed.
-pub(in crate::cli) fn describe_keep_reason(reason: KeepReason) -> &'static str {
-    match reason {
-        KeepReason::NotOwned => {
-            "this resource never declared the member, or Rollcall did not add it, and prune allows no more"
-        }
-        KeepReason::Bearer => "a bearer in use is never removed",
-        KeepReason::Moderator => "a moderator is never removed",
-        KeepReason::Creator => "the creator of a channel is never removed",
-        KeepReason::Bot => "a bot that Rollcall did not add",
-        KeepReason::JoinedLately => "joined less than 10 minutes ago",
-        KeepReason::AwaitingApproval => "the removal waits for approval",
-        KeepReason::Waiting => {
-            "the removal is in progress, or waits for its time or for a resource that cannot be read"
-        }
-        KeepReason::Refused => "the service refused the removal",
     }
 }

@@ -42,6 +42,21 @@ async fn approved_plan_is_carried_out_and_published_twice(prune: Prune) {
     assert_eq!(told.iter().filter(|note| note.contains(&hash)).count(), 2, "{told:#?}");
 }
 
+for_each_prune!(approved_removals_are_never_reported_as_additions in [Owned, Declared, Authoritative]);
+async fn approved_removals_are_never_reported_as_additions(prune: Prune) {
+    let (world, mut operator) = awaiting_approval(prune, 5).await;
+    world.approve_plan(MAIN);
+    let mut reasons = Vec::new();
+    while world.ready_reason(MAIN) != "AllPresent" {
+        reasons.push(world.ready_reason(MAIN));
+        // Shorter than any call of the operator, so that no status is missed.
+        operator.run_for(MINUTE / 60_000).await;
+        assert!(reasons.len() < 3_600_000, "the removals end within an hour");
+    }
+    reasons.dedup();
+    assert_eq!(reasons, ["ApprovalRequired", "Removing"]);
+}
+
 for_each_prune!(wrong_hash_approves_nothing in [Owned, Declared, Authoritative]);
 async fn wrong_hash_approves_nothing(prune: Prune) {
     let (world, mut operator) = awaiting_approval(prune, 5).await;
