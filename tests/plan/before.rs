@@ -101,7 +101,7 @@ async fn earlier_manifests_give_the_earlier_members_and_deleted_resources() {
     workspace.write("branch/support.yaml", &[resource("support", spec(json!(["alice", "dave"])))]);
     let plan = workspace.plan(&["-f", "branch", "--base", "main", "-o", "json"]).await.json();
     assert_eq!(of(&plan, "support")["remove"], json!(["bob"]));
-    assert!(plan["remarks"][0].as_str().unwrap().contains("outside of these folders"), "{plan:#}");
+    assert!(plan["remarks"][0].as_str().unwrap().contains("outside these folders"), "{plan:#}");
 }
 
 #[tokio::test]

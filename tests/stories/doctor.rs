@@ -177,7 +177,7 @@ async fn denials_of_a_channel_role_differ_from_denials_of_iam() {
 
     let outside = found(&mut doctor(&service, &[&as_plain, &about("private"), &about("nowhere"), NO_CLUSTER])).await;
     assert_eq!(outside.failed(), ["action", "action"]);
-    assert!(outside.of("action").iter().all(|(_, said)| said.contains("gone, or closed to this bearer")));
+    assert!(outside.of("action").iter().all(|(_, said)| said.contains("gone, or this bearer is neither a member nor an AppInstanceAdmin")));
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_throttled_or_unreachable_service_is_reported_as_such() {
     away.env("AWS_ENDPOINT_URL_CHIME_SDK_MESSAGING", "http://127.0.0.1:1");
     let away = found(&mut away).await;
     assert_eq!(away.failed(), ["bearer", "action"]);
-    assert!(away.only("action").1.contains("see that the endpoint can be reached"), "{:#?}", away.checks);
+    assert!(away.only("action").1.contains("check that the endpoint can be reached"), "{:#?}", away.checks);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn reconcile_lists_the_channel_now_and_waits_for_the_result() {
     assert_eq!(all.json().as_array().unwrap().len(), 2);
     assert_eq!(all.json()[1]["outcome"]["reason"], json!("AllPresent"), "{all:?}");
     let asked = rollcall(&stage, &["reconcile", "team"]).await.well();
-    assert_eq!(asked, format!("{}/team: asked for\n", stage.namespace));
+    assert_eq!(asked, format!("{}/team: requested\n", stage.namespace));
 
     assert!(operator.stop().await.unwrap());
     let late = rollcall(&stage, &["reconcile", "team", "--wait", "--timeout", "1s"]).await.error();

@@ -57,7 +57,7 @@ async fn offboard_follows_a_user_out_of_all_channels_and_prints_a_receipt() {
     assert_eq!(keeps(&told.json(), "alone"), ["moderator", "noResource"]);
     let text = rollcall(&stage, &["offboard", "alice", "--live"]).await;
     assert_eq!(text.code, 2);
-    let place = format!("take them out of ConfigMap {}/on-call, key members.txt, line 2", stage.namespace);
+    let place = format!("delete it from ConfigMap {}/on-call, key members.txt, line 2", stage.namespace);
     assert!(text.stdout.contains(&place) && text.stdout.contains("alice: not gone; in 3 channels"), "{}", text.stdout);
     assert!(
         text.stdout.contains("no resource declares members of this channel: remove the member in the service"),

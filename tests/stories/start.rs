@@ -85,7 +85,7 @@ fn wrong_flags_or_variables_are_one_line_and_exit_2_before_any_call() {
         ("--chime-bearer", &second, "is the second of its app instance"),
         ("--watch-namespace", "Team_A", "no namespace: write a DNS label"),
         ("--resync-interval", "90", "is not a duration: write hours, minutes and seconds"),
-        ("--min-resync-interval", "0s", "no duration"),
+        ("--min-resync-interval", "0s", "is not a duration"),
         ("--quota-share", "0%", "--quota-share"),
         ("--quota-share", "101%", "--quota-share"),
         ("--quota-share", "most", "--quota-share"),
