@@ -29,7 +29,7 @@ use crate::membership::record::Record;
 use crate::membership::situation::{State, Waits};
 use crate::membership::spec::ValidSpec;
 
-/// The steps of a reconcile. Each returns at once what it did; whatever stops a step, the end is
+/// The steps of a reconcile. A step returns what it did; whatever stops a step, the end is
 /// reported and scheduled.
 async fn steps<S: Service, T: Store>(
     io: &mut Io<'_, S, StatusWriter<'_, T>>,

@@ -58,8 +58,13 @@ async fn a_plan_pending_approval_is_applied_by_its_hash() {
     workspace.write("m.json", &[resource("lobby", json!({"members": ["alice"], "prune": "Owned"}))]);
     let said = workspace.apply(&APPLY).await;
     assert_eq!((said.code, members(&workspace, "lobby").len()), (Some(1), 4), "{said:?}");
-    let hash =
-        said.stdout.rsplit_once("run the command again with --approve ").expect("the output names the flag").1.trim().to_owned();
+    let hash = said
+        .stdout
+        .rsplit_once("run the command again with --approve ")
+        .expect("the output names the flag")
+        .1
+        .trim()
+        .to_owned();
     let wrong = workspace.apply(&with(&["--approve", "5c1e", "--yes"])).await;
     assert_eq!((wrong.code, members(&workspace, "lobby").len()), (Some(1), 4), "{wrong:?}");
     assert!(wrong.stderr.contains("warning: no plan 5c1e waited for approval"), "{wrong:?}");

@@ -187,23 +187,15 @@ async fn a_namespaced_release_works_there_and_has_no_rights_elsewhere() {
 async fn the_notes_name_the_bearer_and_missing_settings() {
     let release = Release::install(seed(), &["care"], json!({})).await;
     let notes = release.upgrade(json!({})).await.stdout;
-    for words in [
-        "removes them as resources ask",
-        "all namespaces",
-        BEARER_LINE,
-        "rollcall/rollcall",
-        "no grants",
-        "helm test",
-    ] {
+    for words in
+        ["removes them as resources ask", "all namespaces", BEARER_LINE, "rollcall/rollcall", "no grants", "helm test"]
+    {
         assert!(notes.contains(words), "{words:?} is not in\n{notes}");
     }
     let role =
         json!({"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/rollcall"}}});
     let notes = release.upgrade(role).await.stdout;
-    assert!(
-        notes.contains("AWS_ACCESS_KEY_ID of extraEnv is used instead of arn:aws:iam::1:role/rollcall"),
-        "{notes}"
-    );
+    assert!(notes.contains("AWS_ACCESS_KEY_ID of extraEnv is used instead of arn:aws:iam::1:role/rollcall"), "{notes}");
     let none = json!({"chimeBearers": [], "readOnly": true, "watchNamespaces": ["care"]});
     let notes = release.upgrade(none).await.stdout;
     for words in ["read-only", "the namespaces care", "no bearer is set", "every watched namespace"] {

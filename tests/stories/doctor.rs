@@ -177,7 +177,12 @@ async fn denials_of_a_channel_role_differ_from_denials_of_iam() {
 
     let outside = found(&mut doctor(&service, &[&as_plain, &about("private"), &about("nowhere"), NO_CLUSTER])).await;
     assert_eq!(outside.failed(), ["action", "action"]);
-    assert!(outside.of("action").iter().all(|(_, said)| said.contains("gone, or this bearer is neither a member nor an AppInstanceAdmin")));
+    assert!(
+        outside
+            .of("action")
+            .iter()
+            .all(|(_, said)| said.contains("gone, or this bearer is neither a member nor an AppInstanceAdmin"))
+    );
 }
 
 #[tokio::test]
