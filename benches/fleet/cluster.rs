@@ -176,7 +176,7 @@ impl Outline {
     }
 }
 
-/// FleetMemberCounts complete resources and writes. All resources exist when the watch begins, so
+/// Counts complete resources and writes. All resources exist when the watch begins, so
 /// each `Apply` event is a write.
 async fn observe(client: Client, tell: watch::Sender<FleetStatus>) {
     let complete = Arc::new(Mutex::new(HashSet::new()));

@@ -22,7 +22,7 @@ use crate::membership::member_set::NameSet;
 /// member: halving a batch of 100 finds one in 8.
 const MAX_REFUSALS: u32 = 8;
 
-/// This many bad members, found alone, buy two more attempts each.
+/// Each of the first members refused alone, up to this many, allows two more refusals.
 const MAX_ALONE: u32 = 2;
 
 /// After this many batches in a row without an added member, the rest is not tried: the channel may
@@ -75,8 +75,8 @@ enum BatchEnd {
 
 impl Adding {
     /// Adds a batch. A batch that is refused as a whole although the channel can be listed is
-    /// halved, because one member may spoil it for the others. Returns the refusal if no member of
-    /// it could be added.
+    /// halved, because one member may spoil it for the others. Returns the refusal if no part of
+    /// it was answered.
     async fn add_bisecting<S: Service, P: ProgressReport>(
         &mut self,
         io: &mut Io<'_, S, P>,

@@ -1,4 +1,4 @@
-//! EngineCounters of what an engine has done since the process began.
+//! Counts of the work of an engine since the process began.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

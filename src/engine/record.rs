@@ -16,7 +16,8 @@ use crate::membership::approval::approved_members;
 use crate::membership::guard::Admitted;
 use crate::membership::member_set::NameSet;
 
-/// A value that stands in the status. No other module makes one, and effects take nothing else.
+/// A value whose record stands in the status, if one is needed. No other module makes one, and
+/// effects take nothing else.
 #[derive(Debug)]
 pub(super) struct Recorded<T>(T);
 

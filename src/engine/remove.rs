@@ -36,7 +36,7 @@ use crate::membership::time::{between, later};
 /// The most removals on one status write.
 const MAX_BATCH: usize = 100;
 
-/// A member is described only if the uncached read is at most this old.
+/// No further member of a batch is begun once the uncached read is older than this.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// How long an exemption is assumed without another check: a moderator of today may not be one
@@ -322,8 +322,8 @@ pub(super) fn exempt_for(reason: KeepReason) -> Duration {
     if reason == KeepReason::JoinedLately { NEWCOMER } else { EXEMPT_FOR }
 }
 
-/// Returns whether nothing has changed since the cluster was read: a long pause, the switch,
-/// another resource of this process.
+/// Returns whether the delete is still allowed: the read is recent, removals are on, and no
+/// declarer known here declares the member or did so lately.
 fn recheck_before_delete<S: Service, P: ProgressReport>(io: &Io<'_, S, P>, name: &str, read_at: Timestamp) -> bool {
     let (declarers, recent) = io.engine.registry.read(&io.spec.target.channel);
     let (membership_type, now) = (io.spec.target.membership_type, io.now());

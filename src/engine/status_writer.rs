@@ -29,7 +29,7 @@ use crate::membership::spec::ValidSpec;
 /// A reconcile shorter than this reports only its end.
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 
-/// ProgressReport is written at most this often.
+/// Progress is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// An outage over a resource that was as declared is reported only after this.

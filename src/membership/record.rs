@@ -18,7 +18,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The number of removals in each hour, by when the hour began.
 type Hours = Vec<(Timestamp, u32)>;
 
-/// The removals that this process knows of: a status that was wiped or restored does not buy more.
+/// The removals that this process knows of, so that wiping or restoring the status does not reset
+/// the limit.
 #[derive(Clone, Debug, Default)]
 pub struct KnownRemovals {
     hours: Hours,

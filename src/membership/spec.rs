@@ -17,7 +17,7 @@ pub struct ValidSpec {
     pub target: Target,
     /// The members that the resource declares.
     pub desired: Arc<DesiredMembers>,
-    /// True if Rollcall changes the channel.
+    /// Enforce or observe: whether Rollcall changes the channel.
     pub mode: Mode,
     /// Which undeclared members are removed.
     pub prune: Prune,
